@@ -1,0 +1,36 @@
+"""The tenant as Argo CD sees it: two projects, two Applications. Drawn last, since a project admits the
+kinds that the other components drew, and no other."""
+
+from collections.abc import Iterator
+
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.argocd import application, folder, project
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.plan import TenantPlan
+
+PARTS = {
+    "fence": "Walls of {}: namespaces, quota, network policies, roles. People of the tenant change none of it.",
+    "workload": "What {} runs, in its own namespaces.",
+}
+
+
+@component("argocd")
+def main(plan: TenantPlan) -> Iterator[Object]:
+    """The walls and what runs inside them are two Applications: a workload that was tampered with cannot
+    move its walls. No order is promised between them; what needs the other waits for it."""
+    for part, description in PARTS.items():
+        name = plan.application if part == "workload" else f"{plan.application}-{part}"
+        yield project(
+            plan,
+            name,
+            description.format(plan.name),
+            kinds=plan.drawn[part],
+            namespaces=plan.namespaces,
+        )
+        yield application(
+            plan,
+            name,
+            folder(plan, f"{plan.path}/{part}"),
+            project_name=name,
+            namespace=plan.namespace,
+        )

@@ -1,0 +1,105 @@
+"""Create the Secrets of a tenant that are absent. Runs in a Job; needs Python and Synapse, nothing else.
+
+Reads secrets.json beside it: a list of {"name", "namespaces", "keys": {key: "random" | "signing-key"}}.
+A Secret is made in its first namespace and copied to the others. What exists is never changed: where a
+copy differs from the original the Job fails and says so, since only a person knows which is right.
+"""
+
+import base64
+import json
+import os
+import secrets
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+def call(method, path, body=None):
+    """The API server's answer as (status, object). 404 and 409 are answers, everything else raises."""
+    server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+    request = urllib.request.Request(
+        server + path,
+        method=method,
+        data=json.dumps(body).encode() if body else None,
+        headers={
+            "Authorization": "Bearer " + (ACCOUNT / "token").read_text(),
+            "Content-Type": "application/json",
+        },
+    )
+    context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    try:
+        with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code in (404, 409):
+            return error.code, {}
+        sys.exit(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}")
+
+
+def generate(kind):
+    """A new value."""
+    if kind == "random":
+        return secrets.token_hex(32)
+    if kind == "signing-key":
+        generator = [sys.executable, "-m", "synapse._scripts.generate_signing_key", "-o", "-"]
+        return subprocess.run(generator, check=True, capture_output=True, text=True).stdout
+    sys.exit(f"secrets.json: unknown kind {kind!r}; expected random or signing-key")
+
+
+def fetch(namespace, name):
+    """A Secret's data, or None."""
+    status, found = call("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+    return found.get("data", {}) if status == 200 else None
+
+
+def create(namespace, name, data):
+    """Create a Secret; where another run was quicker, take its data."""
+    labels = {
+        "app.kubernetes.io/part-of": "matrix-fleet",
+        "app.kubernetes.io/managed-by": "matrix-fleet-bootstrap",
+    }
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "labels": labels},
+        "type": "Opaque",
+        "immutable": True,
+        "data": data,
+    }
+    status, _ = call("POST", f"/api/v1/namespaces/{namespace}/secrets", body)
+    print(f"{namespace}/{name}: {'created' if status == 201 else 'exists already'}", flush=True)
+    return data if status == 201 else fetch(namespace, name)
+
+
+def ensure(secret):
+    """One Secret in all of its namespaces."""
+    first, *copies = secret["namespaces"]
+    name, keys = secret["name"], secret["keys"]
+    data = fetch(first, name)
+    if data is None:
+        fresh = {key: base64.b64encode(generate(kind).encode()).decode() for key, kind in keys.items()}
+        data = create(first, name, fresh)
+    missing = sorted(set(keys) - set(data))
+    if missing:
+        sys.exit(f"{first}/{name}: lacks {', '.join(missing)}; raise its generation instead of changing it")
+    for namespace in copies:
+        copy = fetch(namespace, name)
+        if copy is None:
+            copy = create(namespace, name, data)
+        if copy != data:
+            sys.exit(f"{namespace}/{name}: differs from {first}/{name}; delete the wrong one and run again")
+
+
+def main():
+    """Every Secret of the list."""
+    for secret in json.loads(Path(__file__).with_name("secrets.json").read_text()):
+        ensure(secret)
+
+
+if __name__ == "__main__":
+    main()

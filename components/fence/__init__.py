@@ -1,0 +1,119 @@
+"""The tenant's walls: namespaces, what may be asked for in them, and who may do what."""
+
+from collections.abc import Iterator
+
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import CONFIRM, PREFIX, make
+from matrixfleet.plan import TenantPlan
+
+WHY_HOST_NETWORK = (
+    "Coturn relays on the nodes' own addresses (hostNetwork), which Pod Security restricted and baseline forbid;"
+    " NetworkPolicies do not reach such Pods: the nodes' firewall does"
+)
+
+
+@component("fence")
+def main(plan: TenantPlan) -> Iterator[Object]:
+    """Namespaces, quota, limits, ServiceAccounts, Roles."""
+    yield namespace(plan, plan.namespace, "restricted")
+    if plan.has_turn:
+        yield namespace(plan, plan.turn_namespace, "privileged", {PREFIX + "reason": WHY_HOST_NETWORK})
+    yield quota(plan)
+    yield limits(plan)
+    for name in plan.workloads:
+        yield service_account(plan, name)
+    for place in plan.namespaces:
+        yield role(plan, place)
+        yield role_binding(plan, place)
+
+
+def namespace(plan: TenantPlan, name: str, level: str, annotations: dict[str, str] | None = None) -> Object:
+    """A namespace with its Pod Security level."""
+    thing = make(
+        plan,
+        "Namespace",
+        "fence",
+        name=name,
+        namespace=None,
+        wave=0,
+        annotations={**CONFIRM, **(annotations or {})},
+    )
+    thing["metadata"]["labels"] |= {
+        f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")
+    }
+    return thing
+
+
+def quota(plan: TenantPlan) -> Object:
+    """Room for all that is drawn, every rollout and guest included, and no more."""
+    room = plan.quota
+    hard = {
+        "requests.cpu": f"{room.cpu}m",
+        "requests.memory": f"{room.memory}Mi",
+        "limits.memory": f"{room.memory}Mi",
+        "pods": str(room.pods),
+        "persistentvolumeclaims": str(room.claims),
+        "requests.storage": str(room.storage),
+        "services.loadbalancers": "0",
+        "services.nodeports": "0",
+    }
+    return make(plan, "ResourceQuota", "fence", wave=1, spec={"hard": hard})
+
+
+def limits(plan: TenantPlan) -> Object:
+    """For containers that say nothing of their resources: without these the quota would refuse them."""
+    entry = {
+        "type": "Container",
+        "default": {"memory": "128Mi"},
+        "defaultRequest": {"cpu": "50m", "memory": "128Mi"},
+    }
+    return make(plan, "LimitRange", "fence", wave=1, spec={"limits": [entry]})
+
+
+def service_account(plan: TenantPlan, name: str) -> Object:
+    """One a workload, so that a token, where there is one, opens only what that workload needs."""
+    return make(
+        plan,
+        "ServiceAccount",
+        name,
+        wave=1,
+        namespace=plan.turn_namespace if name == "turn" else plan.namespace,
+        automountServiceAccountToken=False,
+    )
+
+
+def role(plan: TenantPlan, place: str) -> Object:
+    """The bootstrap Job's: create Secrets, and read just those it makes, by name. RBAC cannot bind
+    `create` to names; nothing that exists can be read or changed with it."""
+    mine = sorted(secret.name for secret in plan.secrets if place in secret.namespaces)
+    rules = [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": mine, "verbs": ["get"]},
+    ]
+    return make(
+        plan,
+        "Role",
+        "bootstrap",
+        api="rbac.authorization.k8s.io/v1",
+        wave=1,
+        name=f"{plan.called('bootstrap')}{place.removeprefix(plan.namespace)}",
+        namespace=place,
+        rules=rules,
+    )
+
+
+def role_binding(plan: TenantPlan, place: str) -> Object:
+    """Only the Job's ServiceAccount has it."""
+    name = f"{plan.called('bootstrap')}{place.removeprefix(plan.namespace)}"
+    return make(
+        plan,
+        "RoleBinding",
+        "bootstrap",
+        api="rbac.authorization.k8s.io/v1",
+        wave=1,
+        name=name,
+        namespace=place,
+        roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        subjects=[{"kind": "ServiceAccount", "name": plan.called("bootstrap"), "namespace": plan.namespace}],
+    )

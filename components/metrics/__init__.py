@@ -1,0 +1,42 @@
+"""What Prometheus scrapes, as prometheus-operator wants it. The other ways need no objects: annotations
+are on the Pods themselves."""
+
+from collections.abc import Iterator
+
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import make, selector
+from matrixfleet.model.choices import Metrics
+from matrixfleet.plan import TenantPlan, waves
+
+
+@component("workload/metrics")
+def main(plan: TenantPlan) -> Iterator[Object]:
+    """One PodMonitor a workload that has metrics."""
+    if plan.cluster.metrics is Metrics.PROMETHEUS_OPERATOR:
+        for name, workload in plan.workloads.items():
+            if workload.metrics_path:
+                yield pod_monitor(plan, name)
+
+
+def pod_monitor(plan: TenantPlan, name: str) -> Object:
+    """With the labels that Synapse's own rules and dashboards count by (contrib/prometheus,
+    contrib/grafana): `job` and `index`; and the tenant's."""
+    fixed = {"job": name, "index": "1", "tenant": plan.name, "server_name": plan.tenant.server_name}
+    endpoint = {
+        "port": "metrics",
+        "path": plan.workloads[name].metrics_path,
+        "interval": "30s",
+        "relabelings": [
+            {"action": "replace", "targetLabel": label, "replacement": value}
+            for label, value in fixed.items()
+        ],
+    }
+    return make(
+        plan,
+        "PodMonitor",
+        name,
+        api="monitoring.coreos.com/v1",
+        wave=waves.FRONT,
+        spec={"selector": {"matchLabels": selector(plan, name)}, "podMetricsEndpoints": [endpoint]},
+    )

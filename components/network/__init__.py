@@ -1,0 +1,74 @@
+"""The plan's flows as NetworkPolicies: one that denies everything, one a component for what is allowed."""
+
+from collections.abc import Iterator
+
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import PREFIX, make, selector
+from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.flows import Flow, Outside, public_networks
+
+
+@component("fence")
+def main(plan: TenantPlan) -> Iterator[Object]:
+    """Default deny, then what each component and guest may receive and open."""
+    yield policy(plan, "default-deny", {}, {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+    guests = {guest.name: dict(guest.selector) for guest in plan.guests}
+    for name in (*plan.workloads, *guests):
+        if name == "turn":
+            # On the nodes' network: no policy reaches it, so none pretends to.
+            continue
+        yield component_policy(plan, name, guests.get(name))
+
+
+def component_policy(plan: TenantPlan, name: str, guest: dict[str, str] | None) -> Object:
+    """Everything that one component takes part in; its reasons are an annotation, a line a flow."""
+    incoming = [flow for flow in plan.flows if flow.target == name]
+    outgoing = [flow for flow in plan.flows if flow.source == name]
+    spec: Object = {
+        "podSelector": {"matchLabels": guest or selector(plan, name)},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    if incoming:
+        spec["ingress"] = [{"from": peers(plan, flow.source), **ports(flow)} for flow in incoming]
+    if outgoing:
+        spec["egress"] = [{"to": peers(plan, flow.target), **ports(flow)} for flow in outgoing]
+    reasons = [f"from {flow.source_name} on {flow.ports_told}: {flow.reason}" for flow in incoming]
+    reasons += [f"to {flow.target_name} on {flow.ports_told}: {flow.reason}" for flow in outgoing]
+    return policy(plan, name, {PREFIX + "flows": "\n".join(reasons) + "\n"} if reasons else {}, spec)
+
+
+def policy(plan: TenantPlan, name: str, annotations: dict[str, str], spec: Object) -> Object:
+    """A NetworkPolicy of the tenant's namespace."""
+    return make(
+        plan,
+        "NetworkPolicy",
+        name,
+        api="networking.k8s.io/v1",
+        wave=1,
+        annotations=annotations,
+        spec=spec,
+    )
+
+
+def ports(flow: Flow) -> Object:
+    """A rule's ports; every TCP port is a range, since a rule without ports would admit UDP too."""
+    entries = [{"protocol": protocol, "port": port} for protocol, port in flow.ports]
+    return {"ports": entries or [{"protocol": "TCP", "port": 1, "endPort": 65535}]}
+
+
+def peers(plan: TenantPlan, side: str | Outside) -> list[Object]:
+    """A rule's other side: Pods of this namespace, Pods of another, or networks."""
+    if isinstance(side, str):
+        return [{"podSelector": {"matchLabels": selector(plan, side)}}]
+    found: list[Object] = []
+    for peer in side.peers:
+        found += [{"ipBlock": {"cidr": network}} for network in peer.cidrs]
+        if peer.namespace:
+            name = {"kubernetes.io/metadata.name": peer.namespace}
+            found.append(
+                {"namespaceSelector": {"matchLabels": name}, "podSelector": {"matchLabels": dict(peer.pods)}}
+            )
+    for network, cut in public_networks(side.internet_without):
+        found.append({"ipBlock": {"cidr": network, "except": cut}})
+    return found

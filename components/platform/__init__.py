@@ -1,0 +1,164 @@
+"""What the tenants of a cluster share, and the root Application that finds every target of the cluster."""
+
+from collections.abc import Iterator
+
+from matrixfleet.drawing import In, component
+from matrixfleet.kubernetes.argocd import ANY_NAME, API, HUB, application, folder, project
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import KEEP, make
+from matrixfleet.model.choices import Provision
+from matrixfleet.model.cluster import Issuer, StorageClassSpec
+from matrixfleet.plan import PlatformPlan
+
+# What the upstream chart renders (deploy/charts/cert-manager/templates of the pinned version).
+CERT_MANAGER_KINDS = [
+    ("", "Namespace", "cert-manager"),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration", ANY_NAME),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", ANY_NAME),
+    ("apiextensions.k8s.io", "CustomResourceDefinition", ANY_NAME),
+    ("rbac.authorization.k8s.io", "ClusterRole", ANY_NAME),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding", ANY_NAME),
+    ("", "Service", ""),
+    ("", "ServiceAccount", ""),
+    ("apps", "Deployment", ""),
+    ("batch", "Job", ""),
+    ("rbac.authorization.k8s.io", "Role", ""),
+    ("rbac.authorization.k8s.io", "RoleBinding", ""),
+]
+
+
+@component("workload")
+def main(plan: PlatformPlan) -> Iterator[Object | In]:
+    """Storage classes, issuers, managed operators, then Argo CD's objects for them."""
+    storage = plan.cluster.storage
+    for spec in (storage.media, storage.database, storage.signing_key, storage.logs):
+        if spec.provisioner:
+            yield In("workload/storage", storage_class(plan, spec))
+    for issuer in (plan.cluster.issuers.web, plan.cluster.issuers.dns):
+        if issuer and issuer.acme:
+            yield In("workload/issuers", cluster_issuer(plan, issuer))
+    for thing in operators(plan):
+        yield In("argocd", thing)
+    for thing in synced(plan):
+        yield In("argocd", thing)
+    for thing in root(plan):
+        yield In("bootstrap", thing)
+
+
+def storage_class(plan: PlatformPlan, spec: StorageClassSpec) -> Object:
+    """Its volumes outlive their claims: a claim that was deleted by mistake loses no data."""
+    return make(
+        plan,
+        "StorageClass",
+        "storage",
+        api="storage.k8s.io/v1",
+        name=spec.name,
+        namespace=None,
+        wave=0,
+        annotations=KEEP,
+        provisioner=spec.provisioner,
+        parameters=dict(spec.parameters),
+        reclaimPolicy="Retain",
+        allowVolumeExpansion=True,
+        # A volume is made where its Pod will run, not in some other zone.
+        volumeBindingMode="WaitForFirstConsumer",
+    )
+
+
+def cluster_issuer(plan: PlatformPlan, issuer: Issuer) -> Object:
+    """An ACME account; its key is cert-manager's, in a Secret of its own."""
+    acme = issuer.acme
+    assert acme is not None
+    http01 = {"http01": {"ingress": {"ingressClassName": plan.cluster.edge.class_name}}}
+    spec = {
+        "acme": {
+            "server": acme.server,
+            "email": acme.email,
+            "privateKeySecretRef": {"name": f"{issuer.name}-account"},
+            "solvers": [{"dns01": acme.dns01} if acme.dns01 else http01],
+        }
+    }
+    return make(
+        plan,
+        "ClusterIssuer",
+        "issuers",
+        api="cert-manager.io/v1",
+        name=issuer.name,
+        namespace=None,
+        wave=1,
+        # Its CRD comes with an operator that may still be on its way.
+        annotations={"argocd.argoproj.io/sync-options": "SkipDryRunOnMissingResource=true"},
+        spec=spec,
+    )
+
+
+def operators(plan: PlatformPlan) -> Iterator[Object]:
+    """Managed operators: Argo CD renders the upstream chart. Their projects admit cluster roles and
+    webhooks; that is why they are projects of their own."""
+    if plan.cluster.operators.cert_manager is Provision.MANAGED:
+        chart = plan.release.charts.cert_manager
+        name = f"{plan.cluster.name}-cert-manager"
+        yield project(
+            plan,
+            name,
+            "cert-manager, from its upstream chart.",
+            kinds=CERT_MANAGER_KINDS,
+            namespaces=["cert-manager", "kube-system"],
+            sources=[chart.repository],
+        )
+        source = {
+            "repoURL": chart.repository,
+            "chart": chart.chart,
+            "targetRevision": chart.version,
+            "helm": {
+                "releaseName": "cert-manager",
+                # CRDs outlive the Application: with them would go every Certificate of every tenant.
+                "valuesObject": {"crds": {"enabled": True, "keep": True}},
+            },
+        }
+        yield application(
+            plan,
+            name,
+            source,
+            project_name=name,
+            namespace="cert-manager",
+            options=["CreateNamespace=true"],
+        )
+
+
+def synced(plan: PlatformPlan) -> Iterator[Object]:
+    """The platform's own Application, where there is something for it to sync."""
+    kinds = plan.drawn.get("workload")
+    if kinds:
+        name = plan.application
+        # Objects without a namespace still need a destination; no namespaced kind is admitted.
+        namespace = plan.cluster.argocd.namespace
+        yield project(
+            plan, name, f"What the tenants of {plan.cluster.name} share.", kinds=kinds, namespaces=[namespace]
+        )
+        yield application(
+            plan, name, folder(plan, f"{plan.path}/workload"), project_name=name, namespace=namespace
+        )
+
+
+def root(plan: PlatformPlan) -> Iterator[Object]:
+    """Applied once by hand. It reads every target's argocd folder and admits AppProjects and Applications
+    into Argo CD's namespace, nothing else and nowhere else: one bad tenant stops nobody."""
+    name, argocd = f"{plan.cluster.name}-root", plan.cluster.argocd
+    kinds = [(API.partition("/")[0], kind, "") for kind in ("AppProject", "Application")]
+    yield project(
+        plan,
+        name,
+        f"Finds the targets of {plan.cluster.name}.",
+        kinds=kinds,
+        namespaces=[argocd.namespace],
+        server=HUB,
+    )
+    yield application(
+        plan,
+        name,
+        folder(plan, f"compiled/{plan.cluster.name}", include="*/argocd/*.yaml"),
+        project_name=name,
+        namespace=argocd.namespace,
+        server=HUB,
+    )

@@ -1,0 +1,137 @@
+"""The bundled PostgreSQL: one server on one volume, TLS by a certificate authority of the tenant's own."""
+
+from collections.abc import Iterator
+
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import claim_template, config_map, make, selector, service
+from matrixfleet.kubernetes.pods import (
+    Mount,
+    configuration,
+    container,
+    pod_template,
+    probe,
+    scratch,
+    secret_files,
+    tls_files,
+)
+from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.templates import read, render
+
+DATA = "/var/lib/postgresql/data"
+SOCKET = "/var/run/postgresql"
+FILES = ("initdb.sh", "reconcile.sh", "roles.sql", "pg_hba.conf")
+
+
+@component("workload/postgresql")
+def main(plan: TenantPlan) -> Iterator[Object]:
+    """Certificates, configuration, Service, StatefulSet."""
+    yield from certificates(plan)
+    files = {name: read(__file__, name) for name in FILES}
+    files["postgresql.conf"] = render(__file__, "postgresql.conf.j2", settings=plan.postgresql, socket=SOCKET)
+    yield config_map(plan, "postgresql", files)
+    yield service(plan, "postgresql", headless=True)
+    yield stateful_set(plan, files)
+
+
+def certificates(plan: TenantPlan) -> Iterator[Object]:
+    """A self-signed authority that signs this one server: a client that trusts it trusts nobody else."""
+    api = "cert-manager.io/v1"
+    root, ca, tls = (plan.called(f"postgresql-{part}") for part in ("root", "ca", "tls"))
+    key = {"algorithm": "ECDSA", "size": 256}
+
+    def cert_manager(kind: str, name: str, spec: Object) -> Object:
+        return make(plan, kind, "postgresql", api=api, name=name, wave=waves.SECRETS, spec=spec)
+
+    def signed_by(issuer: str) -> Object:
+        return {"name": issuer, "kind": "Issuer", "group": "cert-manager.io"}
+
+    yield cert_manager("Issuer", root, {"selfSigned": {}})
+    authority = {
+        "isCA": True,
+        "commonName": ca,
+        "secretName": ca,
+        "duration": "87600h",
+        "renewBefore": "8760h",
+        "privateKey": key | {"rotationPolicy": "Never"},
+        "issuerRef": signed_by(root),
+    }
+    yield cert_manager("Certificate", ca, authority)
+    yield cert_manager("Issuer", ca, {"ca": {"secretName": ca}})
+    server = {
+        "secretName": tls,
+        "dnsNames": [plan.address("postgresql")],
+        "usages": ["server auth"],
+        "duration": "2160h",
+        "renewBefore": "720h",
+        "privateKey": key | {"rotationPolicy": "Always"},
+        "issuerRef": signed_by(ca),
+    }
+    yield cert_manager("Certificate", tls, server)
+
+
+def stateful_set(plan: TenantPlan, files: dict[str, str]) -> Object:
+    """The server, and beside it the reconciler: roles as the plan has them, and a reload when
+    cert-manager renews the certificate."""
+    (volume,) = plan.volumes_for("postgresql")
+    data = Mount(volume.name, volume.mount, {}, read_only=False)
+    config = configuration(plan, "postgresql", "/etc/postgresql")
+    socket = scratch("socket", SOCKET, "1Mi", memory=True)
+    tls = tls_files("database", plan.called("postgresql-tls"), ("tls.crt", "tls.key"))
+    password = secret_files(plan.secret("database"))
+    shared = scratch("shm", "/dev/shm", "256Mi", memory=True)
+    tmp = scratch("tmp", "/tmp", "64Mi")
+
+    def reports(question: str) -> Object:
+        return {"exec": {"command": ["sh", "-c", question]}}
+
+    # A query, not a connection: the server answers and Synapse's role is there.
+    ready = f"psql -XAtq -h {SOCKET} -U postgres -d synapse -c \"SELECT count(*) FROM pg_roles WHERE rolname = 'synapse'\" | grep -qx 1"
+    # 1 means that it refuses connections while it starts or recovers: alive, and not to be killed.
+    alive = f"pg_isready -q -h {SOCKET}; [ $? -le 1 ]"
+    server = container(
+        plan,
+        "postgresql",
+        "postgresql",
+        ["postgres", "-D", DATA, "-c", "config_file=/etc/postgresql/postgresql.conf"],
+        [data, config, socket, tls, shared, tmp],
+        ports=plan.workloads["postgresql"].ports,
+        startupProbe=probe(5, 120, 5, **reports(ready)),
+        readinessProbe=probe(10, 3, 5, **reports(ready)),
+        livenessProbe=probe(20, 6, 5, **reports(alive)),
+    )
+    reconciler = container(
+        plan, "postgresql", "reconciler", ["sh", "/etc/postgresql/reconcile.sh"], [config, socket, tls, password]
+    )
+    initdb = container(
+        plan, "postgresql", "initdb", ["sh", "/etc/postgresql/initdb.sh", DATA], [data, config, tmp]
+    )
+    mounts = [data, config, socket, tls, password, shared, tmp]
+    template = pod_template(
+        plan,
+        "postgresql",
+        [server, reconciler],
+        mounts,
+        init=[initdb],
+        reads=files,
+        # Fast shutdown writes a checkpoint; killed before, the next start replays the log instead.
+        terminationGracePeriodSeconds=120,
+    )
+    return make(
+        plan,
+        "StatefulSet",
+        "postgresql",
+        api="apps/v1",
+        wave=plan.workloads["postgresql"].wave,
+        spec={
+            "replicas": plan.workloads["postgresql"].replicas,
+            "serviceName": plan.called("postgresql"),
+            "podManagementPolicy": "OrderedReady",
+            "revisionHistoryLimit": 3,
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+            "selector": {"matchLabels": selector(plan, "postgresql")},
+            "template": template,
+            "volumeClaimTemplates": [claim_template(plan, volume)],
+        },
+    )

@@ -1,0 +1,85 @@
+"""The router: HAProxy before Synapse. Path rules, .well-known, body size and the closed admin API are
+here once, whatever edge stands before it."""
+
+import json
+from collections.abc import Iterator
+
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.edges import backend_annotations
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import config_map, service
+from matrixfleet.kubernetes.pods import (
+    ROLLING,
+    configuration,
+    container,
+    deployment,
+    pod_template,
+    probe,
+)
+from matrixfleet.model.types import bytes_of
+from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.edge import PUBLIC_PATHS, REQUEST_TIMEOUT
+from matrixfleet.templates import render
+
+FOLDER = "/usr/local/etc/haproxy"
+
+
+@component("workload/router")
+def main(plan: TenantPlan) -> Iterator[Object]:
+    """Configuration, Service, Deployment."""
+    files = {
+        "haproxy.cfg": haproxy(plan),
+        "too-large.json": body(errcode="M_TOO_LARGE", error="The body is larger than this server accepts"),
+        "not-found.json": body(errcode="M_UNRECOGNIZED", error="Unrecognized request"),
+        "unavailable.json": body(errcode="M_UNKNOWN", error="The homeserver is not available, try again"),
+    }
+    for name, content in plan.well_known.items():
+        files[f"well-known-{name}.json"] = body(**content)
+    yield config_map(plan, "router", files)
+    yield service(plan, "router", annotations=backend_annotations(plan))
+    yield deployment(plan, "router", template(plan, files), strategy=ROLLING)
+
+
+def body(**content: object) -> str:
+    """A JSON answer."""
+    return json.dumps(content) + "\n"
+
+
+def haproxy(plan: TenantPlan) -> str:
+    """haproxy.cfg."""
+    return render(
+        __file__,
+        "haproxy.cfg.j2",
+        folder=FOLDER,
+        ports=plan.workloads["router"].ports,
+        timeout=REQUEST_TIMEOUT,
+        trusted_hops=plan.cluster.edge.trusted_hops,
+        max_body=bytes_of(plan.tenant.synapse.max_upload_size),
+        admin_networks=plan.tenant.synapse.admin_api.allow,
+        public_paths=PUBLIC_PATHS,
+        serves_well_known=plan.tenant.well_known.serve,
+        main=f"{plan.address('synapse')}:{plan.workloads['synapse'].ports['http']}",
+    )
+
+
+def template(plan: TenantPlan, files: dict[str, str]) -> Object:
+    """A router's Pod. It is ready when it listens, whether or not Synapse answers: while Synapse restarts
+    clients get a 503 that they retry, with CORS headers, and not a refused connection."""
+    mounts = [configuration(plan, "router", FOLDER)]
+    alive = {"httpGet": {"path": "/healthz", "port": "metrics"}}
+    haproxy_container = container(
+        plan,
+        "router",
+        "haproxy",
+        ["haproxy", "-W", "-db", "-f", f"{FOLDER}/haproxy.cfg"],
+        mounts,
+        ports=plan.workloads["router"].ports,
+        startupProbe=probe(2, 30, 2, **alive),
+        readinessProbe=probe(5, 2, 2, **alive),
+        livenessProbe=probe(10, 3, 2, **alive),
+        # Endpoints are taken away while it still serves; then SIGUSR1 lets long polls end.
+        lifecycle={"preStop": {"sleep": {"seconds": 5}}},
+    )
+    return pod_template(
+        plan, "router", [haproxy_container], mounts, reads=files, terminationGracePeriodSeconds=60
+    )

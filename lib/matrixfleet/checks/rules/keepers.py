@@ -1,0 +1,43 @@
+"""What holds data is kept: no prune and no deletion takes it.
+
+Argo CD reads these options from the live object, and a StatefulSet hands its template's annotations to its
+claims only when those are made: they must be there from the first render. A StorageClass keeps by
+reclaimPolicy, a StatefulSet by its retention policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matrixfleet.checks.tree import Finding, Json, Tree
+
+OPTION = "argocd.argoproj.io/sync-options"
+KEEP = {"PersistentVolumeClaim": ("Prune=false", "Delete=false"), "Namespace": ("Prune=confirm", "Delete=confirm")}
+
+
+def check(tree: Tree) -> Iterator[Finding]:
+    """Claims, claim templates, namespaces, storage classes."""
+    for entry in tree.of_kind(*KEEP):
+        yield from (
+            tree.finding(entry, "keepers", f"{OPTION} lacks {option}")
+            for option in missing(entry.metadata, KEEP[entry.kind])
+        )
+    for entry in tree.of_kind("StatefulSet"):
+        for template in entry.spec.get("volumeClaimTemplates", []):
+            for option in missing(template["metadata"], KEEP["PersistentVolumeClaim"]):
+                message = f"claim template {template['metadata']['name']}: {OPTION} lacks {option}"
+                yield tree.finding(entry, "keepers", message)
+        policy = entry.spec.get("persistentVolumeClaimRetentionPolicy") or {}
+        if set(policy.values()) != {"Retain"} or len(policy) != 2:
+            message = "expected persistentVolumeClaimRetentionPolicy whenDeleted and whenScaled: Retain"
+            yield tree.finding(entry, "keepers", message)
+    for entry in tree.of_kind("StorageClass"):
+        if entry.doc.get("reclaimPolicy") != "Retain":
+            got = entry.doc.get("reclaimPolicy", "Delete (the default)")
+            yield tree.finding(entry, "keepers", f"expected reclaimPolicy: Retain, got {got}")
+
+
+def missing(metadata: Json, wanted: tuple[str, ...]) -> list[str]:
+    """The sync options that are not there."""
+    options = str((metadata.get("annotations") or {}).get(OPTION, "")).split(",")
+    return [option for option in wanted if option not in options]

@@ -1,0 +1,288 @@
+"""compiled/ as rules see it: objects that were read back, whoever made them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from matrixfleet.model import Fleet
+
+Json = dict[str, Any]
+POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """What a rule found."""
+
+    path: str
+    """Below the repository's top; the file that must change."""
+    rule: str
+    """The rule's id."""
+    message: str
+    """The object, what is wrong with it, what was expected."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message} [{self.rule}]"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object and the file that holds it."""
+
+    path: str
+    """Below compiled/: cluster/target/part/..."""
+    doc: Json
+
+    @property
+    def target(self) -> str:
+        """As Kapitan names it: "eu1.acme"."""
+        return ".".join(self.path.split("/")[:2])
+
+    @property
+    def part(self) -> str:
+        """argocd, fence, workload, bootstrap."""
+        return self.path.split("/")[2]
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return str(self.doc.get("kind", ""))
+
+    @property
+    def group(self) -> str:
+        """Its API group; "" for the core."""
+        return str(self.doc.get("apiVersion", "")).rpartition("/")[0]
+
+    @property
+    def metadata(self) -> Json:
+        """Its metadata."""
+        return self.doc.get("metadata") or {}
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.metadata.get("name", ""))
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace; "" for what lives in none."""
+        return str(self.metadata.get("namespace", ""))
+
+    @property
+    def labels(self) -> Json:
+        """Its labels."""
+        return self.metadata.get("labels") or {}
+
+    @property
+    def annotations(self) -> Json:
+        """Its annotations."""
+        return self.metadata.get("annotations") or {}
+
+    @property
+    def spec(self) -> Json:
+        """Its spec."""
+        return self.doc.get("spec") or {}
+
+    @property
+    def wave(self) -> int:
+        """Argo CD's sync wave; 0 unless said, as Argo CD takes it."""
+        return int(self.annotations.get("argocd.argoproj.io/sync-wave", 0))
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's folder."""
+        return self.path.split("/")[0]
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {where}"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A Pod template and the workload that holds it."""
+
+    entry: Entry
+
+    @property
+    def template(self) -> Json:
+        """The template."""
+        return self.entry.spec["template"]  # type: ignore[no-any-return]
+
+    @property
+    def spec(self) -> Json:
+        """The Pod's spec."""
+        return self.template["spec"]  # type: ignore[no-any-return]
+
+    @property
+    def labels(self) -> Json:
+        """The Pod's labels."""
+        return self.template["metadata"].get("labels") or {}
+
+    @property
+    def annotations(self) -> Json:
+        """The Pod's annotations."""
+        return self.template["metadata"].get("annotations") or {}
+
+    @property
+    def containers(self) -> list[Json]:
+        """Init containers and containers."""
+        return [*self.spec.get("initContainers", []), *self.spec["containers"]]
+
+    @property
+    def volumes(self) -> dict[str, Json]:
+        """Volumes by name, a StatefulSet's claims among them."""
+        found = {volume["name"]: volume for volume in self.spec.get("volumes", [])}
+        for claim in self.entry.spec.get("volumeClaimTemplates", []):
+            found[claim["metadata"]["name"]] = {"name": claim["metadata"]["name"], "claimTemplate": claim}
+        return found
+
+    @property
+    def host_network(self) -> bool:
+        """Whether it is on the node's own network, under no NetworkPolicy."""
+        return bool(self.spec.get("hostNetwork"))
+
+
+def matches(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
+    """Whether matchLabels selects labels; an empty selector selects all."""
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+@dataclass
+class Tree:
+    """A compiled tree."""
+
+    entries: dict[str, Entry]
+    """Objects by path below compiled/."""
+    texts: dict[str, str]
+    """Every file's text by path below compiled/, objects included."""
+    fleet: Fleet | None = None
+    """The inventory, for the rules that hold compiled/ against what was said."""
+    broken: list[Finding] = field(default_factory=list)
+    """Files that hold no object."""
+    root: str = "compiled"
+    """How messages name the folder."""
+
+    @classmethod
+    def read(cls, folder: Path, fleet: Fleet | None = None, targets: set[str] | None = None) -> Tree:
+        """From a folder; only some targets' where those are named."""
+        texts = {}
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                below = path.relative_to(folder)
+                if targets is None or ".".join(below.parts[:2]) in targets:
+                    texts[str(below)] = path.read_text(encoding="utf-8")
+        return cls.of(texts, fleet)
+
+    @classmethod
+    def of(cls, texts: dict[str, str], fleet: Fleet | None = None) -> Tree:
+        """From texts by path."""
+        tree = cls({}, texts, fleet)
+        for path, text in texts.items():
+            if path.endswith(".yaml"):
+                tree._add(path, text)
+        return tree
+
+    def _add(self, path: str, text: str) -> None:
+        try:
+            documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+        except yaml.YAMLError as error:
+            self.broken.append(Finding(f"{self.root}/{path}", "object", f"YAML syntax: {error}"))
+            return
+        if len(documents) != 1 or not isinstance(documents[0], dict):
+            self.broken.append(
+                Finding(f"{self.root}/{path}", "object", f"expected one object, got {len(documents)} documents")
+            )
+            return
+        self.entries[path] = Entry(path, documents[0])
+
+    # Changed copies, for tests that break a rule.
+
+    def edited(self, path: str, change: Callable[[Json], None]) -> Tree:
+        """A copy in which one object is changed."""
+        doc = copy.deepcopy(self.entries[path].doc)
+        change(doc)
+        return self.having(path, doc)
+
+    def having(self, path: str, doc: Json) -> Tree:
+        """A copy with one object more, or another in its place."""
+        from matrixfleet.kubernetes.emit import to_yaml
+
+        texts = {**self.texts, path: to_yaml(doc)}
+        return Tree({**self.entries, path: Entry(path, doc)}, texts, self.fleet)
+
+    def without(self, path: str) -> Tree:
+        """A copy that lacks a file."""
+        entries = {key: entry for key, entry in self.entries.items() if key != path}
+        return Tree(entries, {key: text for key, text in self.texts.items() if key != path}, self.fleet)
+
+    # What rules ask for.
+
+    @cached_property
+    def objects(self) -> list[Entry]:
+        """Every object."""
+        return list(self.entries.values())
+
+    def of_kind(self, *kinds: str) -> list[Entry]:
+        """Objects of some kinds."""
+        return [entry for kind in kinds for entry in self._by_kind.get(kind, [])]
+
+    @cached_property
+    def _by_kind(self) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for entry in self.objects:
+            found.setdefault(entry.kind, []).append(entry)
+        return found
+
+    def find(self, cluster: str, kind: str, namespace: str, name: str) -> Entry | None:
+        """One object of a cluster."""
+        return self._index.get((cluster, kind, namespace, name))
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, str, str, str], Entry]:
+        return {(entry.cluster, entry.kind, entry.namespace, entry.name): entry for entry in self.objects}
+
+    @cached_property
+    def pods(self) -> list[Pod]:
+        """Every workload's Pod template."""
+        return [Pod(entry) for entry in self.of_kind(*POD_KINDS)]
+
+    def pods_in(self, cluster: str, namespace: str) -> list[Pod]:
+        """The Pod templates of one namespace."""
+        return self._pods_by_place.get((cluster, namespace), [])
+
+    @cached_property
+    def _pods_by_place(self) -> dict[tuple[str, str], list[Pod]]:
+        found: dict[tuple[str, str], list[Pod]] = {}
+        for pod in self.pods:
+            found.setdefault((pod.entry.cluster, pod.entry.namespace), []).append(pod)
+        return found
+
+    @cached_property
+    def produced_secrets(self) -> dict[tuple[str, str, str], tuple[Entry, set[str]]]:
+        """Secrets that something makes, by cluster, namespace and name: who makes them (its wave counts)
+        and with which keys. Made by the bootstrap Job's list and by Certificates."""
+        found: dict[tuple[str, str, str], tuple[Entry, set[str]]] = {}
+        for entry in self.of_kind("ConfigMap"):
+            listed = (entry.doc.get("data") or {}).get("secrets.json")
+            for secret in yaml.safe_load(listed) if listed else ():
+                for namespace in secret["namespaces"]:
+                    found[entry.cluster, namespace, secret["name"]] = (entry, set(secret["keys"]))
+        for entry in self.of_kind("Certificate"):
+            keys = {"tls.crt", "tls.key", "ca.crt"}
+            found[entry.cluster, entry.namespace, entry.spec["secretName"]] = (entry, keys)
+        return found
+
+    def finding(self, entry: Entry, rule: str, message: str) -> Finding:
+        """A finding about an object."""
+        return Finding(f"{self.root}/{entry.path}", rule, f"{entry}: {message}")
+
+
+Rule = Callable[[Tree], Iterator[Finding]]

@@ -1,0 +1,44 @@
+"""Rendering the inventory with the backend that `.kapitan` names, without Kapitan's own import time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import reclass_rs
+
+from matrixfleet.errors import Fault, FleetError
+from matrixfleet.inventory.source import Source
+
+Rendered = Mapping[str, Mapping[str, Any]]
+"""Target name to its parameters."""
+
+
+# The options that Kapitan 0.36.3 hands to reclass-rs (kapitan/inventory/backends/reclass).
+_SETTINGS = {
+    "storage_type": "yaml_fs",
+    "nodes_uri": "targets",
+    "classes_uri": "classes",
+    "compose_node_name": True,
+    "allow_none_override": True,
+}
+
+
+def render(inventory: Path, source: Source) -> dict[str, dict[str, Any]]:
+    """Every target's parameters, merged and interpolated.
+
+    Raises FleetError with file and line for faults of the files, classes and references; where the
+    backend refuses for another reason its own words are passed on.
+    """
+    if not (inventory / "targets").is_dir():
+        raise FleetError([Fault(str(inventory / "targets"), 0, "", "no such folder; run this at the repository's top")])
+    faults = source.file_faults()
+    if faults:
+        raise FleetError(faults)
+    config = reclass_rs.Config.from_dict(str(inventory), {**_SETTINGS, "inventory_base_uri": str(inventory)})
+    try:
+        nodes = reclass_rs.Reclass.from_config(config).inventory().nodes
+    except ValueError as error:
+        raise FleetError(source.reference_faults() or [Fault("inventory", 0, "", str(error))]) from error
+    return {name: dict(node.parameters) for name, node in nodes.items()}

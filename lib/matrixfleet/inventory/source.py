@@ -1,0 +1,252 @@
+"""Where a value was said.
+
+Kapitan's backends name neither file nor line for a fault of meaning, and reclass-rs names no file for a
+fault of YAML. This reads the same files with libyaml's node positions and follows the same chain of
+classes, so that every fault and every `explain` can point at a line. Nothing here is read on the way of
+a compile that succeeds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import yaml
+
+from matrixfleet.errors import Fault, did_you_mean
+
+Key = tuple[str | int, ...]
+"""A path into the parameters: ("matrix", "hosts", "element")."""
+
+_REFERENCE = re.compile(r"(?<!\\)\$\{([^${}]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One place that sets a value."""
+
+    file: str
+    line: int
+    text: str
+    """The value as it is written there, or "" for a block."""
+
+
+class _File:
+    """One YAML file of the inventory, with positions."""
+
+    def __init__(self, path: Path, shown: str) -> None:
+        self.shown = shown
+        self.faults: list[Fault] = []
+        self.root: yaml.Node | None = None
+        try:
+            self.root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line = mark.line + 1 if mark else 0
+            what = ", ".join(filter(None, (error.context, error.problem)))
+            self.faults.append(Fault(shown, line, "", f"YAML syntax: {what}; expected well-formed YAML"))
+        except UnicodeDecodeError as error:
+            self.faults.append(Fault(shown, 0, "", f"expected UTF-8 text, got byte {error.object[error.start]:#x}"))
+        if self.root is not None:
+            self.faults.extend(_duplicates(self.root, shown, ()))
+            if not isinstance(self.root, yaml.MappingNode):
+                self.faults.append(Fault(shown, 1, "", "expected a mapping with classes and parameters"))
+                self.root = None
+
+    def entry(self, key: Key) -> tuple[yaml.Node, yaml.Node] | None:
+        """The key's node and the value's node at a path from the file's top."""
+        here: tuple[yaml.Node, yaml.Node] | None = None
+        node = self.root
+        for part in key:
+            here = _child(node, part)
+            if here is None:
+                return None
+            node = here[1]
+        return here
+
+    @cached_property
+    def classes(self) -> tuple[tuple[str, int], ...]:
+        """The classes it lists, with their lines."""
+        entry = self.entry(("classes",))
+        if entry is None or not isinstance(entry[1], yaml.SequenceNode):
+            return ()
+        return tuple((str(item.value), item.start_mark.line + 1) for item in entry[1].value)
+
+    @cached_property
+    def references(self) -> tuple[tuple[Key, int, str], ...]:
+        """Each `${a:b}` in it: where it stands, its line, and what it refers to."""
+        found: list[tuple[Key, int, str]] = []
+
+        def walk(node: yaml.Node | None, key: Key) -> None:
+            if isinstance(node, yaml.ScalarNode):
+                found.extend((key, node.start_mark.line + 1, ref) for ref in _REFERENCE.findall(str(node.value)))
+            elif isinstance(node, yaml.MappingNode):
+                for name, value in node.value:
+                    walk(value, (*key, _bare(name)))
+            elif isinstance(node, yaml.SequenceNode):
+                for index, value in enumerate(node.value):
+                    walk(value, (*key, index))
+
+        entry = self.entry(("parameters",))
+        walk(entry[1] if entry else None, ())
+        return tuple(found)
+
+
+def _bare(node: yaml.Node) -> str:
+    # reclass marks a key with ~ (replace) or = (constant); the key is what follows.
+    return str(node.value).lstrip("~=")
+
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((name, value) for name, value in node.value if _bare(name) == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
+
+
+def _duplicates(node: yaml.Node, shown: str, key: Key) -> Iterator[Fault]:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for name, value in node.value:
+            line, word = name.start_mark.line + 1, str(name.value)
+            if word in seen:
+                yield Fault(
+                    shown,
+                    line,
+                    dotted((*key, word)),
+                    f"duplicate key, first set on line {seen[word]}; expected once, remove one of them",
+                )
+            seen.setdefault(word, line)
+            yield from _duplicates(value, shown, (*key, word))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _duplicates(value, shown, (*key, index))
+
+
+def dotted(key: Key) -> str:
+    """`matrix.turn.relay_ports.first`, `cluster.edge.peers[0]`; `parameters.` at the front is left out."""
+    if key and key[0] == "parameters":
+        key = key[1:]
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+class Source:
+    """The files of one inventory folder."""
+
+    def __init__(self, inventory: Path) -> None:
+        self.inventory = inventory
+        self._file = cache(self._read)
+
+    def _shown(self, path: Path) -> str:
+        # Relative to the repository's top, as an editor or a reviewer names it.
+        return str(path.relative_to(self.inventory.parent))
+
+    def _read(self, path: Path) -> _File:
+        return _File(path, self._shown(path))
+
+    @cached_property
+    def target_files(self) -> dict[str, Path]:
+        """Target name ("eu1.acme") to its file."""
+        top = self.inventory / "targets"
+        files = sorted(path for path in top.rglob("*") if path.suffix in (".yml", ".yaml"))
+        return {".".join(path.relative_to(top).with_suffix("").parts): path for path in files}
+
+    @cached_property
+    def class_files(self) -> dict[str, Path]:
+        """Class name ("size.small") to its file."""
+        top = self.inventory / "classes"
+        files = sorted(path for path in top.rglob("*") if path.suffix in (".yml", ".yaml"))
+        names: dict[str, Path] = {}
+        for path in files:
+            parts = path.relative_to(top).with_suffix("").parts
+            names[".".join(parts[:-1] if parts[-1] == "init" and len(parts) > 1 else parts)] = path
+        return names
+
+    def _chain(self, path: Path, seen: set[Path]) -> Iterator[Path]:
+        for name, _ in self._file(path).classes:
+            used = self.class_files.get(name)
+            if used is not None and used not in seen:
+                seen.add(used)
+                yield from self._chain(used, seen)
+        yield path
+
+    def chain(self, target: str) -> tuple[Path, ...]:
+        """The files that make a target, in the order in which they are merged: the last one wins."""
+        path = self.target_files.get(target)
+        return tuple(self._chain(path, set())) if path else ()
+
+    def said(self, target: str, key: Key) -> list[Said]:
+        """Every place that sets a key, in the order of merging."""
+        places = []
+        for path in self.chain(target):
+            file = self._file(path)
+            entry = file.entry(("parameters", *key))
+            if entry is not None:
+                name, value = entry
+                text = str(value.value) if isinstance(value, yaml.ScalarNode) else ""
+                places.append(Said(file.shown, name.start_mark.line + 1, text))
+        return places
+
+    def locate(self, target: str, key: Key) -> tuple[str, int]:
+        """File and line of the last place that sets a key; of the nearest block around it where nothing
+        does; of the target's file where not even that is there."""
+        for length in range(len(key), 0, -1):
+            places = self.said(target, key[:length])
+            if places:
+                return places[-1].file, places[-1].line
+        path = self.target_files.get(target)
+        return (self._shown(path), 1) if path else (f"inventory/targets/{target.replace('.', '/')}.yml", 0)
+
+    def fault(self, target: str, key: Key, message: str) -> Fault:
+        """A fault at the line that sets a key."""
+        file, line = self.locate(target, key)
+        return Fault(file, line, dotted(key), message)
+
+    def file_faults(self) -> list[Fault]:
+        """What is wrong with the files themselves: syntax, duplicate keys, classes that do not exist."""
+        faults: list[Fault] = []
+        known = list(self.class_files)
+        for path in (*self.target_files.values(), *self.class_files.values()):
+            file = self._file(path)
+            faults.extend(file.faults)
+            faults.extend(
+                Fault(file.shown, line, "classes", f"no class {name!r} in inventory/classes{did_you_mean(name, known)}")
+                for name, line in file.classes
+                if name not in self.class_files and "${" not in name
+            )
+        return faults
+
+    def reference_faults(self) -> list[Fault]:
+        """References `${a:b}` to what nothing in the target's chain sets."""
+        faults: set[Fault] = set()
+        for target in self.target_files:
+            files = [self._file(path) for path in self.chain(target)]
+            for file in files:
+                for key, line, reference in file.references:
+                    path = tuple(reference.split(":"))
+                    if path[0] == "_reclass_" or any(other.entry(("parameters", *path)) for other in files):
+                        continue
+                    near = [":".join(str(part) for part in found) for found in self._siblings(files, path)]
+                    faults.add(
+                        Fault(
+                            file.shown,
+                            line,
+                            dotted(key),
+                            f"${{{reference}}} refers to nothing that {target} sets{did_you_mean(reference, near)}",
+                        )
+                    )
+        return sorted(faults)
+
+    @staticmethod
+    def _siblings(files: list[_File], path: Key) -> Iterator[Key]:
+        for file in files:
+            block = file.entry(("parameters", *path[:-1]))
+            if block is not None and isinstance(block[1], yaml.MappingNode):
+                yield from ((*path[:-1], _bare(name)) for name, _ in block[1].value)

@@ -1,0 +1,121 @@
+"""AppProjects and Applications: what may be synced where, and how.
+
+One project for each Application: its destinations and kinds are exactly those of the folder it syncs, so
+that a folder that was tampered with is refused by Argo CD itself. Applications are generated and no
+ApplicationSet: when a generator's element vanishes, an ApplicationSet deletes the Application and all it
+owns, even with prune off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import make
+from matrixfleet.plan import PlatformPlan, TenantPlan
+
+API = "argoproj.io/v1alpha1"
+FINALIZER = "resources-finalizer.argocd.argoproj.io"
+PROJECT_WAVE, APPLICATION_WAVE = 0, 1
+HUB = "https://kubernetes.default.svc"
+"""The API server as an Argo CD knows the cluster that it runs in itself."""
+
+ANY_NAME = "*"
+
+Kinds = Iterable[tuple[str, str, str]]
+"""Group, kind, and for what lives in no namespace its name (or ANY_NAME); "" for what lives in one."""
+
+
+def project(
+    plan: TenantPlan | PlatformPlan,
+    name: str,
+    description: str,
+    *,
+    kinds: Kinds,
+    namespaces: Iterable[str],
+    server: str = "",
+    sources: Iterable[str] = (),
+    wave: int = PROJECT_WAVE,
+) -> Object:
+    """An AppProject that admits these kinds into these namespaces, from this repository alone."""
+    server = server or plan.cluster.argocd.server
+    cluster_wide: list[Object] = []
+    namespaced: list[Object] = []
+    for group, kind, alone in sorted(kinds):
+        entry = {"group": group, "kind": kind}
+        if alone:
+            cluster_wide.append(entry if alone == ANY_NAME else entry | {"name": alone})
+        else:
+            namespaced.append(entry)
+    spec: Object = {
+        "description": description,
+        "sourceRepos": list(sources) or [plan.cluster.argocd.repository],
+        "destinations": [{"server": server, "namespace": namespace} for namespace in namespaces],
+        "clusterResourceWhitelist": cluster_wide,
+        "namespaceResourceWhitelist": namespaced,
+    }
+    return make(
+        plan,
+        "AppProject",
+        "argocd",
+        api=API,
+        name=name,
+        namespace=plan.cluster.argocd.namespace,
+        wave=wave,
+        spec=spec,
+    )
+
+
+def application(
+    plan: TenantPlan | PlatformPlan,
+    name: str,
+    source: Mapping[str, Any],
+    *,
+    project_name: str,
+    namespace: str,
+    server: str = "",
+    options: Iterable[str] = (),
+) -> Object:
+    """An Application that syncs by itself, heals and prunes."""
+    annotations = {}
+    if "path" in source:
+        # A commit that touches nothing below the folder renders nothing anew.
+        annotations["argocd.argoproj.io/manifest-generate-paths"] = "."
+    spec: Object = {
+        "project": project_name,
+        "source": dict(source),
+        "destination": {"server": server or plan.cluster.argocd.server, "namespace": namespace},
+        "syncPolicy": {
+            "automated": {"prune": True, "selfHeal": True},
+            "syncOptions": ["ServerSideApply=true", "FailOnSharedResource=true", *options],
+            # What it waits for may come with another Application, or with a controller that is still
+            # being installed: try for an hour.
+            "retry": {"limit": 20, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "5m"}},
+        },
+        "revisionHistoryLimit": 3,
+    }
+    thing = make(
+        plan,
+        "Application",
+        "argocd",
+        api=API,
+        name=name,
+        namespace=plan.cluster.argocd.namespace,
+        wave=APPLICATION_WAVE,
+        annotations=annotations,
+        spec=spec,
+    )
+    thing["metadata"]["finalizers"] = [FINALIZER]
+    return thing
+
+
+def folder(plan: TenantPlan | PlatformPlan, path: str, **directory: Any) -> Object:
+    """A folder of plain manifests in this repository."""
+    argocd = plan.cluster.argocd
+    return {
+        "repoURL": argocd.repository,
+        "targetRevision": argocd.revision,
+        "path": path,
+        "directory": {"recurse": True, **directory},
+    }

@@ -1,0 +1,199 @@
+"""Pods: the security context that all share, volumes that stay together with their mounts, probes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matrixfleet.kubernetes.emit import Object, content_hash
+from matrixfleet.kubernetes.objects import PREFIX, labels, make, selector
+from matrixfleet.model.choices import Metrics
+from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.secrets import Secret
+from matrixfleet.plan.storage import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A Pod's volume and where containers see it: one thing, so that neither exists alone."""
+
+    name: str
+    path: str
+    source: Object
+    read_only: bool = True
+    sub_path: str | None = None
+
+    def volume(self) -> Object:
+        """The entry in spec.volumes."""
+        return {"name": self.name, **self.source}
+
+    def mount(self) -> Object:
+        """The entry in volumeMounts."""
+        entry: Object = {"name": self.name, "mountPath": self.path}
+        if self.read_only:
+            entry["readOnly"] = True
+        if self.sub_path:
+            entry["subPath"] = self.sub_path
+        return entry
+
+
+def configuration(plan: TenantPlan, component: str, path: str) -> Mount:
+    """A component's ConfigMap as a folder."""
+    return Mount("configuration", path, {"configMap": {"name": plan.called(component)}})
+
+
+def secret_files(secret: Secret) -> Mount:
+    """A secret's keys as files below /secrets, readable by the Pod's group."""
+    folder = f"/secrets/{secret.purpose}"
+    return Mount(
+        f"secret-{secret.purpose}", folder, {"secret": {"secretName": secret.name, "defaultMode": 0o440}}
+    )
+
+
+def tls_files(purpose: str, secret_name: str, keys: Sequence[str]) -> Mount:
+    """Some keys of a certificate's Secret as files below /tls. cert-manager renews it in place, and the
+    kubelet follows: a reader must reload."""
+    items = [{"key": key, "path": key} for key in keys]
+    return Mount(
+        f"tls-{purpose}",
+        f"/tls/{purpose}",
+        {"secret": {"secretName": secret_name, "defaultMode": 0o440, "items": items}},
+    )
+
+
+def scratch(name: str, path: str, size: str, *, memory: bool = False) -> Mount:
+    """Room to write under a read-only root."""
+    medium: Object = {"medium": "Memory"} if memory else {}
+    return Mount(name, path, {"emptyDir": {**medium, "sizeLimit": size}}, read_only=False)
+
+
+def claimed(volume: Volume) -> Mount:
+    """A claim as a folder."""
+    source = {"persistentVolumeClaim": {"claimName": volume.name}}
+    return Mount(volume.purpose, volume.mount, source, read_only=False)
+
+
+def probe(period: int, failures: int, timeout: int, **how: Any) -> Object:
+    """A probe: seconds between tries, failures that count, seconds a try may take."""
+    return {**how, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
+
+
+def container(
+    plan: TenantPlan,
+    component: str,
+    name: str,
+    command: Sequence[str],
+    mounts: Sequence[Mount],
+    *,
+    env: Sequence[Object] = (),
+    ports: Mapping[str, int] | None = None,
+    **rest: Any,
+) -> Object:
+    """A container of a component's image, with the resources that the plan gives it by name."""
+    workload = plan.workloads[component]
+    resources = workload.containers[name]
+    capabilities: Object = {"drop": ["ALL"]}
+    if workload.image.capabilities:
+        capabilities["add"] = list(workload.image.capabilities)
+    spec: Object = {
+        "name": name,
+        "image": workload.image.reference,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command),
+    }
+    if env:
+        spec["env"] = list(env)
+    if ports:
+        spec["ports"] = [
+            {"name": port_name, "containerPort": port, "protocol": "TCP"} for port_name, port in ports.items()
+        ]
+    spec.update(rest)
+    spec["resources"] = {
+        "requests": {"cpu": resources.cpu, "memory": resources.memory},
+        "limits": {"memory": resources.memory},
+    }
+    spec["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": capabilities,
+    }
+    spec["volumeMounts"] = [mount.mount() for mount in mounts]
+    return spec
+
+
+def pod_template(
+    plan: TenantPlan,
+    component: str,
+    containers: Sequence[Object],
+    mounts: Sequence[Mount],
+    *,
+    init: Sequence[Object] = (),
+    reads: Any = None,
+    token: bool = False,
+    **spec: Any,
+) -> Object:
+    """A Pod template.
+
+    reads: the content that its programs read at start; its hash is an annotation, so that a change of
+    configuration rolls the Pods and nothing else does
+    token: whether it gets its ServiceAccount's token
+    """
+    workload = plan.workloads[component]
+    image = workload.image
+    annotations: dict[str, str] = {}
+    if reads is not None:
+        annotations[PREFIX + "configuration"] = content_hash(reads)
+    if workload.metrics_path and plan.cluster.metrics is Metrics.ANNOTATIONS:
+        annotations |= {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(workload.ports["metrics"]),
+            "prometheus.io/path": workload.metrics_path,
+        }
+    metadata: Object = {"labels": labels(plan, component)}
+    if annotations:
+        metadata["annotations"] = annotations
+    pod: Object = {
+        "serviceAccountName": plan.called(component),
+        "automountServiceAccountToken": token,
+        "enableServiceLinks": False,
+        **spec,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": image.uid,
+            "runAsGroup": image.gid,
+            "fsGroup": image.gid,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    if init:
+        pod["initContainers"] = list(init)
+    pod["containers"] = list(containers)
+    volumes = {mount.name: mount.volume() for mount in mounts if mount.source}
+    if volumes:
+        pod["volumes"] = list(volumes.values())
+    return {"metadata": metadata, "spec": pod}
+
+
+def deployment(plan: TenantPlan, component: str, template: Object, *, strategy: Object) -> Object:
+    """A component's Deployment."""
+    workload = plan.workloads[component]
+    return make(
+        plan,
+        "Deployment",
+        component,
+        api="apps/v1",
+        wave=workload.wave,
+        spec={
+            "replicas": workload.replicas,
+            "revisionHistoryLimit": 3,
+            "strategy": strategy,
+            "selector": {"matchLabels": selector(plan, component)},
+            "template": template,
+        },
+    )
+
+
+# A new Pod is Ready before an old one goes: with one replica there is no gap.
+ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}

@@ -1,0 +1,177 @@
+"""Every choice of the architecture, and which of them compile today.
+
+A choice that is not built yet is part of the vocabulary and is refused by name: never silently
+ignored, never half done. `BUILT` is the only list of what is built.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator
+
+from matrixfleet.model.types import expected
+
+
+class Pattern(StrEnum):
+    """How a homeserver is laid out on the cluster."""
+
+    SINGLE_TENANT = "single-tenant"
+    MULTI_TENANT = "multi-tenant"
+    HIGH_AVAILABILITY = "high-availability"
+
+
+class Database(StrEnum):
+    """Where Synapse's PostgreSQL comes from."""
+
+    STATEFULSET = "statefulset"
+    CNPG = "cnpg"
+    EXTERNAL = "external"
+    SHARED = "shared"
+
+
+class Pooling(StrEnum):
+    """What stands between Synapse and PostgreSQL."""
+
+    NONE = "none"
+    PGBOUNCER = "pgbouncer"
+
+
+class Edge(StrEnum):
+    """What brings HTTPS from outside into the cluster."""
+
+    TRAEFIK = "traefik"
+    GATEWAY_API = "gateway-api"
+    NGINX = "nginx"
+    INGRESS_NGINX = "ingress-nginx"
+    HAPROXY = "haproxy"
+    AWS_ALB = "aws-alb"
+    GKE = "gke"
+    AZURE_AGIC = "azure-agic"
+
+
+class Secrets(StrEnum):
+    """Who makes the Secrets that Pods read."""
+
+    KUBERNETES = "kubernetes"
+    EXTERNAL_SECRETS = "external-secrets"
+    VAULT = "vault"
+
+
+class Turn(StrEnum):
+    """Where voice and video calls find their relay."""
+
+    DAEMONSET = "daemonset"
+    DEPLOYMENT = "deployment"
+    SHARED = "shared"
+    EXTERNAL = "external"
+    NONE = "none"
+
+
+class Media(StrEnum):
+    """Where uploaded media lies."""
+
+    PVC = "pvc"
+    S3 = "s3"
+
+
+class Mesh(StrEnum):
+    """Which service mesh the cluster has."""
+
+    NONE = "none"
+    ISTIO = "istio"
+
+
+class Metrics(StrEnum):
+    """How Prometheus learns what to scrape."""
+
+    PROMETHEUS_OPERATOR = "prometheus-operator"
+    ANNOTATIONS = "annotations"
+    NONE = "none"
+
+
+class Logs(StrEnum):
+    """Where log lines go after stdout."""
+
+    STDOUT = "stdout"
+    LOKI = "loki"
+    ELASTICSEARCH = "elasticsearch"
+
+
+class Auth(StrEnum):
+    """How people prove who they are."""
+
+    PASSWORD = "password"
+    OIDC = "oidc"
+
+
+class Calls(StrEnum):
+    """Which technique carries calls."""
+
+    LEGACY = "legacy"
+
+
+class Backup(StrEnum):
+    """What is kept of a tenant's data outside its cluster."""
+
+    NONE = "none"
+    DUMPS = "dumps"
+    POINT_IN_TIME = "point-in-time"
+
+
+class State(StrEnum):
+    """Whether Synapse runs. `stopped` keeps everything but scales every Synapse process to nothing: the
+    one way to restore, reshard or move a tenant while Argo CD heals what it sees, and the first of the
+    two steps that remove a tenant."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class SigningKey(StrEnum):
+    """Where Synapse reads its signing key: a Secret, or a small encrypted volume of its own."""
+
+    SECRET = "secret"
+    VOLUME = "volume"
+
+
+class Provision(StrEnum):
+    """Whether the platform target installs an operator, or the cluster has it already."""
+
+    EXISTING = "existing"
+    MANAGED = "managed"
+
+
+BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
+    Pattern: frozenset({Pattern.SINGLE_TENANT}),
+    Database: frozenset({Database.STATEFULSET}),
+    Pooling: frozenset({Pooling.NONE}),
+    Edge: frozenset({Edge.TRAEFIK}),
+    Secrets: frozenset({Secrets.KUBERNETES}),
+    Turn: frozenset({Turn.DAEMONSET, Turn.NONE}),
+    Media: frozenset({Media.PVC}),
+    Mesh: frozenset({Mesh.NONE}),
+    Metrics: frozenset({Metrics.PROMETHEUS_OPERATOR, Metrics.ANNOTATIONS, Metrics.NONE}),
+    Logs: frozenset({Logs.STDOUT}),
+    Auth: frozenset({Auth.PASSWORD}),
+    Calls: frozenset(Calls),
+    Backup: frozenset({Backup.NONE}),
+    State: frozenset(State),
+    SigningKey: frozenset(SigningKey),
+    Provision: frozenset(Provision),
+}
+
+_C = TypeVar("_C", bound=StrEnum)
+
+
+def _refuse_unbuilt(value: _C) -> _C:
+    built = BUILT[type(value)]
+    if value not in built:
+        today = ", ".join(choice for choice in type(value) if choice in built)
+        raise expected("a choice that is built", str(value), f"not built yet; today: {today}")
+    return value
+
+
+Built = Annotated[_C, AfterValidator(_refuse_unbuilt)]
+"""`Built[Edge]`: an Edge that compiles today."""

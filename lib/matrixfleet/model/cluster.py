@@ -1,0 +1,195 @@
+"""What is true of one cluster: said once in its class, read by every target on it.
+
+Nothing here has a default that opens a network: who may come in, and what "outside" means, is named.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from matrixfleet.model.base import Model
+from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Secrets
+from matrixfleet.model.types import Cidr, Email, Host, HttpsUrl, Name, Port, expected
+
+
+class Peer(Model):
+    """Who is on the other side of a flow: Pods by namespace and labels, or networks."""
+
+    namespace: Name | None = None
+    """The namespace of the Pods."""
+    pods: dict[str, str] = Field(default_factory=dict)
+    """Labels that every one of the Pods has."""
+    cidrs: tuple[Cidr, ...] = ()
+    """Networks, for what is no Pod: a cloud's load balancer, an API server."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Peer:
+        if bool(self.cidrs) == bool(self.namespace):
+            raise expected(
+                "either namespace with pods, or cidrs", "both" if self.cidrs else "neither of them"
+            )
+        if self.namespace and not self.pods:
+            raise expected("pods: the labels of the Pods in that namespace", "none")
+        return self
+
+
+class ArgoCD(Model):
+    """The Argo CD that syncs this cluster, in it or on a hub."""
+
+    namespace: Name = "argocd"
+    """The namespace of Argo CD, where AppProjects and Applications live."""
+    server: HttpsUrl = "https://kubernetes.default.svc"
+    """The API server as that Argo CD knows it. The default is the cluster that Argo CD runs in; a hub
+    names the registered cluster."""
+    repository: HttpsUrl
+    """This repository, as Argo CD clones it."""
+    revision: str = "refs/heads/main"
+    """What is synced, fully qualified: a short name costs Argo CD a look-up of branches and tags."""
+
+
+class EdgeSpec(Model):
+    """The way in: which controller, and who stands before the tenant's router."""
+
+    controller: Built[Edge] = Edge.TRAEFIK
+    """The kind of edge."""
+    class_name: Name = "traefik"
+    """The IngressClass."""
+    peers: tuple[Peer, ...] = Field(min_length=1)
+    """Where the edge's connections come from. Only these reach a router or Element Web."""
+    trusted_hops: int = Field(default=1, ge=1, le=5)
+    """How many proxies append to X-Forwarded-For before the router sees it: 1 for the edge alone, 2 with
+    an HTTP load balancer before it. The client's address is that many entries from the right; whatever
+    stands further left was written by the client and is not believed."""
+    http_entrypoint: Name = "web"
+    """Traefik's entry point for port 80."""
+    https_entrypoint: Name = "websecure"
+    """Traefik's entry point for port 443."""
+
+
+class ApiServer(Model):
+    """The Kubernetes API as NetworkPolicies must name it: its endpoints, not the Service."""
+
+    cidrs: tuple[Cidr, ...] = Field(min_length=1)
+    """Networks of the endpoints (`kubectl get endpointslices -n default kubernetes`)."""
+    port: Port = 6443
+    """The endpoints' port."""
+
+
+class Network(Model):
+    """The outside as this cluster sees it."""
+
+    dns: tuple[Peer, ...] = Field(min_length=1)
+    """The cluster's DNS servers: Pods, and the node-local cache's address where there is one."""
+    api_server: ApiServer
+    """The Kubernetes API, for the few Pods that talk to it."""
+    monitoring: Peer | None = None
+    """Prometheus. Without it no Pod admits a scrape."""
+    private: tuple[Cidr, ...] = Field(min_length=1)
+    """Networks that are not the Internet: the cluster's own Pods, Services and nodes, and what lies
+    behind them. They are cut out of every allowance "to the Internet", URL previews and TURN relays."""
+    domain: Host = "cluster.local"
+    """The cluster's DNS domain."""
+
+
+class StorageClassSpec(Model):
+    """One storage class. With a provisioner the platform target makes it; without, the cluster has it."""
+
+    name: Name
+    """The StorageClass."""
+    provisioner: str | None = None
+    """The CSI driver, where the platform makes the class."""
+    parameters: dict[str, str] = Field(default_factory=dict)
+    """The driver's own parameters: disk type, encryption key."""
+    encrypted: bool = False
+    """Whether volumes of this class are encrypted at rest. Required of signing keys."""
+
+
+class Storage(Model):
+    """Storage classes by purpose, mapped to what the cluster offers."""
+
+    media: StorageClassSpec
+    """High capacity, moderate performance."""
+    database: StorageClassSpec
+    """High performance; honours fsync."""
+    signing_key: StorageClassSpec
+    """Small and encrypted."""
+    logs: StorageClassSpec
+    """Fast, for debugging; may be lost."""
+
+    @model_validator(mode="after")
+    def _keys_are_encrypted(self) -> Storage:
+        if not self.signing_key.encrypted:
+            raise expected(
+                "storage.signing_key.encrypted: true", False, "a signing key at rest is the server's identity"
+            )
+        return self
+
+
+class Acme(Model):
+    """An ACME account for a ClusterIssuer that the platform makes."""
+
+    server: HttpsUrl = "https://acme-v02.api.letsencrypt.org/directory"
+    """The ACME directory."""
+    email: Email
+    """Who is told of expiring certificates."""
+    dns01: dict[str, object] | None = None
+    """cert-manager's `dns01` solver. Without it HTTP-01 through the edge is used."""
+
+
+class Issuer(Model):
+    """A ClusterIssuer of cert-manager: made by the platform (with acme), or one the cluster has."""
+
+    name: Name
+    """The ClusterIssuer."""
+    acme: Acme | None = None
+    """How to make it; without, it exists."""
+
+
+class Issuers(Model):
+    """Who signs certificates."""
+
+    web: Issuer
+    """For hosts behind the edge."""
+    dns: Issuer | None = None
+    """By DNS-01, for hosts that no edge answers for: TURN with TLS needs it, since its name points at
+    nodes and not at the edge."""
+
+
+class Operators(Model):
+    """Operators that tenants rely on."""
+
+    cert_manager: Built[Provision] = Provision.EXISTING
+    """`managed` adds an Argo CD Application on the upstream chart, pinned in the release class."""
+
+
+class Cluster(Model):
+    """One Kubernetes cluster."""
+
+    name: Name
+    """The cluster, and the folder of its targets."""
+    argocd: ArgoCD
+    """Who syncs it."""
+    edge: EdgeSpec
+    """How the world comes in."""
+    network: Network
+    """What is outside."""
+    storage: Storage
+    """What volumes it has."""
+    issuers: Issuers
+    """Who signs certificates."""
+    operators: Operators = Operators()
+    """What is installed by whom."""
+    secrets: Built[Secrets] = Secrets.KUBERNETES
+    """Who makes Secrets."""
+    mesh: Built[Mesh] = Mesh.NONE
+    """Which service mesh it has."""
+    metrics: Built[Metrics] = Metrics.PROMETHEUS_OPERATOR
+    """How Prometheus learns what to scrape. Needs network.monitoring unless `none`."""
+
+    @model_validator(mode="after")
+    def _scrapes_come_from_somewhere(self) -> Cluster:
+        if self.metrics is not Metrics.NONE and self.network.monitoring is None:
+            raise expected(
+                "network.monitoring, since metrics are scraped", "none", "name Prometheus's Pods, or set metrics: none"
+            )
+        return self

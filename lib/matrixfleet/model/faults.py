@@ -1,0 +1,74 @@
+"""From pydantic's errors to sentences: what was expected, what was found, what was probably meant."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from matrixfleet.errors import did_you_mean
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "model": "a mapping",
+    "dict": "a mapping",
+    "tuple": "a list",
+}
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation holds, however it is wrapped (Optional, tuple, dict, Annotated)."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        found = (_model_in(part) for part in typing.get_args(annotation))
+        return next((model for model in found if model), None)
+    return None
+
+
+def model_at(model: type[BaseModel], key: tuple[str | int, ...]) -> type[BaseModel] | None:
+    """The model of the block at a key, or None where there is none."""
+    current: type[BaseModel] | None = model
+    for part in key:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part) if current else None
+        if field is None:
+            return None
+        current = _model_in(field.annotation)
+    return current
+
+
+def _sentence(model: type[BaseModel], error: Mapping[str, Any]) -> str:
+    kind, key, got = error["type"], error["loc"], error["input"]
+    block = model_at(model, key[:-1])
+    if kind == "extra_forbidden":
+        return f"unknown key{did_you_mean(str(key[-1]), list(block.model_fields) if block else [])}"
+    if kind == "missing":
+        about = block.model_fields[str(key[-1])].description if block else ""
+        return "required, and nothing sets it" + (f"; {' '.join(about.split())}" if about else "")
+    if kind == "expected":
+        return str(error["msg"])
+    if kind == "enum":
+        choices = str(error["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        return f"expected one of {', '.join(choices)}, got {got!r}" + (
+            did_you_mean(str(got), choices) if did_you_mean(str(got), choices).startswith(", did") else ""
+        )
+    for prefix, words in _KINDS.items():
+        if kind.startswith(prefix + "_") and kind.split("_")[1] in ("type", "parsing", "from"):
+            return f"expected {words}, got {got!r}"
+    return f"{error['msg'].replace('Input should be', 'expected')}, got {got!r}"
+
+
+def sentences(model: type[BaseModel], error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each error as its key and a sentence."""
+    for detail in error.errors(include_url=False):
+        # A dict's key is reported as ("pods", "name", "[key]"): the entry is what a person sees.
+        key = tuple(part for part in detail["loc"] if part != "[key]")
+        yield key, _sentence(model, detail)

@@ -1,0 +1,90 @@
+"""What runs: one row an image, with everything a Pod must know of it. The only place for versions."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from matrixfleet.model.base import Model
+from matrixfleet.model.types import HttpsUrl, Name, Port, expected
+
+
+class Image(Model):
+    """A container image and what its Dockerfile promises. Checks hold every Pod against its row."""
+
+    repository: str
+    """Registry and path, without tag."""
+    tag: str
+    """The version. Never `latest`."""
+    digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
+    """Filled in by `matrix-fleet pin` on a machine that reaches the registry; never by hand."""
+    dockerfile: HttpsUrl
+    """Where its Dockerfile is: the source of the facts below."""
+    uid: int = Field(ge=1)
+    """The user it runs as."""
+    gid: int = Field(ge=1)
+    """The group it runs as, and the fsGroup of its volumes."""
+    commands: tuple[str, ...]
+    """Programs in it that our Pods start; no entrypoint script of an image is used."""
+    ports: tuple[Port, ...] = ()
+    """Ports it listens on under our configuration."""
+    writes: tuple[str, ...] = ()
+    """Paths it writes: with a read-only root each must be a volume."""
+    stop_signal: str = "SIGTERM"
+    """What the runtime sends first to stop it: the image's STOPSIGNAL."""
+    capabilities: tuple[str, ...] = ()
+    """Capabilities it cannot start without, after ALL are dropped."""
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Image:
+        if self.tag == "latest":
+            raise expected("a version", "latest", "a tag that moves makes a sync mean two things")
+        return self
+
+    @property
+    def reference(self) -> str:
+        """What `image:` says: repository:tag, and the digest where it is known."""
+        return f"{self.repository}:{self.tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+class Images(Model):
+    """The images of the fleet."""
+
+    synapse: Image
+    """Synapse, main process and workers, and the Jobs that make secrets."""
+    postgresql: Image
+    """PostgreSQL of the bundled database."""
+    haproxy: Image
+    """The router of every tenant."""
+    element_web: Image
+    """Element Web with its nginx."""
+    coturn: Image
+    """The TURN server."""
+
+
+class Chart(Model):
+    """An upstream Helm chart that Argo CD renders for a managed operator."""
+
+    repository: HttpsUrl
+    """The chart repository."""
+    chart: Name
+    """The chart."""
+    version: str
+    """Its exact version."""
+
+
+class Charts(Model):
+    """Charts of managed operators."""
+
+    cert_manager: Chart
+    """cert-manager."""
+
+
+class Release(Model):
+    """One set of versions that was tested together."""
+
+    name: Name
+    """The release class."""
+    images: Images
+    """Container images."""
+    charts: Charts
+    """Charts of managed operators."""

@@ -1,0 +1,83 @@
+"""Every secret a tenant has: who makes it, what is in it, who reads it. Values are never here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matrixfleet.model import Tenant
+from matrixfleet.model.choices import SigningKey, Turn
+from matrixfleet.plan.names import secret_name
+
+RANDOM = "random"
+"""64 hexadecimal characters from the operating system's generator: 256 bits."""
+SIGNING_KEY = "signing-key"
+"""An ed25519 key as Synapse's own generator writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A Kubernetes Secret, made once and never overwritten."""
+
+    purpose: str
+    """What it is for; also the folder below /secrets where Pods see it."""
+    name: str
+    """The object's name, generation included."""
+    keys: tuple[tuple[str, str], ...]
+    """Each key and how its value is made: RANDOM or SIGNING_KEY."""
+    namespaces: tuple[str, ...]
+    """Where it is: made in the first, where it is verified, and copied to the others."""
+    readers: tuple[str, ...]
+    """Components that mount it."""
+    rotate: tuple[str, ...]
+    """The key in the tenant's file whose generation is raised to rotate it; empty where that is no
+    everyday act (the signing key)."""
+
+    def path(self, key: str) -> str:
+        """Where a Pod sees one key."""
+        return f"/secrets/{self.purpose}/{key}"
+
+
+def secrets_of(tenant_name: str, tenant: Tenant, namespace: str, turn_namespace: str) -> tuple[Secret, ...]:
+    """The secrets that a tenant needs."""
+
+    def secret(
+        purpose: str, generation: int, keys: tuple[tuple[str, str], ...], **rest: tuple[str, ...]
+    ) -> Secret:
+        namespaces = rest.get("namespaces", (namespace,))
+        name = secret_name(tenant_name, purpose, generation)
+        return Secret(purpose, name, keys, namespaces, rest["readers"], rest.get("rotate", ()))
+
+    found = [
+        secret(
+            "synapse",
+            tenant.secrets,
+            (
+                ("macaroon_secret_key", RANDOM),
+                ("form_secret", RANDOM),
+                ("registration_shared_secret", RANDOM),
+            ),
+            readers=("synapse",),
+            rotate=("matrix", "secrets"),
+        ),
+        secret(
+            "database",
+            tenant.database.credentials,
+            (("password", RANDOM),),
+            readers=("postgresql", "synapse"),
+            rotate=("matrix", "database", "credentials"),
+        ),
+    ]
+    if tenant.synapse.signing_key is SigningKey.SECRET:
+        found.append(secret("signing-key", 1, (("signing.key", SIGNING_KEY),), readers=("synapse",)))
+    if tenant.turn.kind is Turn.DAEMONSET:
+        found.append(
+            secret(
+                "turn",
+                tenant.turn.secret,
+                (("shared_secret", RANDOM),),
+                namespaces=(turn_namespace, namespace),
+                readers=("turn", "synapse"),
+                rotate=("matrix", "turn", "secret"),
+            )
+        )
+    return tuple(found)

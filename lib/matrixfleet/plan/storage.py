@@ -1,0 +1,61 @@
+"""Volumes: which there are, what class they have, who is the one that may mount them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matrixfleet.model import Cluster, Tenant
+from matrixfleet.model.choices import SigningKey
+from matrixfleet.plan.names import volume_name
+
+ONE_POD = "ReadWriteOncePod"
+"""One Pod at a time, enforced by scheduler and kubelet: what makes a second main process impossible
+while a first still terminates (a Deployment's Recreate orders rollouts only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A claim for a volume. Every one of them is a keeper: no prune and no deletion touches it."""
+
+    purpose: str
+    """media, database, signing-key, logs."""
+    name: str
+    """The claim, or the template's name for a StatefulSet's."""
+    storage_class: str
+    size: str
+    """Kubernetes quantity."""
+    owner: str
+    """The component whose Pod mounts it."""
+    mount: str
+    """Where that Pod sees it."""
+    access_mode: str = ONE_POD
+
+
+def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...]:
+    """The volumes of one tenant."""
+    classes = cluster.storage
+    found = [
+        Volume(
+            "media",
+            volume_name(name, "media"),
+            classes.media.name,
+            tenant.media.storage,
+            "synapse",
+            "/data/media",
+        ),
+        Volume(
+            "database", "data", classes.database.name, tenant.database.storage, "postgresql", "/var/lib/postgresql"
+        ),
+    ]
+    if tenant.synapse.signing_key is SigningKey.VOLUME:
+        key_volume = volume_name(name, "signing-key")
+        found.append(
+            Volume("signing-key", key_volume, classes.signing_key.name, "1Mi", "synapse", "/data/signing-key")
+        )
+    if tenant.logs.volume:
+        found.append(
+            Volume(
+                "logs", volume_name(name, "logs"), classes.logs.name, tenant.logs.volume, "synapse", "/data/logs"
+            )
+        )
+    return tuple(found)

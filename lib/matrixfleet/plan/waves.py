@@ -1,0 +1,18 @@
+"""The order inside one Application (argocd.argoproj.io/sync-wave). Between Applications none is promised.
+
+Argo CD goes on to the next wave when the one before is healthy, and down the waves when it prunes.
+"""
+
+SECRETS = 0
+"""Secrets and certificates: everything mounts them."""
+DATABASE = 1
+"""PostgreSQL."""
+MAIN = 2
+"""Synapse's main process: it alone migrates the schema, and workers refuse to start before it has
+(synapse/storage/prepare_database.py)."""
+WORKERS = 3
+"""Every other Synapse process."""
+FRONT = 4
+"""Router, Element Web, TURN."""
+EDGE = 5
+"""Ingress and its certificates: an Ingress is Healthy only once it has an address, so it comes last."""
