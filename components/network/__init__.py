@@ -6,7 +6,8 @@ from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import PREFIX, make, selector
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.flows import Flow, Outside, public_networks
+from matrixfleet.plan.flows import Flow, Outside
+from matrixfleet.plan.networks import public
 
 
 @component("fence")
@@ -69,6 +70,6 @@ def peers(plan: TenantPlan, side: str | Outside) -> list[Object]:
             found.append(
                 {"namespaceSelector": {"matchLabels": name}, "podSelector": {"matchLabels": dict(peer.pods)}}
             )
-    for network, cut in public_networks(side.internet_without):
+    for network, cut in public(side.internet_without) if side.internet_without else ():
         found.append({"ipBlock": {"cidr": network, "except": cut}})
     return found

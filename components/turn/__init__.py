@@ -98,7 +98,7 @@ def daemon_set(plan: TenantPlan, files: dict[str, str]) -> Object:
         plan,
         "turn",
         "coturn",
-        ["sh", f"{FOLDER}/run.sh"],
+        ["sh", f"{FOLDER}/run.sh", *(f"{one.path}/tls.crt" for one in tls)],
         [config, run, *tls],
         env=[node],
         startupProbe=probe(5, 24, 5, **stun),

@@ -1,13 +1,14 @@
-# Run Coturn, and have it read its certificate again when that is renewed (SIGUSR2).
+# Run Coturn, and have it read its certificate ($1, if it has one) again when that is renewed (SIGUSR2).
 set -eu
+certificate=${1:-}
 turnserver -c /run/turn/turnserver.conf &
 turn=$!
 trap 'kill -TERM $turn' TERM INT
 (
   seen=
   while sleep 60; do
-    [ -r /tls/turn/tls.crt ] || continue
-    now=$(sha256sum </tls/turn/tls.crt)
+    [ -r "$certificate" ] || continue
+    now=$(sha256sum <"$certificate")
     [ -z "$seen" ] || [ "$now" = "$seen" ] || kill -USR2 $turn
     seen=$now
   done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,19 @@ _SETTINGS = {
 }
 
 
+_MERGE = re.compile(r"Error rendering node (\S+): In (\S+): Can't merge (?:Value::)?(\w+) over (?:Value::)?(\w+)")
+
+
+def _backend_fault(said: str, source: Source) -> Fault:
+    """What reclass-rs refused, at the line that it means where its words tell."""
+    merge = _MERGE.search(said)
+    if merge is None:
+        return Fault("inventory", 0, "", said)
+    target, key, got, held = merge.groups()
+    message = f"expected a {held.lower()}, as classes before set it, got a {got.lower()}"
+    return source.fault(target, tuple(key.split(".")), message)
+
+
 def render(inventory: Path, source: Source) -> dict[str, dict[str, Any]]:
     """Every target's parameters, merged and interpolated.
 
@@ -40,5 +54,5 @@ def render(inventory: Path, source: Source) -> dict[str, dict[str, Any]]:
     try:
         nodes = reclass_rs.Reclass.from_config(config).inventory().nodes
     except ValueError as error:
-        raise FleetError(source.reference_faults() or [Fault("inventory", 0, "", str(error))]) from error
+        raise FleetError(source.reference_faults() or [_backend_fault(str(error), source)]) from error
     return {name: dict(node.parameters) for name, node in nodes.items()}

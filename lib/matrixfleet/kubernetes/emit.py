@@ -17,10 +17,37 @@ _NUMBERISH = re.compile(r"[-+]?(\d[\d_]*(e[-+]?\d+)?|0o[0-7_]+)", re.IGNORECASE)
 
 
 class _Dumper(yaml.CSafeDumper):
-    """Insertion order, no anchors, literal blocks for lines."""
+    """Insertion order, no anchors, literal blocks for lines.
+
+    A third of PyYAML's time goes into asking, for every scalar, whether it could be read as another type;
+    most scalars of a fleet are the same few words, so answers are remembered.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: Any) -> None:
+        """No path resolvers are registered: there is nothing to descend into."""
+
+    def ascend_resolver(self) -> None:
+        """See descend_resolver."""
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: tuple[bool, bool]) -> str:
+        if kind is not yaml.ScalarNode:
+            return _BLOCKS[kind]
+        if not implicit[0]:
+            return _TEXT
+        tag = _tags.get(value)
+        if tag is None:
+            tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+            if len(value) < 64 and len(_tags) < 50_000:
+                _tags[value] = tag
+        return tag
+
+
+_TEXT = "tag:yaml.org,2002:str"
+_BLOCKS = {yaml.MappingNode: "tag:yaml.org,2002:map", yaml.SequenceNode: "tag:yaml.org,2002:seq"}
+_tags: dict[str, str] = {}
 
 
 def _string(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
@@ -29,7 +56,7 @@ def _string(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
         style = "|"
     elif text[:1] in "0123456789+-" and _NUMBERISH.fullmatch(text):
         style = '"'
-    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=style)
+    return yaml.ScalarNode(_TEXT, text, style=style)
 
 
 _Dumper.add_representer(str, _string)

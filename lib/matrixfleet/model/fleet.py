@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,6 +107,30 @@ class Fleet:
         tenant = parsed.matrix if isinstance(parsed, TenantTarget) else None
         return Target(name, parsed.cluster, parsed.release, tenant)
 
+    def components(self, name: str) -> list[str]:
+        """The folders of the components that draw a target, in their order."""
+        items = self._parameters[name]["kapitan"]["compile"]
+        return [str(path) for item in items for path in item["input_paths"]]
+
+    def changed(self, name: str, key: Key, value: Any) -> Fleet:
+        """A fleet in which one target says another value."""
+        parameters = copy.deepcopy(dict(self._parameters[name]))
+        here = parameters
+        for part in key[:-1]:
+            here = here.setdefault(part, {}) if isinstance(here, dict) else here[part]
+        here[key[-1]] = value
+        return Fleet({**self._parameters, name: parameters}, self.source)
+
+    def raw(self, name: str, key: Key) -> Any:
+        """What the inventory says at a key, or None where it says nothing."""
+        here: Any = self._parameters[name]
+        for part in key:
+            try:
+                here = here[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return here
+
     def fault(self, name: str, key: Key, message: str) -> Fault:
         """A fault at the line that sets a key of a target."""
         return self.source.fault(name, key, message)
@@ -119,22 +144,14 @@ class Fleet:
                 f"expected the cluster whose folder holds {name}, {folder!r}, got {cluster.name!r};"
                 f" use class cluster.{folder} or move the file to inventory/targets/{cluster.name}/",
             )
-        # Kapitan takes the output folder from here: a wrong value overwrites another target's folder.
-        said = raw.get("kapitan", {}).get("vars", {}).get("target")
-        if said != name:
-            yield self.fault(
-                name,
-                ("kapitan", "vars", "target"),
-                f"expected {name!r}, the file's own name, got {said!r}; remove it, class common sets it",
-            )
         if "?{" in repr(raw):
             yield self.fault(name, (), "expected no Kapitan reference (?{...}); secrets are named in the model, never inlined")
 
     def _claims(self) -> Iterator[tuple[str, str, str, Key]]:
         """What a tenant holds alone: (kind, value, target, key). Read raw, so that one tenant's typo does
         not hide another's clash, and quickly, since every worker process does it."""
-        for name, raw in self._parameters.items():
-            tenant = raw.get("matrix")
+        for name in self.names:
+            tenant = self._parameters[name].get("matrix")
             if not isinstance(tenant, Mapping):
                 continue
             folder, _, short = name.rpartition(".")
@@ -148,9 +165,15 @@ class Fleet:
 
     @cached_property
     def clashes(self) -> tuple[Fault, ...]:
-        """Two tenants that claim the same name."""
-        holders: dict[tuple[str, str], tuple[str, Key]] = {}
+        """Two targets that claim the same: a name, a namespace, an output folder."""
         faults = []
+        for name in self.names:
+            # Kapitan takes the output folder from here: a wrong value overwrites another target's.
+            said = self.raw(name, ("kapitan", "vars", "target"))
+            if said != name:
+                message = f"expected {name!r}, the file's own name, got {said!r}; remove it, class common sets it"
+                faults.append(self.fault(name, ("kapitan", "vars", "target"), message))
+        holders: dict[tuple[str, str], tuple[str, Key]] = {}
         for kind, value, name, key in self._claims():
             holder = holders.setdefault((kind, value), (name, key))
             if holder[0] != name:

@@ -5,7 +5,6 @@ The outside has no names in a NetworkPolicy, only Pods and networks: the cluster
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ class Outside:
     name: str
     peers: tuple[Peer, ...] = ()
     internet_without: tuple[str, ...] = ()
-    """Everything but these networks."""
+    """Everything but these private networks, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +54,6 @@ class Flow:
 
 def _internet(private: tuple[str, ...]) -> Outside:
     return Outside("the Internet", internet_without=private)
-
-
-def public_networks(private: tuple[str, ...]) -> list[tuple[str, list[str]]]:
-    """The Internet as `ipBlock`s: 0.0.0.0/0 without the private networks, and ::/0 likewise where the
-    cluster class names private IPv6 networks. Without those, IPv6 stays closed: an allowance that does
-    not know what is private would open everything."""
-    blocks = []
-    for everything, version in (("0.0.0.0/0", 4), ("::/0", 6)):
-        cut = [network for network in private if ipaddress.ip_network(network).version == version]
-        if cut:
-            blocks.append((everything, cut))
-    return blocks
 
 
 def flows_of(

@@ -32,6 +32,31 @@ SPECIAL = (
     "ff00::/8",
 )
 
+# Not the Internet on any cluster: RFC 1918, 6598 (carrier NAT), 3927 (link-local, and with it the clouds'
+# metadata address), 4193 and 4291.
+NEVER_PUBLIC = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+)
+
+
+def public(private: tuple[str, ...]) -> list[tuple[str, list[str]]]:
+    """The Internet: 0.0.0.0/0 and what is cut out of it, and ::/0 likewise where the cluster class names
+    private IPv6 networks. Without those IPv6 stays closed: who does not know what is private there must
+    not open everything."""
+    networks = [ipaddress.ip_network(network) for network in (*NEVER_PUBLIC, *private)]
+    four = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
+    six = [network for network in networks if isinstance(network, ipaddress.IPv6Network)]
+    blocks = [("0.0.0.0/0", [str(network) for network in ipaddress.collapse_addresses(four)])]
+    if any(":" in network for network in private):
+        blocks.append(("::/0", [str(network) for network in ipaddress.collapse_addresses(six)]))
+    return blocks
+
 
 def denied(private: tuple[str, ...]) -> list[str]:
     """Special networks and the cluster's own private ones."""

@@ -1,0 +1,68 @@
+# The front door. Each target is one command of the tools in .venv; `make` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SYNAPSE := .cache/synapse
+
+.PHONY: help compile check test lint bench schema schemas lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+compile: $(VENV)/ready ## Compile the fleet into compiled/ and argocd/, and check it
+	@$(BIN)/matrix-fleet compile
+
+check: $(VENV)/ready ## Check compiled/ as it is; BASE=<commit> also refuses what must not change since
+	@$(BIN)/matrix-fleet check $(if $(BASE),--base $(BASE))
+
+test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, make and git alone
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/ready ## Style, types and YAML of the sources
+	@$(BIN)/ruff check lib components tests
+	@$(BIN)/ruff format --check --quiet lib components tests
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict inventory .yamllint .kapitan
+
+bench: $(VENV)/ready ## Measure compiling 10, 100 and 1,000 tenants against the limit of the emitter
+	@$(BIN)/python tests/bench.py
+
+schema: $(VENV)/ready ## Write the inventory's JSON Schema for editors
+	@$(BIN)/matrix-fleet schema --write
+
+schemas: $(VENV)/ready ## Fetch the schemas of custom resources again (needs Go and a network)
+	@$(BIN)/python -m matrixfleet.checks.schemas.fetch
+
+lock: $(VENV)/ready ## Resolve the lock files again from pyproject.toml and tests/synapse.in
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade --extra dev -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade -o tests/synapse.lock tests/synapse.in
+
+clean: ## Remove what make made (not compiled/)
+	@rm -rf $(VENV) .cache
+
+# A virtual environment is made anew when its lock file changes, and only then.
+define venv
+	@echo "installing $(2) into $(1)"
+	@rm -rf $(1) && mkdir -p $(dir $(1))
+	@$(PYTHON) -m venv $(1) || { echo "python3 -m venv failed: Debian has it in the package python3-venv" >&2; exit 2; }
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
+endef
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(call venv,$(VENV),requirements.lock)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
+	@touch $@
+
+# Synapse's parser and documentation, of exactly the version that runs: tests hold configurations against them.
+$(SYNAPSE)/ready: tests/synapse.lock
+	$(call venv,$(SYNAPSE)/venv,tests/synapse.lock)
+	@rm -rf $(SYNAPSE)/source && mkdir -p $(SYNAPSE)/source
+	@grep -A 999 '^matrix-synapse==' tests/synapse.lock | awk 'NR > 1 && /^[a-z]/ { exit } { print }' >$(SYNAPSE)/source.lock
+	@$(SYNAPSE)/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary matrix-synapse \
+	  --require-hashes -r $(SYNAPSE)/source.lock -d $(SYNAPSE)/source
+	@tar -xzf $(SYNAPSE)/source/*.tar.gz -C $(SYNAPSE)/source --strip-components=1
+	@touch $@

@@ -1,0 +1,168 @@
+"""What must not change between a base commit and now, because a cluster would refuse it or lose something.
+
+Each rule compares two trees of compiled objects. `stopped` in the base is the word that allows what is
+otherwise refused: a tenant is removed in two pull requests, the first of which stops it.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from matrixfleet.checks.tree import Entry, Finding, Json, Tree
+from matrixfleet.errors import Fault, FleetError
+from matrixfleet.model.types import bytes_of
+
+Compare = Callable[[Tree, Tree], Iterator[Finding]]
+
+# Fields that the API server refuses to change (Kubernetes API reference, each kind's validation).
+IMMUTABLE: dict[str, tuple[str, ...]] = {
+    "Deployment": ("spec.selector",),
+    "DaemonSet": ("spec.selector",),
+    "StatefulSet": ("spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"),
+    "Job": ("spec.selector", "spec.template", "spec.completions", "spec.completionMode"),
+    "Service": ("spec.clusterIP",),
+    "PersistentVolumeClaim": ("spec.accessModes", "spec.storageClassName", "spec.volumeMode", "spec.selector"),
+    "StorageClass": ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
+    "RoleBinding": ("roleRef",),
+}
+KEPT = ("PersistentVolumeClaim", "Namespace", "StatefulSet")
+MAIN = "synapse.app.homeserver"
+
+
+def tree_at(top: Path, base: str) -> Tree:
+    """compiled/ as it is at a commit. Raises FleetError for a commit that there is not."""
+    known = subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}"], cwd=top, capture_output=True, check=False
+    )
+    if known.returncode:
+        raise FleetError([Fault("", 0, "--base", f"no commit {base!r} here; expected a branch, tag or hash (git fetch?)")])
+    done = subprocess.run(
+        ["git", "archive", "--format=tar", base, "compiled"], cwd=top, capture_output=True, check=False
+    )
+    if done.returncode:
+        return Tree({}, {})
+    texts = {}
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            if content is not None:
+                texts[member.name.removeprefix("compiled/")] = content.read().decode()
+    return Tree.of(texts)
+
+
+def changes(top: Path, base: str, tree: Tree) -> Iterator[Finding]:
+    """Findings of every rule that compares."""
+    before = tree_at(top, base)
+    for rule in RULES.values():
+        yield from rule(before, tree)
+
+
+def _field(doc: Json, path: str) -> Any:
+    here: Any = doc
+    for part in path.split("."):
+        here = here.get(part) if isinstance(here, dict) else None
+    return here
+
+
+def _pairs(before: Tree, after: Tree) -> Iterator[tuple[Entry, Entry]]:
+    for old in before.objects:
+        new = after.find(old.cluster, old.kind, old.namespace, old.name)
+        if new is not None:
+            yield old, new
+
+
+def immutable(before: Tree, after: Tree) -> Iterator[Finding]:
+    """An object keeps the fields that the API server refuses to change."""
+    for old, new in _pairs(before, after):
+        for path in IMMUTABLE.get(new.kind, ()):
+            if _field(old.doc, path) != _field(new.doc, path):
+                message = f"{path} cannot change while the object lives; expected what the base has"
+                yield after.finding(new, "immutable", message)
+
+
+def _stopped(tree: Tree, target: str) -> bool:
+    """Whether a target runs no main process: stopped, or not a tenant at all."""
+    return not any(
+        entry.target == target and entry.spec.get("replicas", 1) > 0
+        for entry in tree.of_kind("Deployment", "StatefulSet")
+        if MAIN in repr(entry.spec.get("template"))
+    )
+
+
+def data_kept(before: Tree, after: Tree) -> Iterator[Finding]:
+    """What holds data stays, or its tenant was stopped before."""
+    for old in before.of_kind(*KEPT):
+        gone = after.find(old.cluster, old.kind, old.namespace, old.name) is None
+        if gone and not _stopped(before, old.target):
+            yield after.finding(
+                old,
+                "data-kept",
+                f"removed while {old.target} runs; set matrix.state: stopped in a pull request of its own first",
+            )
+
+
+def no_shrinking(before: Tree, after: Tree) -> Iterator[Finding]:
+    """A claim may grow and never shrink: Kubernetes refuses it, and the sync stays broken."""
+    for old, new in _pairs(before, after):
+        if new.kind == "PersistentVolumeClaim":
+            was, now = (_field(one.doc, "spec.resources.requests.storage") for one in (old, new))
+            if bytes_of(now) < bytes_of(was):
+                yield after.finding(new, "no-shrinking", f"{was} cannot become {now}; expected {was} or more")
+
+
+def _homeservers(tree: Tree) -> Iterator[tuple[Entry, Json]]:
+    for entry in tree.of_kind("ConfigMap"):
+        text = (entry.doc.get("data") or {}).get("homeserver.yaml")
+        if text:
+            yield entry, yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+# Options whose change makes another server of it, or one that nobody can verify.
+IDENTITY = ("server_name", "signing_key_path", "media_store_path")
+
+
+def identity(before: Tree, after: Tree) -> Iterator[Finding]:
+    """A homeserver keeps its name, its signing key, its media and its namespace."""
+    now = {entry.target: (entry, options) for entry, options in _homeservers(after)}
+    for old, options in _homeservers(before):
+        if old.target not in now:
+            continue
+        new, wanted = now[old.target]
+        for option in IDENTITY:
+            if options.get(option) != wanted.get(option):
+                message = f"{option} was {options.get(option)!r}, is {wanted.get(option)!r}; expected no change"
+                yield after.finding(new, "identity", message)
+        if old.namespace != new.namespace:
+            message = f"was in namespace {old.namespace}; expected no change: its volumes do not move with it"
+            yield after.finding(new, "identity", message)
+
+
+def postgresql_major(before: Tree, after: Tree) -> Iterator[Finding]:
+    """A bundled PostgreSQL keeps its major version: a data directory belongs to one."""
+
+    def major(entry: Entry) -> str:
+        version = str(entry.labels.get("app.kubernetes.io/version", ""))
+        return version.split(".")[0]
+
+    for old, new in _pairs(before, after):
+        if new.kind == "StatefulSet" and new.labels.get("app.kubernetes.io/name") == "postgresql":
+            was, now = major(old), major(new)
+            if was != now:
+                message = f"PostgreSQL {was} cannot become {now} in place; expected {was}, or dump and restore"
+                yield after.finding(new, "postgresql-major", message)
+
+
+RULES: dict[str, Compare] = {
+    "immutable": immutable,
+    "data-kept": data_kept,
+    "no-shrinking": no_shrinking,
+    "identity": identity,
+    "postgresql-major": postgresql_major,
+}

@@ -1,0 +1,133 @@
+"""No tenant shares with another what must be its own, nor reaches into another's namespace.
+
+Hosts, names of servers, namespaces, Secrets, and ports of nodes; over all clusters, since a host or a name is
+the world's. A host is one tenant's with every path below it: one Ingress's prefix would catch another's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+from matrixfleet.checks.network import NAMESPACE, SIDES
+from matrixfleet.checks.said import homeservers
+from matrixfleet.checks.tree import Entry, Finding, Pod, Tree
+from matrixfleet.model.fleet import PLATFORM
+
+WHOLE_FLEET = True
+SERVICE = re.compile(r"\.([a-z0-9-]+)\.svc\b")
+RELAY = re.compile(r"^(min-port|max-port)=(\d+)$", re.MULTILINE)
+Range = tuple[str, int, int]
+"""Protocol, first and last port."""
+
+
+def check(tree: Tree) -> Iterator[Finding]:
+    """What is claimed twice, who reaches where, ports of nodes."""
+    yield from claimed_twice(tree)
+    owners = {(entry.cluster, entry.name): entry for entry in tree.of_kind("Namespace") if is_tenants(entry)}
+    for entry in tree.objects:
+        if is_tenants(entry):
+            for namespace in sorted(reaches(entry)):
+                owner = owners.get((entry.cluster, namespace))
+                if owner is not None and owner.target != entry.target:
+                    message = f"reaches into {namespace}, which is {owner.target}'s ({owner.path}); expected its own"
+                    yield tree.finding(entry, "isolation", message)
+    yield from ports_shared(tree)
+
+
+def is_tenants(entry: Entry) -> bool:
+    """Whether it is a tenant's and in the tenant's cluster; what Argo CD reads lives in Argo CD's namespace."""
+    return not entry.target.endswith(f".{PLATFORM}") and entry.part not in ("argocd", "bootstrap")
+
+
+def claimed_twice(tree: Tree) -> Iterator[Finding]:
+    """Each claim has one holder."""
+    holders: dict[tuple[str, ...], Entry] = {}
+    for claim, entry in claims(tree):
+        holder = holders.setdefault(claim, entry)
+        if is_tenants(entry) and holder.target != entry.target:
+            message = f"{' '.join(claim)} is {holder.target}'s already ({holder} in {holder.path}); expected one tenant's"
+            yield tree.finding(entry, "isolation", message)
+
+
+def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
+    """What each tenant holds."""
+    for entry in filter(is_tenants, tree.of_kind("Ingress")):
+        for rule in entry.spec.get("rules", []):
+            yield ("host", rule.get("host", "*")), entry
+    for entry, options in homeservers(tree):
+        yield ("server_name", str(options.get("server_name"))), entry
+    for entry in filter(is_tenants, tree.of_kind("Namespace")):
+        yield ("namespace", entry.name, "of cluster", entry.cluster), entry
+    for entry in filter(is_tenants, tree.of_kind("ConfigMap", "Certificate")):
+        for namespace, name in secrets_of(entry):
+            yield ("Secret", f"{namespace}/{name}", "of cluster", entry.cluster), entry
+
+
+def secrets_of(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Namespace and name of every Secret that is made because of an object."""
+    if entry.kind == "Certificate":
+        yield entry.namespace, entry.spec["secretName"]
+    listed = (entry.doc.get("data") or {}).get("secrets.json")
+    for secret in json.loads(listed) if listed else ():
+        yield from ((namespace, secret["name"]) for namespace in secret["namespaces"])
+
+
+def reaches(entry: Entry) -> set[str]:
+    """Every namespace that an object lives in or names."""
+    found = {entry.namespace}
+    if entry.kind == "NetworkPolicy":
+        for side, key in SIDES.items():
+            for rule in entry.spec.get(side) or []:
+                for peer in rule.get(key) or []:
+                    found.add(((peer.get("namespaceSelector") or {}).get("matchLabels") or {}).get(NAMESPACE, ""))
+    elif entry.kind == "RoleBinding":
+        found |= {subject.get("namespace", "") for subject in entry.doc.get("subjects", [])}
+    elif entry.kind == "ConfigMap":
+        found |= {namespace for namespace, _ in secrets_of(entry)}
+        for text in (entry.doc.get("data") or {}).values():
+            found |= set(SERVICE.findall(text))
+    return found - {""}
+
+
+def ports_shared(tree: Tree) -> Iterator[Finding]:
+    """Pods of two targets that may meet on a node and want the same of its ports."""
+    by_cluster: dict[str, list[tuple[Pod, list[Range]]]] = {}
+    for pod in tree.pods:
+        ranges = list(node_ports(tree, pod))
+        if ranges:
+            by_cluster.setdefault(pod.entry.cluster, []).append((pod, ranges))
+    for pods in by_cluster.values():
+        for (one, first), (other, second) in combinations(pods, 2):
+            if one.entry.target == other.entry.target or apart(one, other):
+                continue
+            for protocol, start, end in first:
+                for protocol2, start2, end2 in second:
+                    if protocol == protocol2 and start <= end2 and start2 <= end:
+                        same = f"{protocol} {max(start, start2)}-{min(end, end2)} of a node"
+                        message = f"{same} is {other.entry}'s too ({other.entry.path}); expected other ports or nodes"
+                        yield tree.finding(one.entry, "isolation", message)
+
+
+def node_ports(tree: Tree, pod: Pod) -> Iterator[Range]:
+    """Ports of its node that a Pod takes: host ports, all of its ports on the host network, and relays."""
+    for one in pod.containers:
+        for port in one.get("ports", []):
+            number = port.get("hostPort") or (port["containerPort"] if pod.host_network else 0)
+            if number:
+                yield port.get("protocol", "TCP"), number, number
+    for volume in pod.spec.get("volumes", []) if pod.host_network else []:
+        name = volume.get("configMap", {}).get("name", "")
+        config = tree.find(pod.entry.cluster, "ConfigMap", pod.entry.namespace, name)
+        for text in (config.doc.get("data") or {}).values() if config else []:
+            relay = dict(RELAY.findall(text))
+            if len(relay) == 2:
+                yield "UDP", int(relay["min-port"]), int(relay["max-port"])
+
+
+def apart(one: Pod, other: Pod) -> bool:
+    """Whether node selectors keep two Pods off each other's nodes."""
+    here, there = (pod.spec.get("nodeSelector") or {} for pod in (one, other))
+    return any(key in there and there[key] != value for key, value in here.items())

@@ -1,0 +1,111 @@
+"""Every container asks for CPU and memory, and each namespace's quota has room for all that is compiled.
+
+Memory is requested as it is limited, so that a Pod is never the node's first choice to evict. A quota that
+is too small shows only when a rollout hangs: here the surge of every rollout is counted at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from math import ceil
+from typing import Any
+
+from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree
+
+UNITS = {"": Decimal(1), "m": Decimal("0.001")}
+UNITS |= {prefix: Decimal(1000) ** (power + 1) for power, prefix in enumerate("kMGTPE")}
+UNITS |= {f"{prefix}i": Decimal(1024) ** (power + 1) for power, prefix in enumerate("KMGTPE")}
+ASKED = ("requests.cpu", "requests.memory", "limits.memory")
+
+
+def check(tree: Tree) -> Iterator[Finding]:
+    """Containers, then the sums of each namespace."""
+    for pod in tree.pods:
+        for one in pod.containers:
+            yield from (tree.finding(pod.entry, "resources", fault) for fault in container_faults(one))
+    fences = {kind: by_place(tree.of_kind(kind)) for kind in ("ResourceQuota", "LimitRange", "PersistentVolumeClaim")}
+    most = {
+        (entry.cluster, entry.spec["scaleTargetRef"]["kind"], entry.namespace, entry.spec["scaleTargetRef"]["name"]): entry
+        for entry in tree.of_kind("HorizontalPodAutoscaler")
+    }
+    for place in sorted({(pod.entry.cluster, pod.entry.namespace) for pod in tree.pods}):
+        pods = tree.pods_in(*place)
+        for kind in ("ResourceQuota", "LimitRange"):
+            if place not in fences[kind] and not all(pod.host_network for pod in pods):
+                message = f"expected a {kind} in its namespace {place[1]}, got none"
+                yield tree.finding(pods[0].entry, "resources", message)
+        counted = [(pod, count_of(pod.entry, most)) for pod in pods]
+        sums = sums_of(counted, fences["PersistentVolumeClaim"].get(place, []))
+        for quota in fences["ResourceQuota"].get(place, []):
+            for key, needed in sums.items():
+                room = quota.spec["hard"].get(key)
+                if room is None or amount(room) < needed:
+                    message = f"{key}: expected {needed:f} or more, which all Pods ask for, got {room}"
+                    yield tree.finding(quota, "resources", message)
+
+
+def by_place(entries: list[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    """Objects by cluster and namespace."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        found.setdefault((entry.cluster, entry.namespace), []).append(entry)
+    return found
+
+
+def amount(quantity: object) -> Decimal:
+    """A Kubernetes quantity in its base unit: cores, bytes, pieces."""
+    text = str(quantity)
+    number = text.rstrip("".join(UNITS))
+    return Decimal(number) * UNITS[text[len(number) :]]
+
+
+def container_faults(one: Json) -> Iterator[str]:
+    """What a container lacks."""
+    resources = one.get("resources") or {}
+    requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+    for key in ("cpu", "memory"):
+        if key not in requests:
+            yield f"container {one['name']}: expected a request of {key}, got none"
+    if "memory" not in limits or amount(limits["memory"]) != amount(requests.get("memory", 0)):
+        asked, limit = requests.get("memory"), limits.get("memory")
+        yield f"container {one['name']}: expected a limit of memory equal to its request {asked}, got {limit}"
+
+
+def count_of(entry: Entry, most: dict[tuple[str, str, str, str], Entry]) -> int:
+    """Pods at once, rollouts included. A DaemonSet counts once: how many nodes there are nobody knows here."""
+    scaler = most.get((entry.cluster, entry.kind, entry.namespace, entry.name))
+    count = int(scaler.spec["maxReplicas"] if scaler else entry.spec.get("replicas", entry.spec.get("parallelism", 1)))
+    strategy = entry.spec.get("strategy") or {}
+    if entry.kind != "Deployment" or strategy.get("type") == "Recreate":
+        return count
+    surge = str((strategy.get("rollingUpdate") or {}).get("maxSurge", "25%"))
+    return count + (ceil(count * int(surge[:-1]) / 100) if surge.endswith("%") else int(surge))
+
+
+def asked_of(pod: Pod, key: str) -> Decimal:
+    """What the scheduler counts of a Pod: the larger of any init container and all that run together."""
+    section, _, name = key.partition(".")
+
+    def get(one: Json) -> Decimal:
+        return amount(((one.get("resources") or {}).get(section) or {}).get(name, 0))
+
+    beside = peak = Decimal(0)
+    for one in pod.spec.get("initContainers", []):
+        peak = max(peak, beside + get(one))
+        # A sidecar stays beside all that comes after it.
+        beside += get(one) if one.get("restartPolicy") == "Always" else 0
+    return max(peak, beside + sum(map(get, pod.spec["containers"])))
+
+
+def sums_of(counted: list[tuple[Pod, int]], claims: list[Entry]) -> dict[str, Decimal]:
+    """What a quota must have room for."""
+    specs: list[Any] = [claim.spec for claim in claims]
+    for pod, count in counted:
+        specs += [template["spec"] for template in pod.entry.spec.get("volumeClaimTemplates", [])] * count
+    return {
+        **{key: sum((asked_of(pod, key) * count for pod, count in counted), Decimal(0)) for key in ASKED},
+        "pods": Decimal(sum(count for _, count in counted)),
+        "persistentvolumeclaims": Decimal(len(specs)),
+        "requests.storage": sum((amount(spec["resources"]["requests"]["storage"]) for spec in specs), Decimal(0)),
+    }

@@ -1,0 +1,86 @@
+"""A router leads to Services that exist, serves files that it has, and agrees with its Synapse.
+
+HAProxy starts with a server that has no address, and answers 503 for it for ever. A body limit that is not
+Synapse's cuts uploads off, or lets them travel in vain; an X-Forwarded-For that a client wrote is believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from matrixfleet.checks.said import homeservers, target_of
+from matrixfleet.checks.tree import Entry, Finding, Json, Tree
+
+SERVER = re.compile(r"^\s*(?:server\s+\S+|server-template\s+\S+\s+\S+)\s+(\S+)", re.MULTILINE)
+ADDRESS = re.compile(r"(?:(?P<pod>[^.]+)\.)?(?P<service>[^.]+)\.(?P<namespace>[^.]+)\.svc\.(?P<domain>[^:]+):(?P<port>\d+)")
+LIMIT = re.compile(r"hdr_val\(content-length\) gt (\d+)", re.IGNORECASE)
+FORWARDED = re.compile(r"^\s*http-request set-header X-Forwarded-For\s", re.MULTILINE | re.IGNORECASE)
+UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def check(tree: Tree) -> Iterator[Finding]:
+    """Each haproxy.cfg."""
+    synapse = {entry.target: options for entry, options in homeservers(tree)}
+    for entry in tree.of_kind("ConfigMap"):
+        text = (entry.doc.get("data") or {}).get("haproxy.cfg")
+        if text:
+            faults = [*server_faults(tree, entry, text), *file_faults(tree, entry, text)]
+            faults += synapse_faults(text, synapse.get(entry.target, {}))
+            yield from (tree.finding(entry, "router", f"haproxy.cfg: {fault}") for fault in faults)
+
+
+def server_faults(tree: Tree, entry: Entry, text: str) -> Iterator[str]:
+    """Where `server` lines lead."""
+    target = target_of(tree, entry)
+    for address in SERVER.findall(text):
+        match = ADDRESS.fullmatch(address)
+        if match is None:
+            yield f"server {address}: expected <service>.<namespace>.svc.<domain>:<port>"
+            continue
+        if target and match["domain"] != target.cluster.network.domain:
+            yield f"server {address}: expected domain {target.cluster.network.domain}"
+        service = tree.find(entry.cluster, "Service", match["namespace"], match["service"])
+        if service is None:
+            yield f"server {address}: no Service {match['namespace']}/{match['service']} is compiled"
+        elif int(match["port"]) not in [port["port"] for port in service.spec["ports"]]:
+            yield f"server {address}: {service} has no port {match['port']}"
+        if match["pod"] and not has_pod(tree, entry, match):
+            yield f"server {address}: no StatefulSet of Service {match['service']} has a Pod {match['pod']}"
+
+
+def has_pod(tree: Tree, entry: Entry, match: re.Match[str]) -> bool:
+    """Whether a StatefulSet names such a Pod; one that is stopped has the names of all."""
+    name, _, ordinal = match["pod"].rpartition("-")
+    found = tree.find(entry.cluster, "StatefulSet", match["namespace"], name)
+    if found is None or found.spec.get("serviceName") != match["service"] or not ordinal.isdigit():
+        return False
+    replicas = found.spec.get("replicas", 1)
+    return replicas == 0 or int(ordinal) < replicas
+
+
+def file_faults(tree: Tree, entry: Entry, text: str) -> Iterator[str]:
+    """Files below the folder where Pods see this ConfigMap."""
+    for pod in tree.pods_in(entry.cluster, entry.namespace):
+        names = [name for name, one in pod.volumes.items() if (one.get("configMap") or {}).get("name") == entry.name]
+        mounts = [mount for one in pod.containers for mount in one.get("volumeMounts", []) if mount["name"] in names]
+        for folder in sorted({mount["mountPath"] for mount in mounts}):
+            for file in sorted(set(re.findall(rf"{re.escape(folder)}/([^\s\"',;]+)", text)) - entry.doc["data"].keys()):
+                yield f"names {folder}/{file}, which is no key of this ConfigMap"
+
+
+def synapse_faults(text: str, options: Json) -> Iterator[str]:
+    """Where it and the homeserver behind it disagree."""
+    if "max_upload_size" in options:
+        limits = [int(limit) for limit in LIMIT.findall(text)]
+        # The largest is what any upload may have; a path may have less.
+        if max(limits, default=None) != bytes_of(str(options["max_upload_size"])):
+            yield f"body limits {limits}: expected max_upload_size {options['max_upload_size']} as the largest, in bytes"
+    trusting = [port for port in options.get("listeners", []) if port.get("x_forwarded")]
+    if trusting and not FORWARDED.search(text):
+        yield "expected http-request set-header X-Forwarded-For, since Synapse believes it (x_forwarded)"
+
+
+def bytes_of(size: str) -> int:
+    """A size as Synapse reads it: K, M and G are binary."""
+    return int(size[:-1]) * UNITS[size[-1]] if size[-1:] in UNITS else int(size)

@@ -1,0 +1,78 @@
+"""matrix-fleet: compile, check and explain a fleet. Exit code 0, or 1 with what is wrong on stderr."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from matrixfleet.errors import Fault, FleetError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Targets = Annotated[Optional[list[str]], typer.Option("--target", "-t", help="One target, e.g. eu1.acme.")]  # noqa: UP045
+
+
+def repository() -> Path:
+    """The repository's top: the nearest folder upwards that holds `.kapitan`."""
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / ".kapitan").is_file():
+            return folder
+    raise FleetError([Fault(str(here), 0, "", "no .kapitan here or above; expected the repository's folder")])
+
+
+@app.command()
+def compile(
+    target: Targets = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Kapitan's own log.")] = False,
+) -> None:
+    """Compile the fleet and check it; compiled/ changes only when both succeed."""
+    from matrixfleet.cli.compile import compile_fleet
+
+    typer.echo(compile_fleet(repository(), list(target or ()), verbose=verbose))
+
+
+@app.command()
+def check(
+    base: Annotated[str, typer.Option(help="A commit: refuse what must not change since it.")] = "",
+) -> None:
+    """Hold compiled/ against every rule."""
+    from matrixfleet.cli.check import check_fleet
+
+    typer.echo(check_fleet(repository(), base))
+
+
+@app.command()
+def explain(
+    target: Annotated[str, typer.Argument(help="A target, e.g. eu1.acme.")],
+    key: Annotated[str, typer.Argument(help="A key, e.g. matrix.synapse.presence.")],
+) -> None:
+    """Tell a key's value, where it was said, and which objects it changes."""
+    from matrixfleet.cli.explain import explain_key
+
+    typer.echo(explain_key(repository(), target, key))
+
+
+@app.command()
+def schema(
+    write: Annotated[bool, typer.Option("--write", help="Write it to inventory/schema.json.")] = False,
+) -> None:
+    """The inventory's JSON Schema, for editors."""
+    from matrixfleet.cli.schema import SCHEMA_FILE, inventory_schema
+
+    if write:
+        (repository() / SCHEMA_FILE).write_text(inventory_schema(), encoding="utf-8")
+    else:
+        typer.echo(inventory_schema(), nl=False)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except FleetError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)

@@ -1,0 +1,30 @@
+"""`matrix-fleet check`: compiled/ as it lies there against every rule, and against a base commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from matrixfleet.checks import Finding, Tree, all_rules, run
+from matrixfleet.checks.base import changes
+from matrixfleet.cli.compile import COMPILED, bootstrap_files, read_fleet, refuse
+
+
+def check_fleet(top: Path, base: str) -> str:
+    """Raise FleetError with every finding, or return a line that says what was checked."""
+    tree = Tree.read(top / COMPILED, read_fleet(top))
+    findings = [*run(tree), *_bootstrap(top)]
+    if base:
+        findings.extend(changes(top, base, tree))
+    refuse(findings)
+    told = f", nothing lost since {base}" if base else ""
+    return f"{len(tree.entries)} objects hold against {len(all_rules())} rules{told}"
+
+
+def _bootstrap(top: Path) -> Iterator[Finding]:
+    """argocd/ is what was compiled."""
+    wanted = bootstrap_files(top / COMPILED)
+    there = {path.name: path.read_text(encoding="utf-8") for path in (top / "argocd").glob("*.yaml")}
+    for name in sorted(wanted.keys() | there.keys()):
+        if wanted.get(name) != there.get(name):
+            yield Finding(f"argocd/{name}", "bootstrap", "differs from the platform target's bootstrap objects; run make compile")

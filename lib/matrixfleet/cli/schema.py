@@ -1,0 +1,44 @@
+"""The JSON Schema of a target's and a class's file, for editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from matrixfleet.model.fleet import PlatformTarget, TenantTarget
+
+SCHEMA_FILE = "inventory/schema.json"
+
+
+def inventory_schema() -> str:
+    """One schema for every file of the inventory. No file must say everything, since a target is merged
+    from its classes: what is required is told when the whole is compiled, and unknown keys here."""
+    tenant, platform = (model.model_json_schema() for model in (TenantTarget, PlatformTarget))
+    definitions = {**platform.pop("$defs", {}), **tenant.pop("$defs", {})}
+    parameters: dict[str, Any] = {**platform["properties"], **tenant["properties"]}
+    parameters["kapitan"] = {"type": "object", "description": "Kapitan's own settings; classes set them."}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Matrix Fleet inventory",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "classes": {"type": "array", "items": {"type": "string"}, "description": "Merged in this order, before this file."},
+            "parameters": {"type": "object", "additionalProperties": False, "properties": parameters},
+        },
+        "$defs": definitions,
+    }
+    return json.dumps(_partial(schema), indent=1, sort_keys=True) + "\n"
+
+
+def _partial(node: Any) -> Any:
+    """The schema without `required`, and with the backend's marks on keys let through (~key replaces a
+    list, =key cannot be overridden)."""
+    if isinstance(node, dict):
+        kept = {key: _partial(value) for key, value in node.items() if key != "required" or not isinstance(value, list)}
+        if kept.get("additionalProperties") is False:
+            kept["patternProperties"] = {"^[~=]": {}}
+        return kept
+    if isinstance(node, list):
+        return [_partial(value) for value in node]
+    return node

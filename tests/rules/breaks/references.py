@@ -1,0 +1,117 @@
+from typing import Any
+
+from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, Break, drop, put
+
+BOOTSTRAP = f"{PROD}/workload/bootstrap/configmap-matrix-prod-bootstrap.yaml"
+CONFIG = f"{PROD}/workload/synapse/configmap-matrix-prod-synapse.yaml"
+TLS = f"{PROD}/workload/postgresql/certificate-matrix-prod-postgresql-tls.yaml"
+EDGE_TLS = f"{PROD}/workload/edge/certificate-matrix-prod-matrix.yaml"
+POD = ("spec", "template", "spec")
+WAVE = ("metadata", "annotations", "argocd.argoproj.io/sync-wave")
+
+
+def volume(what: str, source: dict[str, Any], says: str) -> Break:
+    return Break(what, put(SYNAPSE, *POD, "volumes", 0, to={"name": "configuration", **source}), says)
+
+
+def variable(what: str, key: str, named: dict[str, str], says: str) -> Break:
+    said = {"name": "TOKEN", "valueFrom": {key: named}}
+    return Break(what, put(SYNAPSE, *POD, "containers", 0, "env", 0, to=said), says)
+
+
+BREAKS = [
+    Break(
+        "no ServiceAccount",
+        drop(f"{PROD}/fence/serviceaccount-matrix-prod-synapse.yaml"),
+        "serviceAccountName: ServiceAccount matrix-prod-synapse: expected it in namespace matrix-prod",
+    ),
+    Break(
+        "no Secret to pull images with",
+        put(SYNAPSE, *POD, "imagePullSecrets", to=[{"name": "registry"}]),
+        "imagePullSecrets: Secret registry: expected it in namespace matrix-prod, nothing makes it",
+    ),
+    Break(
+        "no claim",
+        drop(MEDIA),
+        "volume media: PersistentVolumeClaim matrix-prod-media: expected it in namespace",
+    ),
+    Break(
+        "no ConfigMap", drop(CONFIG), "volume configuration: ConfigMap matrix-prod-synapse: expected it in"
+    ),
+    Break(
+        "no Secret",
+        drop(TLS),
+        "volume tls-database: Secret matrix-prod-postgresql-tls: expected it in namespace",
+    ),
+    volume(
+        "a ConfigMap's key that is not there",
+        {"configMap": {"name": "matrix-prod-synapse", "items": [{"key": "main.yaml", "path": "main.yaml"}]}},
+        "ConfigMap matrix-prod-synapse: expected a key main.yaml, its keys are homeserver.yaml, log.yaml",
+    ),
+    volume(
+        "a Secret's key that is not there, among others",
+        {
+            "projected": {
+                "sources": [
+                    {"configMap": {"name": "matrix-prod-synapse"}},
+                    {"secret": {"name": "matrix-prod-turn-1", "items": [{"key": "secret", "path": "turn"}]}},
+                ]
+            }
+        },
+        "volume configuration: Secret matrix-prod-turn-1: expected a key secret, its keys are shared_secret",
+    ),
+    variable(
+        "a variable from a Secret's key that is not there",
+        "secretKeyRef",
+        {"name": "matrix-prod-database-1", "key": "token"},
+        "env TOKEN: Secret matrix-prod-database-1: expected a key token, its keys are password",
+    ),
+    variable(
+        "a variable from no ConfigMap",
+        "configMapKeyRef",
+        {"name": "settings", "key": "token"},
+        "container synapse: env TOKEN: ConfigMap settings: expected it in namespace matrix-prod",
+    ),
+    Break(
+        "an environment from no Secret",
+        put(SYNAPSE, *POD, "containers", 0, "envFrom", to=[{"secretRef": {"name": "s3"}}]),
+        "container synapse: envFrom: Secret s3: expected it in namespace matrix-prod, nothing makes it",
+    ),
+    Break(
+        "a ConfigMap after its Pods",
+        put(CONFIG, *WAVE, to="3"),
+        "volume configuration: ConfigMap matrix-prod-synapse: expected ConfigMap"
+        " matrix-prod/matrix-prod-synapse in wave 2 or earlier, got 3",
+    ),
+    Break(
+        "Secrets with their Pods, not before",
+        put(BOOTSTRAP, *WAVE, to="1"),
+        "matrix-prod-postgresql: volume secret-database: Secret matrix-prod-database-1: expected ConfigMap"
+        " matrix-prod/matrix-prod-bootstrap in wave 0 or earlier, got 1",
+    ),
+    Break(
+        "a certificate after its Pods",
+        put(POSTGRESQL, *WAVE, to="0"),
+        "expected Certificate matrix-prod/matrix-prod-postgresql-tls in wave -1 or earlier, got 0",
+    ),
+    Break(
+        "an Ingress without its certificate",
+        drop(EDGE_TLS),
+        "tls: Secret matrix-prod-matrix-tls: expected it in",
+    ),
+    Break(
+        "a certificate after its Ingress",
+        put(EDGE_TLS, *WAVE, to="6"),
+        "matrix-prod-matrix-tls: expected Certificate matrix-prod/matrix-prod-matrix in wave 5 or earlier",
+    ),
+    Break(
+        "a certificate that nobody issues",
+        drop(f"{PROD}/workload/postgresql/issuer-matrix-prod-postgresql-ca.yaml"),
+        "issuerRef: Issuer matrix-prod-postgresql-ca: expected it in namespace matrix-prod, nothing makes it",
+    ),
+    Break(
+        "an issuer without its authority",
+        drop(f"{PROD}/workload/postgresql/certificate-matrix-prod-postgresql-ca.yaml"),
+        "ca: Secret matrix-prod-postgresql-ca: expected it in namespace matrix-prod, nothing makes it",
+    ),
+]

@@ -1,0 +1,144 @@
+"""Compiling as people do it: the real Kapitan and the real command line, in a copy of the repository.
+
+Numbers in names of tests are the traps of Kapitan that docs/kapitan.md tells of.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fleets import TOP, Repository
+
+BIN = Path(sys.executable).parent
+
+
+def run(top: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command of the virtual environment, at a repository's top."""
+    return subprocess.run([str(BIN / command[0]), *command[1:]], cwd=top, capture_output=True, text=True, check=False)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path)
+
+
+@pytest.fixture
+def compiled(repository: Repository) -> Repository:
+    """A repository with compiled/ and argocd/ as they are committed."""
+    for name in ("compiled", "argocd"):
+        shutil.copytree(TOP / name, repository.top / name)
+    return repository
+
+
+def test_committed_is_what_plain_kapitan_compiles(repository: Repository) -> None:
+    done = run(repository.top, "kapitan", "compile")
+    assert done.returncode == 0, done.stderr
+    assert files(repository.top / "compiled") == files(TOP / "compiled"), "run make compile and commit what it writes"
+
+
+def test_one_target_alone_has_the_same_bytes(repository: Repository) -> None:
+    done = run(repository.top, "kapitan", "compile", "-t", "eu1.chess-club")
+    assert done.returncode == 0, done.stderr
+    assert files(repository.top / "compiled/eu1/chess-club") == files(TOP / "compiled/eu1/chess-club")
+
+
+def test_the_front_door_has_the_same_bytes_and_prunes_7(compiled: Repository) -> None:
+    stale = compiled.top / "compiled/eu1/gone/workload"
+    stale.mkdir(parents=True)
+    (stale / "configmap-gone.yaml").write_text("{}\n")
+    (compiled.top / "argocd/gone.yaml").write_text("{}\n")
+    done = run(compiled.top, "matrix-fleet", "compile")
+    assert done.returncode == 0, done.stderr
+    for name in ("compiled", "argocd"):
+        assert files(compiled.top / name) == files(TOP / name)
+
+
+def test_check_names_a_folder_without_target_7(compiled: Repository) -> None:
+    shutil.copytree(compiled.top / "compiled/eu1/chess-club", compiled.top / "compiled/eu1/gone")
+    done = run(compiled.top, "matrix-fleet", "check")
+    assert done.returncode == 1
+    assert "compiled/eu1/gone" in done.stderr and "make compile" in done.stderr
+
+
+def test_an_unknown_target_beside_a_known_one_is_refused_2(compiled: Repository) -> None:
+    done = run(compiled.top, "matrix-fleet", "compile", "-t", "eu1.chess-club", "-t", "eu1.ches-club")
+    assert done.returncode == 1
+    assert done.stderr == "inventory/targets: no target 'eu1.ches-club', did you mean eu1.chess-club?\n"
+
+
+@pytest.mark.parametrize("change", ["inventory", "component", "rule"])
+def test_a_failure_leaves_everything_as_it_was_8(compiled: Repository, change: str) -> None:
+    if change == "inventory":
+        compiled.edit("inventory/targets/eu1/chess-club.yml", "size.small", "size.smal")
+    else:
+        broken = "yield 1 / 0" if change == "component" else 'yield {"apiVersion": "v1", "kind": "Pood", "metadata": {"name": "x"}}'
+        break_component(compiled, broken)
+    before = files(compiled.top)
+    done = run(compiled.top, "matrix-fleet", "compile")
+    assert done.returncode == 1
+    left = {path: text for path, text in files(compiled.top).items() if "__pycache__" not in path}
+    assert left == {path: text for path, text in before.items() if "__pycache__" not in path}
+
+
+def break_component(repository: Repository, statement: str) -> None:
+    """The component docs draws this first."""
+    (repository.top / "components").unlink()
+    shutil.copytree(TOP / "components", repository.top / "components")
+    repository.edit("components/docs/__init__.py", '    """README.md."""\n', f'    """README.md."""\n    {statement}\n')
+
+
+@pytest.mark.parametrize("door", ["kapitan", "matrix-fleet"])
+def test_a_fault_inside_a_component_ends_with_our_message_9(repository: Repository, door: str) -> None:
+    break_component(repository, "yield 1 / 0")
+    done = run(repository.top, door, "compile")
+    assert done.returncode == 1
+    line = (repository.top / "components/docs/__init__.py").read_text().splitlines().index("    yield 1 / 0") + 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"components/docs/__init__.py:{line}: drawing " in last
+    assert last.endswith(" failed with ZeroDivisionError: division by zero; this is a bug of the component")
+
+
+@pytest.mark.parametrize(
+    ("add", "says"),
+    [
+        (
+            "  kapitan:\n    vars: {target: eu1.matrix-prod}\n",
+            "kapitan.vars.target: expected 'eu1.chess-club', the file's own name, got 'eu1.matrix-prod'",
+        ),
+        ("    namespace: matrix-prod\n", "namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already"),
+        ("    logs: {volume: '?{plain:size}'}\n", "expected a size with a binary unit"),
+    ],
+    ids=["a copied target 1", "a clash", "a reference 10"],
+)
+def test_plain_kapitan_refuses_too(repository: Repository, add: str, says: str) -> None:
+    path = "inventory/targets/eu1/chess-club.yml"
+    repository.write(path, repository.read(path) + add)
+    done = run(repository.top, "kapitan", "compile")
+    assert done.returncode == 1
+    assert says in done.stderr.strip().splitlines()[-1]
+    assert not (repository.top / "compiled").exists()
+
+
+def test_empty_mappings_survive_5() -> None:
+    assert "podSelector: {}" in (
+        TOP / "compiled/eu1/matrix-prod/fence/networkpolicy-matrix-prod-default-deny.yaml"
+    ).read_text()
+    assert "prune: false" in (TOP / ".kapitan").read_text()
+
+
+def test_components_use_nothing_of_kadet_6() -> None:
+    for path in (TOP / "components").rglob("*.py"):
+        assert "kadet" not in path.read_text(), path
+
+
+def test_no_cache_4() -> None:
+    assert "cache: false" in (TOP / ".kapitan").read_text()

@@ -1,0 +1,164 @@
+"""What a person reads when the inventory is wrong. The texts are an interface: whole lines are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fleets import Repository
+
+from matrixfleet.cli.compile import read_fleet
+from matrixfleet.errors import FleetError
+
+CHESS = "inventory/targets/eu1/chess-club.yml"
+PROD = "inventory/targets/eu1/matrix-prod.yml"
+Change = Callable[[Repository], None]
+
+
+def edit(path: str, old: str, new: str) -> Change:
+    return lambda repository: repository.edit(path, old, new)
+
+
+def add(path: str, text: str) -> Change:
+    return lambda repository: repository.write(path, repository.read(path) + text)
+
+
+def chain(*changes: Change) -> Change:
+    return lambda repository: [change(repository) for change in changes] and None
+
+
+CASES: dict[str, tuple[Change, str]] = {
+    "unknown key": (
+        edit(CHESS, "url_previews", "url_preview"),
+        f"{CHESS}:13: matrix.synapse.url_preview: unknown key, did you mean url_previews?",
+    ),
+    "unknown key at the top": (
+        edit(CHESS, "  matrix:\n", "  homeservr: {}\n  matrix:\n"),
+        f"{CHESS}:7: homeservr: unknown key; known here: cluster, matrix, release",
+    ),
+    "wrong type": (
+        edit(CHESS, "url_previews: false", "url_previews: [1]"),
+        f"{CHESS}:13: matrix.synapse.url_previews: expected true or false, got [1]",
+    ),
+    "a mapping where a value is wanted": (
+        edit(CHESS, "{url_previews: false}", "42"),
+        f"{CHESS}:13: matrix.synapse: expected a mapping, as classes before set it, got a number",
+    ),
+    "bad unit of memory": (
+        add(CHESS, "    media: {storage: 20GB}\n"),
+        f"{CHESS}:16: matrix.media.storage: expected a size with a binary unit (Ki, Mi, Gi, Ti), got '20GB'; did you mean 20Gi?",
+    ),
+    "no unit of memory": (
+        add(CHESS, "    media: {storage: 20}\n"),
+        f"{CHESS}:16: matrix.media.storage: expected a size with a binary unit (Ki, Mi, Gi, Ti), got 20; did you mean 20Gi?",
+    ),
+    "bad unit of CPU": (
+        edit("inventory/classes/size/small.yml", "resources: {cpu: 250m, memory: 1Gi}\n      caches", "resources: {cpu: 250mm, memory: 1Gi}\n      caches"),
+        "inventory/classes/size/small.yml:6: matrix.synapse.resources.cpu: expected CPU in cores (2, 0.5) or millicores (500m), got '250mm'",
+    ),
+    "missing class": (
+        edit(CHESS, "size.small", "size.smal"),
+        f"{CHESS}:5: classes: no class 'size.smal' in inventory/classes, did you mean size.small?",
+    ),
+    "YAML syntax": (
+        edit(CHESS, "    hosts:", "   hosts:"),
+        f"{CHESS}:9: YAML syntax: while parsing a block mapping, did not find expected key; expected well-formed YAML",
+    ),
+    "duplicate key": (
+        add(CHESS, "    server_name: other.example.org\n"),
+        f"{CHESS}:16: matrix.server_name: duplicate key, first set on line 8; expected once, remove one of them",
+    ),
+    "undefined reference": (
+        edit(CHESS, "chess.example.org\n    hosts", "${cluster:nam}\n    hosts"),
+        f"{CHESS}:8: matrix.server_name: ${{cluster:nam}} refers to nothing that eu1.chess-club sets, did you mean cluster:name?",
+    ),
+    "a name that two tenants claim": (
+        edit(CHESS, "element: chat.chess.example.org", "element: chat.example.com"),
+        f"{PROD}:12: matrix.hosts.element: host name 'chat.example.com' is eu1.chess-club's already ({CHESS}:11); expected one tenant's alone",
+    ),
+    "a namespace that two tenants claim": (
+        add(CHESS, "    namespace: matrix-prod-turn\n"),
+        f"{PROD}:8: matrix.namespace: namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already ({CHESS}:16); expected one tenant's alone",
+    ),
+    "a name too long": (
+        lambda repository: repository.write(f"inventory/targets/eu1/{'n' * 41}.yml", repository.read(CHESS).replace("chess", "long")),
+        f"inventory/targets/eu1/{'n' * 41}.yml:1: expected a target's name of 34 characters or fewer, got 41: objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",
+    ),
+    "a choice that is not built": (
+        add(CHESS, "    media: {kind: s3}\n"),
+        f"{CHESS}:16: matrix.media.kind: expected a choice that is built, got 's3'; not built yet; today: pvc",
+    ),
+    "a choice that there is not": (
+        add(CHESS, "    media: {kind: pvcc}\n"),
+        f"{CHESS}:16: matrix.media.kind: expected one of pvc, s3, got 'pvcc', did you mean pvc?",
+    ),
+    "something required that is missing": (
+        edit(CHESS, "    server_name: chess.example.org\n", ""),
+        f"{CHESS}:7: matrix.server_name: required, and nothing sets it; The part after the colon in every user id. It can never change.",
+    ),
+    "impossible: TURN without a name": (
+        edit(PROD, "      turn: turn.example.com\n", ""),
+        f"{PROD}:8: matrix: expected hosts.turn, since turn.kind is daemonset, got 'none'; name the host that resolves to the nodes",
+    ),
+    "impossible: more connections than there are": (
+        chain(
+            add(CHESS, "    database: {max_connections: 30}\n"),
+            edit(CHESS, "{url_previews: false}", "{url_previews: false, connection_pool: {max: 30}}"),
+        ),
+        f"{CHESS}:16: matrix.database.max_connections: expected 38 or more (main 30 + reserved 8), got 30;"
+        " raise it, or lower synapse.connection_pool.max",
+    ),
+    "impossible: TURN with TLS on a cluster without a DNS-01 issuer": (
+        edit(
+            "inventory/targets/us1/research.yml",
+            "    synapse:\n",
+            "      turn: turn.lab.example.net\n    turn: {kind: daemonset}\n    synapse:\n",
+        ),
+        "inventory/targets/us1/research.yml:14: matrix.turn: turn.tls needs a DNS-01 issuer and cluster us1 has none: hosts.turn"
+        " points at nodes, where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
+    ),
+    "a network with host bits": (
+        edit("inventory/targets/us1/research.yml", "198.51.100.0/24", "198.51.100.7/24"),
+        "inventory/targets/us1/research.yml:15: matrix.synapse.admin_api.allow[0]: expected a network in CIDR form (10.0.0.0/8), got '198.51.100.7/24'; did you mean 198.51.100.0/24?",
+    ),
+    "a host with a scheme": (
+        edit(CHESS, "matrix: matrix.chess", "matrix: https://matrix.chess"),
+        f"{CHESS}:10: matrix.hosts.matrix: expected a host name (chat.example.com), got 'https://matrix.chess.example.org'; write the name alone, without scheme or port",
+    ),
+    "a copied target of another cluster": (
+        lambda repository: repository.write("inventory/targets/us1/chess-two.yml", repository.read(CHESS).replace("chess.example", "chess2.example")),
+        "inventory/classes/cluster/eu1.yml:6: cluster.name: expected the cluster whose folder holds us1.chess-two, 'us1', got 'eu1'; use class cluster.us1 or move the file to inventory/targets/eu1/",
+    ),
+    "a copied target with Kapitan's old value": (
+        add(CHESS, "  kapitan:\n    vars: {target: eu1.matrix-prod}\n"),
+        f"{CHESS}:17: kapitan.vars.target: expected 'eu1.chess-club', the file's own name, got 'eu1.matrix-prod'; remove it, class common sets it",
+    ),
+    "a Kapitan reference": (
+        edit(CHESS, "brand: Chess Club", "brand: '?{plain:chess}'"),
+        f"{CHESS}:1: expected no Kapitan reference (?{{...}}); secrets are named in the model, never inlined",
+    ),
+    "signing keys at rest in the clear": (
+        edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
+        "inventory/classes/cluster/us1.yml:29: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_says(kind: str, tmp_path: Path) -> None:
+    change, expected = CASES[kind]
+    repository = Repository(tmp_path)
+    change(repository)
+    with pytest.raises(FleetError) as caught:
+        read_fleet(tmp_path)
+    assert expected in str(caught.value).splitlines(), str(caught.value)
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    repository.edit(CHESS, "url_previews", "url_preview")
+    repository.edit(PROD, "signing_key: volume", "signing_key: volum")
+    with pytest.raises(FleetError) as caught:
+        read_fleet(tmp_path)
+    assert [fault.file for fault in caught.value.faults] == [CHESS, PROD]

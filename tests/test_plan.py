@@ -1,0 +1,128 @@
+"""What follows from what was said, for what the reference fleet does not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from fleets import TOP
+
+from matrixfleet.checks import Tree, run
+from matrixfleet.drawing import draw_target
+from matrixfleet.errors import FleetError
+from matrixfleet.model import Fleet
+from matrixfleet.plan import TenantPlan, plan_of
+from matrixfleet.plan.networks import address_range, public
+
+PROD = "eu1.matrix-prod"
+
+
+def changed(fleet: Fleet, *changes: tuple[tuple[str, ...], Any], name: str = PROD) -> Fleet:
+    for key, value in changes:
+        fleet = fleet.changed(name, key, value)
+    return fleet
+
+
+def drawn(fleet: Fleet, name: str = PROD) -> Tree:
+    """One target, and its cluster's platform."""
+    texts = {}
+    for target in (name, f"{name.partition('.')[0]}.platform"):
+        for path, text in draw_target(fleet, target, TOP).items():
+            texts[f"{target.replace('.', '/')}/{path}"] = text
+    return Tree.of(texts, fleet)
+
+
+# Everything a tenant may say that changes shape, each drawn and held against every rule.
+VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
+    "STOPPED": [(("matrix", "state"), "stopped")],
+    "Metrics NONE": [(("cluster", "metrics"), "none"), (("cluster", "network", "monitoring"), None)],
+    "metrics by annotations": [(("cluster", "metrics"), "annotations")],
+    "no TURN over TLS": [(("matrix", "turn", "tls"), False)],
+    "TURN on some nodes": [(("matrix", "turn", "node_selector"), {"turn": "yes"})],
+    "server_name is the host": [(("matrix", "server_name"), "matrix.example.com")],
+    "no Element": [(("matrix", "hosts", "element"), None)],
+    "a namespace of another name": [(("matrix", "namespace"), "talk")],
+    "guests": [(("matrix", "synapse", "guests"), True)],
+    "some servers only": [(("matrix", "synapse", "federation"), {"allow": ["example.net"]})],
+    "no registration": [(("matrix", "auth"), {"registration": {"shared_secret": False}})],
+    "rotated": [(("matrix", "secrets"), 2), (("matrix", "turn", "secret"), 3)],
+    "a longer name for the edge's balancers": [
+        (("cluster", "edge", "peers"), [{"cidrs": ["192.0.2.0/28"]}]),
+        (("cluster", "network", "private"), ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fd00::/8"]),
+    ],
+    "integrations and themes": [
+        (
+            ("matrix", "element"),
+            {
+                "integrations": {"ui_url": "https://dimension.example.com/", "rest_url": "https://dimension.example.com/api"},
+                "branding": {
+                    "logo": "https://example.com/logo.svg",
+                    "footer_links": {"Privacy": "https://example.com/privacy"},
+                    "themes": [{"name": "Deep", "is_dark": True, "colors": {"accent-color": "#123456"}}],
+                    "default_theme": "custom-Deep",
+                },
+            },
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_rule_holds(variant: str, fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, *VARIANTS[variant]))
+    assert [str(finding) for finding in run(tree, whole_fleet=False)] == []
+
+
+def test_stopped_scales_synapse_alone_to_nothing(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, (("matrix", "state"), "stopped")))
+    replicas = {entry.name: entry.spec["replicas"] for entry in tree.of_kind("Deployment", "StatefulSet")}
+    assert replicas == {"matrix-prod-synapse": 0, "matrix-prod-router": 1, "matrix-prod-element": 1, "matrix-prod-postgresql": 1}
+
+
+def test_a_rotation_changes_references_of_its_consumers_alone(fleet: Fleet) -> None:
+    before = draw_target(fleet, PROD, TOP)
+    after = draw_target(changed(fleet, (("matrix", "turn", "secret"), 2)), PROD, TOP)
+    touched = {path.split("/")[1] for path in before if before[path] != after.get(path)}
+    assert touched - {"README.md"} == {"synapse", "turn", "bootstrap", "role-matrix-prod-bootstrap.yaml", "role-matrix-prod-bootstrap-turn.yaml"}
+    synapse = "workload/synapse/deployment-matrix-prod-synapse.yaml"
+    assert "matrix-prod-turn-2" in after[synapse] and "matrix-prod-turn-1" not in after[synapse]
+
+
+def plan(fleet: Fleet, name: str = PROD) -> TenantPlan:
+    found = plan_of(fleet, name)
+    assert isinstance(found, TenantPlan)
+    return found
+
+
+def test_postgresql_memory_fits(fleet: Fleet) -> None:
+    settings = plan(fleet).postgresql
+    assert settings["shared_buffers"] == "768MB" and settings["max_connections"] == "100"
+    worst = 768 + 2 * 100 * int(settings["work_mem"].removesuffix("MB"))
+    assert worst <= 3072
+
+
+def test_the_budget_fits_or_is_refused(fleet: Fleet) -> None:
+    assert plan(fleet).budget.total == 18
+    with pytest.raises(FleetError, match="matrix.database.max_connections: expected 208 or more"):
+        plan_of(changed(fleet, (("matrix", "synapse", "connection_pool"), {"max": 200})), PROD)
+
+
+def test_caches_follow_the_memory(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, (("matrix", "synapse", "resources", "memory"), "4Gi")))
+    config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")
+    assert config is not None
+    tuning = yaml.safe_load(config.doc["data"]["homeserver.yaml"])["caches"]["cache_autotuning"]
+    assert tuning["max_cache_memory_usage"] == "2048M"
+
+
+def test_the_internet_is_without_what_is_private() -> None:
+    ((everything, cut),) = public(("203.0.113.0/24",))
+    assert everything == "0.0.0.0/0"
+    assert cut == ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "203.0.113.0/24"]
+    assert public(("10.0.0.0/8", "fd00::/8"))[1] == ("::/0", ["fc00::/7", "fe80::/10"])
+
+
+def test_ranges_for_coturn() -> None:
+    assert address_range("10.0.0.0/8") == "10.0.0.0-10.255.255.255"
+    assert address_range("::1/128") == "::1"
