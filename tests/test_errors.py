@@ -81,6 +81,13 @@ CASES: dict[str, tuple[Change, str]] = {
         add(CHESS, "    namespace: matrix-prod-turn\n"),
         f"{PROD}:8: matrix.namespace: namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already ({CHESS}:16); expected one tenant's alone",
     ),
+    "a name that the platform has": (
+        lambda repository: repository.write(
+            "inventory/targets/eu1/club-fence.yml", repository.read(CHESS).replace("chess", "other")
+        ),
+        "inventory/targets/eu1/club-fence.yml:1: expected another name than 'club-fence': its Application would be called as one"
+        " of the platform's (cert-manager, platform, root) or another tenant's fence; rename the file",
+    ),
     "a name too long": (
         lambda repository: repository.write(f"inventory/targets/eu1/{'n' * 41}.yml", repository.read(CHESS).replace("chess", "long")),
         f"inventory/targets/eu1/{'n' * 41}.yml:1: expected a target's name of 34 characters or fewer, got 41: objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",

@@ -48,7 +48,7 @@ def certificate(plan: TenantPlan) -> Object:
         "Certificate",
         "turn",
         api="cert-manager.io/v1",
-        wave=waves.SECRETS,
+        wave=waves.EDGE,
         namespace=plan.turn_namespace,
         spec={
             "secretName": plan.called("turn-tls"),

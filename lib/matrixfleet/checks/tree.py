@@ -14,7 +14,7 @@ import yaml
 from matrixfleet.model import Fleet
 
 Json = dict[str, Any]
-POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,7 +114,10 @@ class Pod:
     @property
     def template(self) -> Json:
         """The template."""
-        return self.entry.spec["template"]  # type: ignore[no-any-return]
+        spec = self.entry.spec
+        if self.entry.kind == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        return spec["template"]  # type: ignore[no-any-return]
 
     @property
     def spec(self) -> Json:
@@ -270,15 +273,29 @@ class Tree:
         """Secrets that something makes, by cluster, namespace and name: who makes them (its wave counts)
         and with which keys. Made by the bootstrap Job's list and by Certificates."""
         found: dict[tuple[str, str, str], tuple[Entry, set[str]]] = {}
-        for entry in self.of_kind("ConfigMap"):
-            listed = (entry.doc.get("data") or {}).get("secrets.json")
-            for secret in yaml.safe_load(listed) if listed else ():
-                for namespace in secret["namespaces"]:
-                    found[entry.cluster, namespace, secret["name"]] = (entry, set(secret["keys"]))
+        for pod in self.pods:
+            if pod.entry.kind != "Job":
+                continue
+            for volume in pod.volumes.values():
+                name = (volume.get("configMap") or {}).get("name", "")
+                config = self.find(pod.entry.cluster, "ConfigMap", pod.entry.namespace, name)
+                listed = config and (config.doc.get("data") or {}).get("secrets.json")
+                for secret in yaml.safe_load(listed) if listed else ():
+                    for namespace in secret["namespaces"]:
+                        key = (pod.entry.cluster, namespace, secret["name"])
+                        found[key] = (pod.entry, set(secret["keys"]))
         for entry in self.of_kind("Certificate"):
-            keys = {"tls.crt", "tls.key", "ca.crt"}
-            found[entry.cluster, entry.namespace, entry.spec["secretName"]] = (entry, keys)
+            found[entry.cluster, entry.namespace, entry.spec["secretName"]] = (entry, self._certificate_keys(entry))
         return found
+
+    def _certificate_keys(self, entry: Entry) -> set[str]:
+        """An ACME authority gives its chain and no ca.crt; an authority of our own gives that too."""
+        issuer = entry.spec.get("issuerRef") or {}
+        if issuer.get("kind") == "Issuer":
+            made = self.find(entry.cluster, "Issuer", entry.namespace, issuer.get("name", ""))
+            if made is not None and made.spec.keys() & {"ca", "selfSigned"}:
+                return {"tls.crt", "tls.key", "ca.crt"}
+        return {"tls.crt", "tls.key"}
 
     def finding(self, entry: Entry, rule: str, message: str) -> Finding:
         """A finding about an object."""

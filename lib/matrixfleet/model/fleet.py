@@ -151,10 +151,12 @@ class Fleet:
         """What a tenant holds alone: (kind, value, target, key). Read raw, so that one tenant's typo does
         not hide another's clash, and quickly, since every worker process does it."""
         for name in self.names:
+            folder, _, short = name.rpartition(".")
+            # A hub holds many clusters' Applications: eu1 with a-b, and eu1-a with b.
+            yield "Application", f"{folder}-{short}", name, ()
             tenant = self._parameters[name].get("matrix")
             if not isinstance(tenant, Mapping):
                 continue
-            folder, _, short = name.rpartition(".")
             yield "host name", str(tenant.get("server_name")), name, ("matrix", "server_name")
             hosts = tenant.get("hosts")
             for key, host in hosts.items() if isinstance(hosts, Mapping) else ():

@@ -13,6 +13,9 @@ from matrixfleet.model.release import Release
 from matrixfleet.plan import edge, flows, postgresql, processes, secrets, storage, workloads
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 
+# Applications of the platform: root, and one a managed operator.
+RESERVED = frozenset({"root", "platform", "cert-manager"})
+
 
 @dataclass(frozen=True)
 class _Plan:
@@ -175,6 +178,12 @@ class TenantPlan(_Plan):
                 (),
                 f"expected a target's name of {LONGEST_TENANT} characters or fewer, got {len(self.name)}:"
                 " objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",
+            )
+        if self.name in RESERVED or self.name.endswith("-fence"):
+            raise Refused(
+                (),
+                f"expected another name than {self.name!r}: its Application would be called as one of the"
+                f" platform's ({', '.join(sorted(RESERVED))}) or another tenant's fence; rename the file",
             )
         if self.has_turn and self.tenant.turn.tls and self.cluster.issuers.dns is None:
             raise Refused(

@@ -13,6 +13,8 @@ MAIN = 2
 WORKERS = 3
 """Every other Synapse process."""
 FRONT = 4
-"""Router, Element Web, TURN."""
+"""Router and Element Web."""
 EDGE = 5
-"""Ingress and its certificates: an Ingress is Healthy only once it has an address, so it comes last."""
+"""Ingress and its certificates: an Ingress is Healthy only once it has an address, so it comes late."""
+TURN = 6
+"""Coturn, and its certificate with the edge's: where DNS-01 fails, everything else is up already."""

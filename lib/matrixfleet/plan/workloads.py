@@ -110,7 +110,7 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
                 images.coturn,
                 0,
                 0,
-                waves.FRONT,
+                waves.TURN,
                 {"configuration": _HELPER, "coturn": tenant.turn.resources},
                 {"turn": tenant.turn.port, "turns": tenant.turn.tls_port},
             )

@@ -1,10 +1,11 @@
-from rules.breaking import PROD, Break
+from collections.abc import Callable
 
 from matrixfleet.checks import Tree
 from matrixfleet.checks.tree import Json
+from rules.breaking import PROD, Break
 
 
-def job(**spec: object):
+def job(**spec: object) -> Callable[[Tree], Tree]:
     """The Secrets' Job with another spec; None takes a key away."""
 
     def change(tree: Tree) -> Tree:

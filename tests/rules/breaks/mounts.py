@@ -1,6 +1,7 @@
-from rules.breaking import POSTGRESQL, PROD, SYNAPSE, Break, edit, put
+from collections.abc import Callable
 
-from matrixfleet.checks.tree import Json
+from matrixfleet.checks.tree import Json, Tree
+from rules.breaking import POSTGRESQL, PROD, SYNAPSE, Break, edit, put
 
 CONFIG = f"{PROD}/workload/synapse/configmap-matrix-prod-synapse.yaml"
 POD = ("spec", "template", "spec")
@@ -11,7 +12,7 @@ def pod(doc: Json) -> Json:
     return found
 
 
-def says(old: str, new: str):
+def says(old: str, new: str) -> Callable[[Tree], Tree]:
     def change(doc: Json) -> None:
         doc["data"]["homeserver.yaml"] = doc["data"]["homeserver.yaml"].replace(old, new)
 
@@ -52,7 +53,7 @@ BREAKS = [
     Break(
         "a command that names no file of the ConfigMap",
         put(POSTGRESQL, *POD, "containers", 1, "command", 1, to="/etc/postgresql/reconciler.sh"),
-        "names /etc/postgresql/reconciler.sh, expected one of the files in /etc/postgresql: initdb.sh, pg_hba",
+        "names /etc/postgresql/reconciler.sh, expected one of the files in /etc/postgresql: initdb.sh,",
     ),
     Break(
         "a configuration that names what is not mounted",

@@ -1,6 +1,5 @@
-from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, Break, put
-
 from matrixfleet.checks import Tree
+from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, Break, put
 
 SERVICE = f"{PROD}/workload/synapse/service-matrix-prod-synapse.yaml"
 PROJECT = f"{PROD}/argocd/appproject-eu1-matrix-prod.yaml"

@@ -1,8 +1,7 @@
 from typing import Any
 
-from rules.breaking import POSTGRESQL, PROD, SYNAPSE, Break, edit, put
-
 from matrixfleet.checks import Tree
+from rules.breaking import POSTGRESQL, PROD, SYNAPSE, Break, edit, put
 
 ROUTER = f"{PROD}/workload/router/deployment-matrix-prod-router.yaml"
 SERVICE = f"{PROD}/workload/synapse/service-matrix-prod-synapse.yaml"

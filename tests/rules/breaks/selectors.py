@@ -1,6 +1,5 @@
-from rules.breaking import POSTGRESQL, PROD, SYNAPSE, Break, drop, put
-
 from matrixfleet.checks import Tree
+from rules.breaking import POSTGRESQL, PROD, SYNAPSE, Break, drop, put
 
 ROUTER = f"{PROD}/workload/router/deployment-matrix-prod-router.yaml"
 SERVICE = f"{PROD}/workload/synapse/service-matrix-prod-synapse.yaml"

@@ -1,13 +1,14 @@
-from rules.breaking import POSTGRESQL, PROD, SYNAPSE, Break, put
+from collections.abc import Callable
 
 from matrixfleet.checks import Tree
+from rules.breaking import POSTGRESQL, PROD, SYNAPSE, Break, put
 
 ROUTER = f"{PROD}/workload/router/deployment-matrix-prod-router.yaml"
 INGRESS = f"{PROD}/workload/edge/ingress-matrix-prod-matrix.yaml"
 WAVE = ("metadata", "annotations", "argocd.argoproj.io/sync-wave")
 
 
-def worker(wave: str, router: str = "4"):
+def worker(wave: str, router: str = "4") -> Callable[[Tree], Tree]:
     """A worker in a wave, the router in another."""
 
     def change(tree: Tree) -> Tree:

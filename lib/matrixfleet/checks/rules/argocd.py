@@ -7,7 +7,7 @@ sync. The root reads every `*/argocd/*.yaml` below its cluster, and its `*` matc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from matrixfleet.checks.tree import Entry, Finding, Tree
 
@@ -19,26 +19,28 @@ ROOT_KINDS = {("argoproj.io", "AppProject"), ("argoproj.io", "Application")}
 WANTED = {"ServerSideApply=true", "FailOnSharedResource=true"}
 DESTRUCTIVE = {"Replace=true", "Force=true"}
 VERSION = re.compile(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
-Fault = tuple[Entry, str]
+Parts = dict[str, list[Entry]]
+"""Objects of a target by the folder that holds them."""
 
 
 def check(tree: Tree) -> Iterator[Finding]:
-    """Every object, every path, then target by target."""
-    parts: dict[str, dict[str, list[Entry]]] = {}
+    """Every object and path, then target by target."""
+    targets: dict[str, Parts] = {}
     for entry in tree.objects:
-        parts.setdefault(entry.target, {}).setdefault(entry.part, []).append(entry)
+        targets.setdefault(entry.target, {}).setdefault(entry.part, []).append(entry)
         yield from (tree.finding(entry, "argocd", fault) for fault in annotation_faults(entry))
     for path in tree.texts:
         if "argocd" in path.split("/")[3:-1]:
-            message = "a folder called argocd below a part is read by the root Application; expected another name"
-            yield Finding(f"{tree.root}/{path}", "argocd", message)
-    for target, found in sorted(parts.items()):
-        yield from (tree.finding(entry, "argocd", fault) for entry, fault in target_faults(tree, found))
-        for part in sorted(found.keys() - OWN):
-            count = sum(source_path(one) == part_path(tree, one, part) for one in applications(found))
-            if count != 1:
-                folder = f"{tree.root}/{target.replace('.', '/')}"
-                yield Finding(f"{folder}/argocd", "argocd", f"expected one Application for {folder}/{part}, got {count}")
+            fault = "expected no folder argocd below a part: the root Application reads it"
+            yield Finding(f"{tree.root}/{path}", "argocd", fault)
+    for target, parts in sorted(targets.items()):
+        folder = f"{tree.root}/{target.replace('.', '/')}"
+        yield from (tree.finding(one, "argocd", fault) for one, fault in target_faults(tree, folder, parts))
+        synced = [source_of(one).get("path") for one in parts.get("argocd", [])]
+        for part in sorted(parts.keys() - OWN):
+            if synced.count(f"{folder}/{part}") != 1:
+                fault = f"expected one Application for {folder}/{part}, got {synced.count(f'{folder}/{part}')}"
+                yield Finding(f"{folder}/argocd", "argocd", fault)
 
 
 def annotation_faults(entry: Entry) -> Iterator[str]:
@@ -46,61 +48,41 @@ def annotation_faults(entry: Entry) -> Iterator[str]:
     wave = entry.annotations.get(WAVE, "0")
     if not isinstance(wave, str) or not re.fullmatch(r"-?\d+", wave):
         yield f"{WAVE}: expected an integer as a string, got {wave!r}"
-    options = str(entry.annotations.get(OPTIONS, "")).split(",")
-    options += (entry.spec.get("syncPolicy") or {}).get("syncOptions", []) if entry.kind == "Application" else []
-    for option in sorted(DESTRUCTIVE.intersection(options)):
+    options = set(str(entry.annotations.get(OPTIONS, "")).split(","))
+    if entry.kind == "Application":
+        options |= set((entry.spec.get("syncPolicy") or {}).get("syncOptions", []))
+    for option in sorted(options & DESTRUCTIVE):
         yield f"{option}: expected none; it deletes what it cannot change"
 
 
-def applications(parts: dict[str, list[Entry]]) -> list[Entry]:
-    """The Applications of a target."""
-    return [entry for entry in parts.get("argocd", []) if entry.kind == "Application"]
+def source_of(application: Entry) -> dict[str, object]:
+    """Where an Application's objects come from."""
+    return application.spec.get("source") or {}
 
 
-def source_path(application: Entry) -> str:
-    """The folder that it syncs; "" for a chart."""
-    return str((application.spec.get("source") or {}).get("path", ""))
-
-
-def part_path(tree: Tree, entry: Entry, part: str) -> str:
-    """A part of the target that an object belongs to, as the repository names it."""
-    return f"{tree.root}/{entry.target.replace('.', '/')}/{part}"
-
-
-def target_faults(tree: Tree, parts: dict[str, list[Entry]]) -> Iterator[Fault]:
+def target_faults(tree: Tree, folder: str, parts: Parts) -> Iterator[tuple[Entry, str]]:
     """The projects and Applications of one target, and the root's."""
     own = [entry for part in OWN for entry in parts.get(part, [])]
     projects = {entry.name: entry for entry in own if entry.kind == "AppProject"}
-    for project in projects.values():
-        yield from ((project, fault) for fault in open_faults(project))
-    for one in (entry for entry in own if entry.kind == "Application"):
+    for entry in projects.values():
+        yield from ((entry, fault) for fault in open_faults(entry))
+    for one in own:
+        if one.kind != "Application":
+            continue
         yield from ((one, fault) for fault in policy_faults(one))
         project = projects.get(one.name)
         if one.spec.get("project") != one.name or project is None:
-            yield one, f"project {one.spec.get('project')}: expected {one.name}, of this target's argocd folder"
+            yield one, f"project: expected {one.name}, in the same folder, got {one.spec.get('project')}"
             continue
-        here = one.spec["destination"]
-        if {"server": here.get("server"), "namespace": here.get("namespace")} not in project.spec.get("destinations", []):
-            yield one, f"its destination is none of project {project.name}'s"
-        source = one.spec.get("source") or {}
-        if source.get("repoURL") not in project.spec.get("sourceRepos", []):
-            yield one, f"repoURL {source.get('repoURL')}: expected one of project {project.name}'s"
-        revision = str(source.get("targetRevision"))
-        if "chart" in source:
-            # What a chart renders is not compiled: its project says what may come of it.
-            if not VERSION.fullmatch(revision):
-                yield one, f"targetRevision {revision}: expected an exact version"
-            continue
-        if not revision.startswith("refs/"):
-            yield one, f"targetRevision {revision}: expected a full name, refs/heads/..."
+        yield from ((one, fault) for fault in source_faults(one, project))
+        part = str(source_of(one).get("path", "")).removeprefix(f"{folder}/")
         if one.part == "bootstrap":
             yield from root_faults(tree, one, project)
-            continue
-        mine = {part_path(tree, one, part): part for part in parts.keys() - OWN}
-        if source.get("path") not in mine:
-            yield one, f"path {source.get('path')}: expected one of {', '.join(sorted(mine)) or 'no path at all'}"
-        else:
-            yield from ((project, fault) for fault in admission_faults(project, parts[mine[source["path"]]]))
+        elif part in parts and part not in OWN:
+            yield from ((project, fault) for fault in admission_faults(project, parts[part]))
+        elif "chart" not in source_of(one):
+            # What a chart renders is not compiled: its project says what may come of it.
+            yield one, f"path: expected a folder of {folder}, got {source_of(one).get('path')}"
 
 
 def open_faults(project: Entry) -> Iterator[str]:
@@ -116,49 +98,65 @@ def policy_faults(one: Entry) -> Iterator[str]:
     automated = policy.get("automated") or {}
     for key in ("prune", "selfHeal"):
         if automated.get(key) is not True:
-            yield f"expected syncPolicy.automated.{key}: true, got {automated.get(key)}"
-    if automated.get("allowEmpty"):
-        yield "allowEmpty: expected none; an empty folder would delete everything"
+            yield f"syncPolicy.automated.{key}: expected true, got {automated.get(key)}"
+    if "allowEmpty" in automated:
+        yield "allowEmpty: expected none; with it an empty folder deletes everything"
     for option in sorted(WANTED - set(policy.get("syncOptions", []))):
-        yield f"expected sync option {option}"
+        yield f"syncOptions: expected {option}"
     if FINALIZER not in one.metadata.get("finalizers", []):
-        yield f"expected finalizer {FINALIZER}: without it, what it made outlives it"
+        yield f"finalizers: expected {FINALIZER}; without it, what it made outlives it"
+
+
+def source_faults(one: Entry, project: Entry) -> Iterator[str]:
+    """What it syncs and where to, against its project."""
+    destination = {key: one.spec["destination"].get(key) for key in ("server", "namespace")}
+    if destination not in project.spec.get("destinations", []):
+        yield f"destination: expected one of its project's, got {destination}"
+    source = source_of(one)
+    if source.get("repoURL") not in project.spec.get("sourceRepos", []):
+        yield f"repoURL: expected one of its project's, got {source.get('repoURL')}"
+    revision = str(source.get("targetRevision"))
+    if "chart" in source and not VERSION.fullmatch(revision):
+        yield f"targetRevision: expected an exact version, got {revision}"
+    if "chart" not in source and not revision.startswith("refs/"):
+        yield f"targetRevision: expected a full name, refs/heads/..., got {revision}"
 
 
 def admission_faults(project: Entry, compiled: list[Entry]) -> Iterator[str]:
     """What a project admits against what is compiled."""
-    namespaced = {(entry.group, entry.kind) for entry in compiled if entry.namespace}
-    alone = {(entry.group, entry.kind, entry.name) for entry in compiled if not entry.namespace}
-    # Objects that live in no namespace still need a destination.
-    places = {entry.namespace for entry in compiled if entry.namespace} or {project.namespace}
     spec = project.spec
-    admitted = {(one["group"], one["kind"]) for one in spec.get("namespaceResourceWhitelist") or []}
-    admitted_alone = {
-        (one["group"], one["kind"], one.get("name", "*")) for one in spec.get("clusterResourceWhitelist") or []
-    }
-    yield from differ("namespaceResourceWhitelist", admitted, namespaced)
-    yield from differ("clusterResourceWhitelist", admitted_alone, alone)
-    yield from differ("destinations", {(one["namespace"],) for one in spec["destinations"]}, {(one,) for one in places})
+    yield from differences(
+        "namespaceResourceWhitelist",
+        (f"{one['group']}/{one['kind']}" for one in spec.get("namespaceResourceWhitelist") or []),
+        (f"{entry.group}/{entry.kind}" for entry in compiled if entry.namespace),
+    )
+    yield from differences(
+        "clusterResourceWhitelist",
+        (f"{one['group']}/{one['kind']}/{one.get('name')}" for one in spec.get("clusterResourceWhitelist") or []),
+        (f"{entry.group}/{entry.kind}/{entry.name}" for entry in compiled if not entry.namespace),
+    )
+    # Objects that live in no namespace still need a destination.
+    places = {entry.namespace for entry in compiled} - {""} or {project.namespace}
+    yield from differences("destinations", (one["namespace"] for one in spec["destinations"]), places)
     if len({one.get("server") for one in spec["destinations"]}) != 1:
         yield "destinations: expected one server"
 
 
-def differ(what: str, got: set[tuple[str, ...]], wanted: set[tuple[str, ...]]) -> Iterator[str]:
+def differences(what: str, admitted: Iterable[str], compiled: Iterable[str]) -> Iterator[str]:
     """Both sides of a difference."""
-    for names, fault in ((got - wanted, "admits what is not compiled"), (wanted - got, "lacks")):
-        if names:
-            yield f"{what}: {fault}: {', '.join(sorted('/'.join(filter(None, name)) for name in names))}"
+    one, other = set(admitted), set(compiled)
+    for name in sorted(one ^ other):
+        yield f"{what}: {'admits' if name in one else 'lacks'} {name}, which is {'not ' * (name in one)}compiled"
 
 
-def root_faults(tree: Tree, one: Entry, project: Entry) -> Iterator[Fault]:
+def root_faults(tree: Tree, one: Entry, project: Entry) -> Iterator[tuple[Entry, str]]:
     """The root finds targets, and makes nothing but projects and Applications."""
     spec = project.spec
     kinds = {(kind["group"], kind["kind"]) for kind in spec.get("namespaceResourceWhitelist") or []}
     if kinds != ROOT_KINDS or spec.get("clusterResourceWhitelist"):
-        yield project, "admits more or less than the kinds AppProject and Application"
+        yield project, "expected to admit AppProject and Application, nothing more or less"
     if {place["namespace"] for place in spec["destinations"]} != {project.namespace}:
         yield project, f"destinations: expected Argo CD's namespace {project.namespace} alone"
-    source = one.spec["source"]
-    wanted = (f"{tree.root}/{one.cluster}", "*/argocd/*.yaml")
-    if (source.get("path"), (source.get("directory") or {}).get("include")) != wanted:
-        yield one, f"expected path {wanted[0]} and directory.include {wanted[1]}"
+    path, include = one.spec["source"].get("path"), (one.spec["source"].get("directory") or {}).get("include")
+    if (path, include) != (f"{tree.root}/{one.cluster}", "*/argocd/*.yaml"):
+        yield one, f"expected {tree.root}/{one.cluster} with include */argocd/*.yaml, got {path} with {include}"

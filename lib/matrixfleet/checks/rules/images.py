@@ -25,7 +25,9 @@ def check(tree: Tree) -> Iterator[Finding]:
             reference = str(one.get("image", ""))
             row = rows.get(repository_of(reference))
             if row is None:
-                message = f"container {one['name']}: release {target.release.name} has no row for image {reference}"
+                message = (
+                    f"container {one['name']}: release {target.release.name} has no row for image {reference}"
+                )
                 yield tree.finding(pod.entry, "images", message)
                 continue
             for fault in container_faults(pod, one, row):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 
-from matrixfleet.checks.network import NAMESPACE, SIDES
+from matrixfleet.checks.network import NAMESPACE, allowances, labels_in
 from matrixfleet.checks.said import homeservers
 from matrixfleet.checks.tree import Entry, Finding, Pod, Tree
 from matrixfleet.model.fleet import PLATFORM
@@ -82,7 +82,9 @@ def reaches(entry: Entry) -> set[str]:
         for side, key in SIDES.items():
             for rule in entry.spec.get(side) or []:
                 for peer in rule.get(key) or []:
-                    found.add(((peer.get("namespaceSelector") or {}).get("matchLabels") or {}).get(NAMESPACE, ""))
+                    found.add(
+                        ((peer.get("namespaceSelector") or {}).get("matchLabels") or {}).get(NAMESPACE, "")
+                    )
     elif entry.kind == "RoleBinding":
         found |= {subject.get("namespace", "") for subject in entry.doc.get("subjects", [])}
     elif entry.kind == "ConfigMap":

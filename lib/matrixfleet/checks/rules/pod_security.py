@@ -13,7 +13,16 @@ from matrixfleet.checks.tree import Finding, Json, Pod, Tree
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 REASON = "matrix-fleet/reason"
-VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
 CAPABILITIES = {"NET_BIND_SERVICE"}
 PROFILES = {"RuntimeDefault", "Localhost"}
 SELINUX_TYPES = {None, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
@@ -41,13 +50,20 @@ def check(tree: Tree) -> Iterator[Finding]:
         if level is None:
             yield tree.finding(entry, "pod-security", f"expected label {ENFORCE}: restricted, got none")
         elif level != "restricted" and not entry.annotations.get(REASON):
-            yield tree.finding(entry, "pod-security", f"enforces {level}; expected restricted, or annotation {REASON}")
+            yield tree.finding(
+                entry, "pod-security", f"enforces {level}; expected restricted, or annotation {REASON}"
+            )
     for pod in tree.pods:
         home = tree.find(pod.entry.cluster, "Namespace", "", pod.entry.namespace)
         if home is None:
-            message = f"expected a compiled Namespace {pod.entry.namespace}, got none: what it enforces is unknown"
+            message = (
+                f"expected a compiled Namespace {pod.entry.namespace}, got none: what it enforces is unknown"
+            )
             yield tree.finding(pod.entry, "pod-security", message)
-        faults = [*pod_faults(pod), *(fault for one in pod.containers for fault in container_faults(pod, one))]
+        faults = [
+            *pod_faults(pod),
+            *(fault for one in pod.containers for fault in container_faults(pod, one)),
+        ]
         if home is None or home.labels.get(ENFORCE) == "restricted":
             faults += host_faults(pod)
         yield from (tree.finding(pod.entry, "pod-security", fault) for fault in faults)

@@ -24,9 +24,17 @@ def check(tree: Tree) -> Iterator[Finding]:
     for pod in tree.pods:
         for one in pod.containers:
             yield from (tree.finding(pod.entry, "resources", fault) for fault in container_faults(one))
-    fences = {kind: by_place(tree.of_kind(kind)) for kind in ("ResourceQuota", "LimitRange", "PersistentVolumeClaim")}
+    fences = {
+        kind: by_place(tree.of_kind(kind))
+        for kind in ("ResourceQuota", "LimitRange", "PersistentVolumeClaim")
+    }
     most = {
-        (entry.cluster, entry.spec["scaleTargetRef"]["kind"], entry.namespace, entry.spec["scaleTargetRef"]["name"]): entry
+        (
+            entry.cluster,
+            entry.spec["scaleTargetRef"]["kind"],
+            entry.namespace,
+            entry.spec["scaleTargetRef"]["name"],
+        ): entry
         for entry in tree.of_kind("HorizontalPodAutoscaler")
     }
     for place in sorted({(pod.entry.cluster, pod.entry.namespace) for pod in tree.pods}):
@@ -75,7 +83,9 @@ def container_faults(one: Json) -> Iterator[str]:
 def count_of(entry: Entry, most: dict[tuple[str, str, str, str], Entry]) -> int:
     """Pods at once, rollouts included. A DaemonSet counts once: how many nodes there are nobody knows here."""
     scaler = most.get((entry.cluster, entry.kind, entry.namespace, entry.name))
-    count = int(scaler.spec["maxReplicas"] if scaler else entry.spec.get("replicas", entry.spec.get("parallelism", 1)))
+    count = int(
+        scaler.spec["maxReplicas"] if scaler else entry.spec.get("replicas", entry.spec.get("parallelism", 1))
+    )
     strategy = entry.spec.get("strategy") or {}
     if entry.kind != "Deployment" or strategy.get("type") == "Recreate":
         return count
@@ -107,5 +117,7 @@ def sums_of(counted: list[tuple[Pod, int]], claims: list[Entry]) -> dict[str, De
         **{key: sum((asked_of(pod, key) * count for pod, count in counted), Decimal(0)) for key in ASKED},
         "pods": Decimal(sum(count for _, count in counted)),
         "persistentvolumeclaims": Decimal(len(specs)),
-        "requests.storage": sum((amount(spec["resources"]["requests"]["storage"]) for spec in specs), Decimal(0)),
+        "requests.storage": sum(
+            (amount(spec["resources"]["requests"]["storage"]) for spec in specs), Decimal(0)
+        ),
     }

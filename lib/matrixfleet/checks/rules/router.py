@@ -13,7 +13,9 @@ from matrixfleet.checks.said import homeservers, target_of
 from matrixfleet.checks.tree import Entry, Finding, Json, Tree
 
 SERVER = re.compile(r"^\s*(?:server\s+\S+|server-template\s+\S+\s+\S+)\s+(\S+)", re.MULTILINE)
-ADDRESS = re.compile(r"(?:(?P<pod>[^.]+)\.)?(?P<service>[^.]+)\.(?P<namespace>[^.]+)\.svc\.(?P<domain>[^:]+):(?P<port>\d+)")
+ADDRESS = re.compile(
+    r"(?:(?P<pod>[^.]+)\.)?(?P<service>[^.]+)\.(?P<namespace>[^.]+)\.svc\.(?P<domain>[^:]+):(?P<port>\d+)"
+)
 LIMIT = re.compile(r"hdr_val\(content-length\) gt (\d+)", re.IGNORECASE)
 FORWARDED = re.compile(r"^\s*http-request set-header X-Forwarded-For\s", re.MULTILINE | re.IGNORECASE)
 UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
@@ -62,10 +64,18 @@ def has_pod(tree: Tree, entry: Entry, match: re.Match[str]) -> bool:
 def file_faults(tree: Tree, entry: Entry, text: str) -> Iterator[str]:
     """Files below the folder where Pods see this ConfigMap."""
     for pod in tree.pods_in(entry.cluster, entry.namespace):
-        names = [name for name, one in pod.volumes.items() if (one.get("configMap") or {}).get("name") == entry.name]
-        mounts = [mount for one in pod.containers for mount in one.get("volumeMounts", []) if mount["name"] in names]
+        names = [
+            name
+            for name, one in pod.volumes.items()
+            if (one.get("configMap") or {}).get("name") == entry.name
+        ]
+        mounts = [
+            mount for one in pod.containers for mount in one.get("volumeMounts", []) if mount["name"] in names
+        ]
         for folder in sorted({mount["mountPath"] for mount in mounts}):
-            for file in sorted(set(re.findall(rf"{re.escape(folder)}/([^\s\"',;]+)", text)) - entry.doc["data"].keys()):
+            for file in sorted(
+                set(re.findall(rf"{re.escape(folder)}/([^\s\"',;]+)", text)) - entry.doc["data"].keys()
+            ):
                 yield f"names {folder}/{file}, which is no key of this ConfigMap"
 
 

@@ -23,7 +23,12 @@ def check(tree: Tree) -> Iterator[Finding]:
         if any(runs_main(one) for one in pod.containers):
             mains.setdefault(pod.entry.target, []).append(pod)
     scaled = {
-        (entry.cluster, entry.namespace, entry.spec["scaleTargetRef"]["kind"], entry.spec["scaleTargetRef"]["name"]): entry
+        (
+            entry.cluster,
+            entry.namespace,
+            entry.spec["scaleTargetRef"]["kind"],
+            entry.spec["scaleTargetRef"]["name"],
+        ): entry
         for entry in tree.of_kind("HorizontalPodAutoscaler")
     }
     for pods in mains.values():
@@ -31,12 +36,16 @@ def check(tree: Tree) -> Iterator[Finding]:
             yield from (tree.finding(pod.entry, "single-main", fault) for fault in main_faults(tree, pod))
             scaler = scaled.get((pod.entry.cluster, pod.entry.namespace, pod.entry.kind, pod.entry.name))
             if scaler is not None:
-                yield tree.finding(scaler, "single-main", f"scales the main process {pod.entry.name}; expected no scaler")
+                yield tree.finding(
+                    scaler, "single-main", f"scales the main process {pod.entry.name}; expected no scaler"
+                )
     databases: dict[tuple[str, ...], Entry] = {}
     for entry, options in homeservers(tree):
         found = [str(pod.entry) for pod in mains.get(entry.target, [])]
         if len(found) != 1:
-            message = f"expected one workload of {entry.target} to run {MAIN}, got {', '.join(found) or 'none'}"
+            message = (
+                f"expected one workload of {entry.target} to run {MAIN}, got {', '.join(found) or 'none'}"
+            )
             yield tree.finding(entry, "single-main", message)
         database = database_of(entry, options)
         other = databases.setdefault(database, entry)
@@ -60,7 +69,9 @@ def main_faults(tree: Tree, pod: Pod) -> Iterator[str]:
     strategy = (entry.spec.get("strategy") or {}).get("type", "RollingUpdate")
     if entry.kind == "Deployment" and strategy != "Recreate":
         yield f"strategy: expected Recreate, got {strategy}, which starts the second before the first ends"
-    mounted = {mount["name"] for one in pod.containers if runs_main(one) for mount in one.get("volumeMounts", [])}
+    mounted = {
+        mount["name"] for one in pod.containers if runs_main(one) for mount in one.get("volumeMounts", [])
+    }
     claims = [claim_of(tree, entry, volume) for name, volume in pod.volumes.items() if name in mounted]
     if not any((claim.get("spec") or {}).get("accessModes") == ONE_POD for claim in claims):
         yield f"expected its container to mount a claim with accessModes {ONE_POD}, got none"

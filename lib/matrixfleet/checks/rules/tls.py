@@ -19,7 +19,9 @@ MIDDLEWARES = "traefik.ingress.kubernetes.io/router.middlewares"
 
 def of_ingress(entry: Entry) -> Iterator[Route]:
     """The hosts of an Ingress."""
-    secrets = {host: tls.get("secretName", "") for tls in entry.spec.get("tls", []) for host in tls.get("hosts", [])}
+    secrets = {
+        host: tls.get("secretName", "") for tls in entry.spec.get("tls", []) for host in tls.get("hosts", [])
+    }
     for rule in entry.spec.get("rules", []):
         yield rule.get("host", "*"), secrets.get(rule.get("host", "*"), "")
 
@@ -36,7 +38,9 @@ def check(tree: Tree) -> Iterator[Finding]:
         issuer = entry.spec["issuerRef"]
         namespace = "" if issuer.get("kind") == "ClusterIssuer" else entry.namespace
         compiled = tree.find(entry.cluster, issuer.get("kind", "Issuer"), namespace, issuer["name"])
-        if compiled is None and not (namespace == "" and there_already(tree, entry, issuer["name"], platforms)):
+        if compiled is None and not (
+            namespace == "" and there_already(tree, entry, issuer["name"], platforms)
+        ):
             message = f"no {issuer.get('kind', 'Issuer')} {issuer['name']} is compiled or named by the cluster's class"
             yield tree.finding(entry, "tls", message)
 
@@ -53,14 +57,20 @@ def there_already(tree: Tree, certificate: Entry, name: str, platforms: set[str]
 def host_faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
     """Hosts without a certificate, and plain ones that lead nowhere else."""
     certificates: dict[tuple[str, str, str], Entry] = {
-        (entry.cluster, entry.namespace, entry.spec["secretName"]): entry for entry in tree.of_kind("Certificate")
+        (entry.cluster, entry.namespace, entry.spec["secretName"]): entry
+        for entry in tree.of_kind("Certificate")
     }
     redirects = {
         (entry.cluster, f"{entry.namespace}-{entry.name}@kubernetescrd")
         for entry in tree.of_kind("Middleware")
         if (entry.spec.get("redirectScheme") or {}).get("scheme") == "https"
     }
-    routes = [(entry, *route) for kind, read in ROUTES.items() for entry in tree.of_kind(kind) for route in read(entry)]
+    routes = [
+        (entry, *route)
+        for kind, read in ROUTES.items()
+        for entry in tree.of_kind(kind)
+        for route in read(entry)
+    ]
     served = {(entry.cluster, host) for entry, host, secret in routes if secret}
     for entry, host, secret in routes:
         if (entry.cluster, host) not in served:
@@ -74,7 +84,9 @@ def host_faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
             elif certificate.spec["issuerRef"].get("kind") != "ClusterIssuer":
                 yield certificate, f"issuerRef: expected a ClusterIssuer, since {host} is public"
         else:
-            through = [(entry.cluster, name) for name in str(entry.annotations.get(MIDDLEWARES, "")).split(",")]
+            through = [
+                (entry.cluster, name) for name in str(entry.annotations.get(MIDDLEWARES, "")).split(",")
+            ]
             if not redirects.intersection(through):
                 yield entry, f"host {host} in plain HTTP: expected {MIDDLEWARES} to name a redirect to https"
 

@@ -1,0 +1,91 @@
+"""The script that makes Secrets: what is absent is made once, what exists is never touched."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fleets import TOP
+
+WANTED = [{"name": "t-turn-1", "namespaces": ["t-turn", "t"], "keys": {"shared_secret": "random"}}]
+
+
+class Api:
+    """The two calls of the API server that the script makes, with its answers."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, dict[str, str]] = {}
+        self.writes = 0
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        if method == "GET":
+            data = self.secrets.get(path)
+            return (200, {"data": data}) if data is not None else (404, {})
+        name = f"{path}/{body['metadata']['name']}"
+        if name in self.secrets:
+            return 409, {}
+        self.writes += 1
+        self.secrets[name] = body["data"]
+        return 201, {}
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def script(api: Api, tmp_path: Any) -> ModuleType:
+    (tmp_path / "secrets.json").write_text(json.dumps(WANTED))
+    source = TOP / "components/bootstrap/bootstrap.py"
+    (tmp_path / "bootstrap.py").write_text(source.read_text())
+    spec = importlib.util.spec_from_file_location("bootstrap", tmp_path / "bootstrap.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.call = api.call  # type: ignore[attr-defined]
+    return module
+
+
+def place(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/secrets/t-turn-1"
+
+
+def test_made_once_and_copied(api: Api, script: ModuleType) -> None:
+    script.main()
+    first = api.secrets[place("t-turn")]
+    assert api.secrets[place("t")] == first
+    assert len(base64.b64decode(first["shared_secret"])) == 64
+    script.main()
+    assert api.writes == 2 and api.secrets[place("t-turn")] == first
+
+
+def test_a_lost_copy_comes_back_equal(api: Api, script: ModuleType) -> None:
+    script.main()
+    first = api.secrets[place("t-turn")]
+    del api.secrets[place("t")]
+    script.main()
+    assert api.secrets[place("t")] == first
+
+
+def test_a_copy_that_differs_is_left_alone_and_told(api: Api, script: ModuleType) -> None:
+    api.secrets[place("t")] = {"shared_secret": "b3RoZXI="}
+    with pytest.raises(SystemExit, match="t/t-turn-1: differs from t-turn/t-turn-1"):
+        script.main()
+    assert api.secrets[place("t")] == {"shared_secret": "b3RoZXI="}
+
+
+def test_a_secret_that_lacks_a_key_is_told(api: Api, script: ModuleType) -> None:
+    api.secrets[place("t-turn")] = {}
+    with pytest.raises(SystemExit, match="t-turn/t-turn-1: lacks shared_secret"):
+        script.main()
+
+
+def test_values_differ(script: ModuleType) -> None:
+    assert script.generate("random") != script.generate("random")
+    with pytest.raises(SystemExit, match="unknown kind 'word'"):
+        script.generate("word")
