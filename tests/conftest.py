@@ -20,5 +20,5 @@ def fleet() -> Fleet:
 
 @pytest.fixture(scope="session")
 def tree(fleet: Fleet) -> Tree:
-    """compiled/ as it is committed; tests/test_compile.py proves that it is what the inventory compiles to."""
+    """compiled/ as it is committed; test_compile.py proves that the inventory compiles to it."""
     return Tree.read(TOP / "compiled", fleet)

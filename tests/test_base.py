@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fleets import TOP, Repository
-from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, drop, put
 
+from fleets import TOP, Repository
 from matrixfleet.checks import Tree
 from matrixfleet.checks.base import RULES, changes
 from matrixfleet.errors import FleetError
+from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, drop, put
 
 CONFIG = f"{PROD}/workload/synapse/configmap-matrix-prod-synapse.yaml"
 Change = Callable[[Tree], Tree]
@@ -36,20 +36,38 @@ def moved(tree: Tree) -> Tree:
 
 REFUSED: dict[str, list[tuple[Change, str]]] = {
     "immutable": [
-        (put(POSTGRESQL, "spec", "serviceName", to="other"), "spec.serviceName cannot change while the object lives"),
+        (
+            put(POSTGRESQL, "spec", "serviceName", to="other"),
+            "spec.serviceName cannot change while the object lives",
+        ),
         (put(SYNAPSE, "spec", "selector", "matchLabels", to={"a": "b"}), "spec.selector cannot change"),
         (put(MEDIA, "spec", "storageClassName", to="other"), "spec.storageClassName cannot change"),
     ],
     "data-kept": [
-        (drop(MEDIA), "removed while eu1.matrix-prod runs; set matrix.state: stopped in a pull request of its own first"),
-        (drop(f"{PROD}/fence/namespace-matrix-prod.yaml"), "Namespace matrix-prod: removed while eu1.matrix-prod runs"),
+        (
+            drop(MEDIA),
+            "removed while eu1.matrix-prod runs; set matrix.state: stopped in a pull request of its own first",
+        ),
+        (
+            drop(f"{PROD}/fence/namespace-matrix-prod.yaml"),
+            "Namespace matrix-prod: removed while eu1.matrix-prod runs",
+        ),
     ],
     "no-shrinking": [
-        (put(MEDIA, "spec", "resources", "requests", "storage", to="9Gi"), "10Gi cannot become 9Gi; expected 10Gi or more"),
+        (
+            put(MEDIA, "spec", "resources", "requests", "storage", to="9Gi"),
+            "10Gi cannot become 9Gi; expected 10Gi or more",
+        ),
     ],
     "identity": [
-        (replace("server_name: example.com", "server_name: example.net"), "server_name was 'example.com', is 'example.net'"),
-        (replace("/data/signing-key/", "/secrets/signing-key/"), "signing_key_path was '/data/signing-key/signing.key'"),
+        (
+            replace("server_name: example.com", "server_name: example.net"),
+            "server_name was 'example.com', is 'example.net'",
+        ),
+        (
+            replace("/data/signing-key/", "/secrets/signing-key/"),
+            "signing_key_path was '/data/signing-key/signing.key'",
+        ),
         (moved, "was in namespace matrix-prod; expected no change"),
     ],
     "postgresql-major": [
@@ -59,7 +77,11 @@ REFUSED: dict[str, list[tuple[Change, str]]] = {
         ),
     ],
 }
-CASES = [pytest.param(rule, change, says, id=f"{rule}: {says[:40]}") for rule, ones in REFUSED.items() for change, says in ones]
+CASES = [
+    pytest.param(rule, change, says, id=f"{rule}: {says[:40]}")
+    for rule, ones in REFUSED.items()
+    for change, says in ones
+]
 
 
 def test_every_rule_has_an_example() -> None:

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from fleets import TOP
 
 WANTED = [{"name": "t-turn-1", "namespaces": ["t-turn", "t"], "keys": {"shared_secret": "random"}}]

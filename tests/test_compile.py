@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fleets import TOP, Repository
 
 BIN = Path(sys.executable).parent
@@ -18,12 +19,18 @@ BIN = Path(sys.executable).parent
 
 def run(top: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """A command of the virtual environment, at a repository's top."""
-    return subprocess.run([str(BIN / command[0]), *command[1:]], cwd=top, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]], cwd=top, capture_output=True, text=True, check=False
+    )
 
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -42,7 +49,9 @@ def compiled(repository: Repository) -> Repository:
 def test_committed_is_what_plain_kapitan_compiles(repository: Repository) -> None:
     done = run(repository.top, "kapitan", "compile")
     assert done.returncode == 0, done.stderr
-    assert files(repository.top / "compiled") == files(TOP / "compiled"), "run make compile and commit what it writes"
+    assert files(repository.top / "compiled") == files(TOP / "compiled"), (
+        "run make compile and commit what it writes"
+    )
 
 
 def test_one_target_alone_has_the_same_bytes(repository: Repository) -> None:
@@ -80,7 +89,11 @@ def test_a_failure_leaves_everything_as_it_was_8(compiled: Repository, change: s
     if change == "inventory":
         compiled.edit("inventory/targets/eu1/chess-club.yml", "size.small", "size.smal")
     else:
-        broken = "yield 1 / 0" if change == "component" else 'yield {"apiVersion": "v1", "kind": "Pood", "metadata": {"name": "x"}}'
+        broken = (
+            "yield 1 / 0"
+            if change == "component"
+            else 'yield {"apiVersion": "v1", "kind": "Pood", "metadata": {"name": "x"}}'
+        )
         break_component(compiled, broken)
     before = files(compiled.top)
     done = run(compiled.top, "matrix-fleet", "compile")
@@ -93,7 +106,9 @@ def break_component(repository: Repository, statement: str) -> None:
     """The component docs draws this first."""
     (repository.top / "components").unlink()
     shutil.copytree(TOP / "components", repository.top / "components")
-    repository.edit("components/docs/__init__.py", '    """README.md."""\n', f'    """README.md."""\n    {statement}\n')
+    repository.edit(
+        "components/docs/__init__.py", '    """README.md."""\n', f'    """README.md."""\n    {statement}\n'
+    )
 
 
 @pytest.mark.parametrize("door", ["kapitan", "matrix-fleet"])
@@ -101,7 +116,9 @@ def test_a_fault_inside_a_component_ends_with_our_message_9(repository: Reposito
     break_component(repository, "yield 1 / 0")
     done = run(repository.top, door, "compile")
     assert done.returncode == 1
-    line = (repository.top / "components/docs/__init__.py").read_text().splitlines().index("    yield 1 / 0") + 1
+    line = (repository.top / "components/docs/__init__.py").read_text().splitlines().index(
+        "    yield 1 / 0"
+    ) + 1
     last = done.stderr.strip().splitlines()[-1]
     assert f"components/docs/__init__.py:{line}: drawing " in last
     assert last.endswith(" failed with ZeroDivisionError: division by zero; this is a bug of the component")
@@ -114,7 +131,10 @@ def test_a_fault_inside_a_component_ends_with_our_message_9(repository: Reposito
             "  kapitan:\n    vars: {target: eu1.matrix-prod}\n",
             "kapitan.vars.target: expected 'eu1.chess-club', the file's own name, got 'eu1.matrix-prod'",
         ),
-        ("    namespace: matrix-prod\n", "namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already"),
+        (
+            "    namespace: matrix-prod\n",
+            "namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already",
+        ),
         ("    logs: {volume: '?{plain:size}'}\n", "expected a size with a binary unit"),
     ],
     ids=["a copied target 1", "a clash", "a reference 10"],
@@ -129,9 +149,10 @@ def test_plain_kapitan_refuses_too(repository: Repository, add: str, says: str) 
 
 
 def test_empty_mappings_survive_5() -> None:
-    assert "podSelector: {}" in (
-        TOP / "compiled/eu1/matrix-prod/fence/networkpolicy-matrix-prod-default-deny.yaml"
-    ).read_text()
+    assert (
+        "podSelector: {}"
+        in (TOP / "compiled/eu1/matrix-prod/fence/networkpolicy-matrix-prod-default-deny.yaml").read_text()
+    )
     assert "prune: false" in (TOP / ".kapitan").read_text()
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fleets import Repository
 
+from fleets import Repository
 from matrixfleet.cli.compile import read_fleet
 from matrixfleet.errors import FleetError
 
@@ -54,7 +54,11 @@ CASES: dict[str, tuple[Change, str]] = {
         f"{CHESS}:16: matrix.media.storage: expected a size with a binary unit (Ki, Mi, Gi, Ti), got 20; did you mean 20Gi?",
     ),
     "bad unit of CPU": (
-        edit("inventory/classes/size/small.yml", "resources: {cpu: 250m, memory: 1Gi}\n      caches", "resources: {cpu: 250mm, memory: 1Gi}\n      caches"),
+        edit(
+            "inventory/classes/size/small.yml",
+            "resources: {cpu: 250m, memory: 1Gi}\n      caches",
+            "resources: {cpu: 250mm, memory: 1Gi}\n      caches",
+        ),
         "inventory/classes/size/small.yml:6: matrix.synapse.resources.cpu: expected CPU in cores (2, 0.5) or millicores (500m), got '250mm'",
     ),
     "missing class": (
@@ -89,7 +93,9 @@ CASES: dict[str, tuple[Change, str]] = {
         " of the platform's (cert-manager, platform, root) or another tenant's fence; rename the file",
     ),
     "a name too long": (
-        lambda repository: repository.write(f"inventory/targets/eu1/{'n' * 41}.yml", repository.read(CHESS).replace("chess", "long")),
+        lambda repository: repository.write(
+            f"inventory/targets/eu1/{'n' * 41}.yml", repository.read(CHESS).replace("chess", "long")
+        ),
         f"inventory/targets/eu1/{'n' * 41}.yml:1: expected a target's name of 34 characters or fewer, got 41: objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",
     ),
     "a choice that is not built": (
@@ -134,7 +140,10 @@ CASES: dict[str, tuple[Change, str]] = {
         f"{CHESS}:10: matrix.hosts.matrix: expected a host name (chat.example.com), got 'https://matrix.chess.example.org'; write the name alone, without scheme or port",
     ),
     "a copied target of another cluster": (
-        lambda repository: repository.write("inventory/targets/us1/chess-two.yml", repository.read(CHESS).replace("chess.example", "chess2.example")),
+        lambda repository: repository.write(
+            "inventory/targets/us1/chess-two.yml",
+            repository.read(CHESS).replace("chess.example", "chess2.example"),
+        ),
         "inventory/classes/cluster/eu1.yml:6: cluster.name: expected the cluster whose folder holds us1.chess-two, 'us1', got 'eu1'; use class cluster.us1 or move the file to inventory/targets/eu1/",
     ),
     "a copied target with Kapitan's old value": (

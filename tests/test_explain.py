@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from fleets import TOP
 
+from fleets import TOP
 from matrixfleet.cli.explain import explain_key
 from matrixfleet.errors import FleetError
 
 
 def test_a_value_that_is_overridden() -> None:
     said = explain_key(TOP, "eu1.matrix-prod", "matrix.media.storage")
-    assert said == """\
+    assert (
+        said
+        == """\
 matrix.media.storage of eu1.matrix-prod
 
   10Gi
@@ -27,6 +29,7 @@ carried by (these change when it changes):
   compiled/eu1/matrix-prod/docs/README.md
   compiled/eu1/matrix-prod/fence/resourcequota-matrix-prod-fence.yaml
   compiled/eu1/matrix-prod/workload/synapse/persistentvolumeclaim-matrix-prod-media.yaml"""
+    )
 
 
 def test_a_default() -> None:
@@ -50,7 +53,11 @@ def test_the_connection_budget() -> None:
 @pytest.mark.parametrize(
     ("target", "key", "says"),
     [
-        ("eu1.matrix-prd", "matrix", "inventory/targets: no target 'eu1.matrix-prd', did you mean eu1.matrix-prod?"),
+        (
+            "eu1.matrix-prd",
+            "matrix",
+            "inventory/targets: no target 'eu1.matrix-prd', did you mean eu1.matrix-prod?",
+        ),
         (
             "eu1.chess-club",
             "matrix.synapse.presense",

@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from fleets import TOP
 from pydantic import BaseModel
 
+from fleets import TOP
 from matrixfleet.cli.schema import SCHEMA_FILE, inventory_schema
 from matrixfleet.model import BUILT, Fleet, choices
 from matrixfleet.model.faults import _model_in
@@ -31,7 +31,11 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 ALL_MODELS = sorted({*models(TenantTarget), *models(PlatformTarget)}, key=lambda model: model.__name__)
-ENUMS = [thing for thing in vars(choices).values() if isinstance(thing, type) and issubclass(thing, StrEnum) and thing is not StrEnum]
+ENUMS = [
+    thing
+    for thing in vars(choices).values()
+    if isinstance(thing, type) and issubclass(thing, StrEnum) and thing is not StrEnum
+]
 
 
 @pytest.mark.parametrize("model", ALL_MODELS, ids=lambda model: model.__name__)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from fleets import TOP
 
+from fleets import TOP
 from matrixfleet.checks import Tree, run
 from matrixfleet.drawing import draw_target
 from matrixfleet.errors import FleetError
@@ -49,13 +49,19 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "rotated": [(("matrix", "secrets"), 2), (("matrix", "turn", "secret"), 3)],
     "a longer name for the edge's balancers": [
         (("cluster", "edge", "peers"), [{"cidrs": ["192.0.2.0/28"]}]),
-        (("cluster", "network", "private"), ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fd00::/8"]),
+        (
+            ("cluster", "network", "private"),
+            ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fd00::/8"],
+        ),
     ],
     "integrations and themes": [
         (
             ("matrix", "element"),
             {
-                "integrations": {"ui_url": "https://dimension.example.com/", "rest_url": "https://dimension.example.com/api"},
+                "integrations": {
+                    "ui_url": "https://dimension.example.com/",
+                    "rest_url": "https://dimension.example.com/api",
+                },
                 "branding": {
                     "logo": "https://example.com/logo.svg",
                     "footer_links": {"Privacy": "https://example.com/privacy"},
@@ -77,14 +83,25 @@ def test_every_rule_holds(variant: str, fleet: Fleet) -> None:
 def test_stopped_scales_synapse_alone_to_nothing(fleet: Fleet) -> None:
     tree = drawn(changed(fleet, (("matrix", "state"), "stopped")))
     replicas = {entry.name: entry.spec["replicas"] for entry in tree.of_kind("Deployment", "StatefulSet")}
-    assert replicas == {"matrix-prod-synapse": 0, "matrix-prod-router": 1, "matrix-prod-element": 1, "matrix-prod-postgresql": 1}
+    assert replicas == {
+        "matrix-prod-synapse": 0,
+        "matrix-prod-router": 1,
+        "matrix-prod-element": 1,
+        "matrix-prod-postgresql": 1,
+    }
 
 
 def test_a_rotation_changes_references_of_its_consumers_alone(fleet: Fleet) -> None:
     before = draw_target(fleet, PROD, TOP)
     after = draw_target(changed(fleet, (("matrix", "turn", "secret"), 2)), PROD, TOP)
     touched = {path.split("/")[1] for path in before if before[path] != after.get(path)}
-    assert touched - {"README.md"} == {"synapse", "turn", "bootstrap", "role-matrix-prod-bootstrap.yaml", "role-matrix-prod-bootstrap-turn.yaml"}
+    assert touched - {"README.md"} == {
+        "synapse",
+        "turn",
+        "bootstrap",
+        "role-matrix-prod-bootstrap.yaml",
+        "role-matrix-prod-bootstrap-turn.yaml",
+    }
     synapse = "workload/synapse/deployment-matrix-prod-synapse.yaml"
     assert "matrix-prod-turn-2" in after[synapse] and "matrix-prod-turn-1" not in after[synapse]
 
@@ -119,7 +136,14 @@ def test_caches_follow_the_memory(fleet: Fleet) -> None:
 def test_the_internet_is_without_what_is_private() -> None:
     ((everything, cut),) = public(("203.0.113.0/24",))
     assert everything == "0.0.0.0/0"
-    assert cut == ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "203.0.113.0/24"]
+    assert cut == [
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "203.0.113.0/24",
+    ]
     assert public(("10.0.0.0/8", "fd00::/8"))[1] == ("::/0", ["fc00::/7", "fe80::/10"])
 
 

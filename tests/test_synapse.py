@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from fleets import TOP
 
+from fleets import TOP
 from matrixfleet.checks import Entry, Tree
 from matrixfleet.model import Fleet
 
@@ -100,7 +100,9 @@ def undocumented(config: dict[str, Any]) -> list[str]:
         ".".join(path)
         for path in options(config)
         if path[0] not in sections()
-        or (len(path) > 1 and not re.search(rf"\b{path[-1]}\b", sections()[path[0]]) and path[-1] not in LIBPQ)
+        or (
+            len(path) > 1 and not re.search(rf"\b{path[-1]}\b", sections()[path[0]]) and path[-1] not in LIBPQ
+        )
     ]
 
 
@@ -110,12 +112,17 @@ def test_every_option_is_documented(tree: Tree) -> None:
 
 
 def test_a_misspelt_option_is_found() -> None:
-    assert undocumented({"max_upload_sise": "1M", "caches": {"global_facter": 1}}) == ["max_upload_sise", "caches.global_facter"]
+    assert undocumented({"max_upload_sise": "1M", "caches": {"global_facter": 1}}) == [
+        "max_upload_sise",
+        "caches.global_facter",
+    ]
 
 
 def test_log_configurations_are_pythons_own(tree: Tree, tmp_path: Path) -> None:
     program = "import logging.config, sys, yaml; logging.config.dictConfig(yaml.safe_load(sys.stdin))"
     for entry in configurations(tree):
         text = entry.doc["data"]["log.yaml"].replace("/data/logs/", f"{tmp_path}/")
-        done = subprocess.run([PYTHON, "-c", program], input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [PYTHON, "-c", program], input=text, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{entry}: {done.stderr}"

@@ -9,7 +9,7 @@ from matrixfleet.kubernetes.emit import Object
 from matrixfleet.plan import TenantPlan
 
 PARTS = {
-    "fence": "Walls of {}: namespaces, quota, network policies, roles. People of the tenant change none of it.",
+    "fence": "Walls of {}: namespaces, quota, network policies, roles; its people change none of it.",
     "workload": "What {} runs, in its own namespaces.",
 }
 

@@ -71,9 +71,10 @@ def public(plan: TenantPlan, purpose: str, hosts: list[PublicHost]) -> Iterator[
         "traefik.ingress.kubernetes.io/router.entrypoints": edge.https_entrypoint,
         "traefik.ingress.kubernetes.io/router.tls": "true",
     }
+    to_https = f"{plan.namespace}-{plan.called('https')}@kubernetescrd"
     redirect = {
         "traefik.ingress.kubernetes.io/router.entrypoints": edge.http_entrypoint,
-        "traefik.ingress.kubernetes.io/router.middlewares": f"{plan.namespace}-{plan.called('https')}@kubernetescrd",
+        "traefik.ingress.kubernetes.io/router.middlewares": to_https,
     }
     secured = [{"hosts": names, "secretName": secret}]
     yield ingress(plan, name, hosts, tls, {"tls": secured})

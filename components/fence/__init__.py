@@ -8,8 +8,8 @@ from matrixfleet.kubernetes.objects import CONFIRM, PREFIX, make
 from matrixfleet.plan import TenantPlan
 
 WHY_HOST_NETWORK = (
-    "Coturn relays on the nodes' own addresses (hostNetwork), which Pod Security restricted and baseline forbid;"
-    " NetworkPolicies do not reach such Pods: the nodes' firewall does"
+    "Coturn relays on the nodes' own addresses (hostNetwork), which Pod Security restricted and baseline"
+    " forbid; NetworkPolicies do not reach such Pods: the nodes' firewall does"
 )
 
 

@@ -86,7 +86,8 @@ def stateful_set(plan: TenantPlan, files: dict[str, str]) -> Object:
         return {"exec": {"command": ["sh", "-c", question]}}
 
     # A query, not a connection: the server answers and Synapse's role is there.
-    ready = f"psql -XAtq -h {SOCKET} -U postgres -d synapse -c \"SELECT count(*) FROM pg_roles WHERE rolname = 'synapse'\" | grep -qx 1"
+    query = "SELECT count(*) FROM pg_roles WHERE rolname = 'synapse'"
+    ready = f'psql -XAtq -h {SOCKET} -U postgres -d synapse -c "{query}" | grep -qx 1'
     # 1 means that it refuses connections while it starts or recovers: alive, and not to be killed.
     alive = f"pg_isready -q -h {SOCKET}; [ $? -le 1 ]"
     server = container(
@@ -101,7 +102,11 @@ def stateful_set(plan: TenantPlan, files: dict[str, str]) -> Object:
         livenessProbe=probe(20, 6, 5, **reports(alive)),
     )
     reconciler = container(
-        plan, "postgresql", "reconciler", ["sh", "/etc/postgresql/reconcile.sh"], [config, socket, tls, password]
+        plan,
+        "postgresql",
+        "reconciler",
+        ["sh", "/etc/postgresql/reconcile.sh"],
+        [config, socket, tls, password],
     )
     initdb = container(
         plan, "postgresql", "initdb", ["sh", "/etc/postgresql/initdb.sh", DATA], [data, config, tmp]

@@ -99,9 +99,16 @@ def _component_fault(draw: Draw, target: str, error: Exception) -> Fault:
     frames = traceback.extract_tb(error.__traceback__)
     mine = [frame for frame in frames if "/components/" in frame.filename] or frames
     file = Path(mine[-1].filename)
-    shown = "/".join(file.parts[file.parts.index("components") :]) if "components" in file.parts else file.name
+    shown = (
+        "/".join(file.parts[file.parts.index("components") :]) if "components" in file.parts else file.name
+    )
     said = f"{type(error).__name__}: {error}"
-    return Fault(shown, mine[-1].lineno or 0, "", f"drawing {target} failed with {said}; this is a bug of the component")
+    return Fault(
+        shown,
+        mine[-1].lineno or 0,
+        "",
+        f"drawing {target} failed with {said}; this is a bug of the component",
+    )
 
 
 _fleet: Fleet | None = None
@@ -136,7 +143,6 @@ def component(folder: str) -> Callable[[Draw], Callable[[], _Drawing]]:
         return main
 
     return wrap
-
 
 
 @cache

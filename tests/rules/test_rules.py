@@ -6,9 +6,9 @@ import importlib
 from pathlib import Path
 
 import pytest
-from rules.breaking import Break
 
 from matrixfleet.checks import RuleInfo, Tree, all_rules
+from rules.breaking import Break
 
 HERE = Path(__file__).parent / "breaks"
 BREAKS: dict[str, list[Break]] = {

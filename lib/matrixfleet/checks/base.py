@@ -25,10 +25,20 @@ Compare = Callable[[Tree, Tree], Iterator[Finding]]
 IMMUTABLE: dict[str, tuple[str, ...]] = {
     "Deployment": ("spec.selector",),
     "DaemonSet": ("spec.selector",),
-    "StatefulSet": ("spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"),
+    "StatefulSet": (
+        "spec.selector",
+        "spec.serviceName",
+        "spec.podManagementPolicy",
+        "spec.volumeClaimTemplates",
+    ),
     "Job": ("spec.selector", "spec.template", "spec.completions", "spec.completionMode"),
     "Service": ("spec.clusterIP",),
-    "PersistentVolumeClaim": ("spec.accessModes", "spec.storageClassName", "spec.volumeMode", "spec.selector"),
+    "PersistentVolumeClaim": (
+        "spec.accessModes",
+        "spec.storageClassName",
+        "spec.volumeMode",
+        "spec.selector",
+    ),
     "StorageClass": ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
     "RoleBinding": ("roleRef",),
 }
@@ -39,10 +49,15 @@ MAIN = "synapse.app.homeserver"
 def tree_at(top: Path, base: str) -> Tree:
     """compiled/ as it is at a commit. Raises FleetError for a commit that there is not."""
     known = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}"], cwd=top, capture_output=True, check=False
+        ["git", "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}"],
+        cwd=top,
+        capture_output=True,
+        check=False,
     )
     if known.returncode:
-        raise FleetError([Fault("", 0, "--base", f"no commit {base!r} here; expected a branch, tag or hash (git fetch?)")])
+        raise FleetError(
+            [Fault("", 0, "--base", f"no commit {base!r} here; expected a branch, tag or hash (git fetch?)")]
+        )
     done = subprocess.run(
         ["git", "archive", "--format=tar", base, "compiled"], cwd=top, capture_output=True, check=False
     )
@@ -101,11 +116,10 @@ def data_kept(before: Tree, after: Tree) -> Iterator[Finding]:
     for old in before.of_kind(*KEPT):
         gone = after.find(old.cluster, old.kind, old.namespace, old.name) is None
         if gone and not _stopped(before, old.target):
-            yield after.finding(
-                old,
-                "data-kept",
-                f"removed while {old.target} runs; set matrix.state: stopped in a pull request of its own first",
+            message = (
+                f"removed while {old.target} runs; set matrix.state: stopped in a pull request of its own"
             )
+            yield after.finding(old, "data-kept", f"{message} first")
 
 
 def no_shrinking(before: Tree, after: Tree) -> Iterator[Finding]:
@@ -137,7 +151,9 @@ def identity(before: Tree, after: Tree) -> Iterator[Finding]:
         new, wanted = now[old.target]
         for option in IDENTITY:
             if options.get(option) != wanted.get(option):
-                message = f"{option} was {options.get(option)!r}, is {wanted.get(option)!r}; expected no change"
+                message = (
+                    f"{option} was {options.get(option)!r}, is {wanted.get(option)!r}; expected no change"
+                )
                 yield after.finding(new, "identity", message)
         if old.namespace != new.namespace:
             message = f"was in namespace {old.namespace}; expected no change: its volumes do not move with it"
@@ -155,7 +171,9 @@ def postgresql_major(before: Tree, after: Tree) -> Iterator[Finding]:
         if new.kind == "StatefulSet" and new.labels.get("app.kubernetes.io/name") == "postgresql":
             was, now = major(old), major(new)
             if was != now:
-                message = f"PostgreSQL {was} cannot become {now} in place; expected {was}, or dump and restore"
+                message = (
+                    f"PostgreSQL {was} cannot become {now} in place; expected {was}, or dump and restore"
+                )
                 yield after.finding(new, "postgresql-major", message)
 
 

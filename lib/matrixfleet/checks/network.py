@@ -82,10 +82,11 @@ class Allowance:
     @property
     def ranges(self) -> list[tuple[Port, int]]:
         """Each port, and the last of its range."""
-        return [
-            ((port.get("protocol", "TCP"), port["port"]), port.get("endPort", port["port"]))
-            for port in self.ports
-        ]
+        found = []
+        for port in self.ports:
+            first = int(port["port"])
+            found.append(((str(port.get("protocol", "TCP")), first), int(port.get("endPort", first))))
+        return found
 
 
 def allowances(policy: Entry) -> Iterator[Allowance]:

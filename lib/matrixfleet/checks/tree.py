@@ -201,7 +201,9 @@ class Tree:
             return
         if len(documents) != 1 or not isinstance(documents[0], dict):
             self.broken.append(
-                Finding(f"{self.root}/{path}", "object", f"expected one object, got {len(documents)} documents")
+                Finding(
+                    f"{self.root}/{path}", "object", f"expected one object, got {len(documents)} documents"
+                )
             )
             return
         self.entries[path] = Entry(path, documents[0])
@@ -285,7 +287,10 @@ class Tree:
                         key = (pod.entry.cluster, namespace, secret["name"])
                         found[key] = (pod.entry, set(secret["keys"]))
         for entry in self.of_kind("Certificate"):
-            found[entry.cluster, entry.namespace, entry.spec["secretName"]] = (entry, self._certificate_keys(entry))
+            found[entry.cluster, entry.namespace, entry.spec["secretName"]] = (
+                entry,
+                self._certificate_keys(entry),
+            )
         return found
 
     def _certificate_keys(self, entry: Entry) -> set[str]:

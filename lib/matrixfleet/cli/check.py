@@ -27,4 +27,8 @@ def _bootstrap(top: Path) -> Iterator[Finding]:
     there = {path.name: path.read_text(encoding="utf-8") for path in (top / "argocd").glob("*.yaml")}
     for name in sorted(wanted.keys() | there.keys()):
         if wanted.get(name) != there.get(name):
-            yield Finding(f"argocd/{name}", "bootstrap", "differs from the platform target's bootstrap objects; run make compile")
+            yield Finding(
+                f"argocd/{name}",
+                "bootstrap",
+                "differs from the platform target's bootstrap objects; run make compile",
+            )

@@ -6,7 +6,6 @@ compiled, no target that is silently ignored, and a compiled/ that is either the
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -129,4 +128,4 @@ def publish_bootstrap(top: Path) -> None:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             fresh = path.with_suffix(".new")
             fresh.write_text(text, encoding="utf-8")
-            os.replace(fresh, path)
+            fresh.replace(path)

@@ -49,7 +49,9 @@ class _File:
             what = ", ".join(filter(None, (error.context, error.problem)))
             self.faults.append(Fault(shown, line, "", f"YAML syntax: {what}; expected well-formed YAML"))
         except UnicodeDecodeError as error:
-            self.faults.append(Fault(shown, 0, "", f"expected UTF-8 text, got byte {error.object[error.start]:#x}"))
+            self.faults.append(
+                Fault(shown, 0, "", f"expected UTF-8 text, got byte {error.object[error.start]:#x}")
+            )
         if self.root is not None:
             self.faults.extend(_duplicates(self.root, shown, ()))
             if not isinstance(self.root, yaml.MappingNode):
@@ -82,7 +84,9 @@ class _File:
 
         def walk(node: yaml.Node | None, key: Key) -> None:
             if isinstance(node, yaml.ScalarNode):
-                found.extend((key, node.start_mark.line + 1, ref) for ref in _REFERENCE.findall(str(node.value)))
+                found.extend(
+                    (key, node.start_mark.line + 1, ref) for ref in _REFERENCE.findall(str(node.value))
+                )
             elif isinstance(node, yaml.MappingNode):
                 for name, value in node.value:
                     walk(value, (*key, _bare(name)))
@@ -217,7 +221,12 @@ class Source:
             file = self._file(path)
             faults.extend(file.faults)
             faults.extend(
-                Fault(file.shown, line, "classes", f"no class {name!r} in inventory/classes{did_you_mean(name, known)}")
+                Fault(
+                    file.shown,
+                    line,
+                    "classes",
+                    f"no class {name!r} in inventory/classes{did_you_mean(name, known)}",
+                )
                 for name, line in file.classes
                 if name not in self.class_files and "${" not in name
             )
@@ -233,15 +242,9 @@ class Source:
                     path = tuple(reference.split(":"))
                     if path[0] == "_reclass_" or any(other.entry(("parameters", *path)) for other in files):
                         continue
-                    near = [":".join(str(part) for part in found) for found in self._siblings(files, path)]
-                    faults.add(
-                        Fault(
-                            file.shown,
-                            line,
-                            dotted(key),
-                            f"${{{reference}}} refers to nothing that {target} sets{did_you_mean(reference, near)}",
-                        )
-                    )
+                    near = [":".join(map(str, found)) for found in self._siblings(files, path)]
+                    said = f"${{{reference}}} refers to nothing that {target} sets"
+                    faults.add(Fault(file.shown, line, dotted(key), said + did_you_mean(reference, near)))
         return sorted(faults)
 
     @staticmethod

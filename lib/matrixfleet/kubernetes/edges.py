@@ -8,6 +8,5 @@ from matrixfleet.plan import TenantPlan
 def backend_annotations(plan: TenantPlan) -> dict[str, str]:
     """Annotations of a Service that stands behind the edge: Traefik takes a backend's timeouts from
     there."""
-    return {
-        "traefik.ingress.kubernetes.io/service.serverstransport": f"{plan.namespace}-{plan.called('edge')}@kubernetescrd"
-    }
+    transport = f"{plan.namespace}-{plan.called('edge')}@kubernetescrd"
+    return {"traefik.ingress.kubernetes.io/service.serverstransport": transport}

@@ -46,7 +46,10 @@ class _Dumper(yaml.CSafeDumper):
 
 
 _TEXT = "tag:yaml.org,2002:str"
-_BLOCKS = {yaml.MappingNode: "tag:yaml.org,2002:map", yaml.SequenceNode: "tag:yaml.org,2002:seq"}
+_BLOCKS: dict[type[yaml.Node], str] = {
+    yaml.MappingNode: "tag:yaml.org,2002:map",
+    yaml.SequenceNode: "tag:yaml.org,2002:seq",
+}
 _tags: dict[str, str] = {}
 
 
@@ -64,7 +67,11 @@ _Dumper.add_representer(str, _string)
 
 def to_yaml(data: Any) -> str:
     """YAML text of plain data, keys in the order in which they were written."""
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=4096, allow_unicode=True))
+    return str(
+        yaml.dump(
+            data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=4096, allow_unicode=True
+        )
+    )
 
 
 def content_hash(data: Any) -> str:

@@ -66,7 +66,12 @@ def make(
 def config_map(plan: TenantPlan, component: str, files: Mapping[str, str], namespace: str = "") -> Object:
     """A component's files."""
     return make(
-        plan, "ConfigMap", component, wave=plan.workloads[component].wave, namespace=namespace, data=dict(files)
+        plan,
+        "ConfigMap",
+        component,
+        wave=plan.workloads[component].wave,
+        namespace=namespace,
+        data=dict(files),
     )
 
 

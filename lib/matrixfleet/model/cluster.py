@@ -190,6 +190,8 @@ class Cluster(Model):
     def _scrapes_come_from_somewhere(self) -> Cluster:
         if self.metrics is not Metrics.NONE and self.network.monitoring is None:
             raise expected(
-                "network.monitoring, since metrics are scraped", "none", "name Prometheus's Pods, or set metrics: none"
+                "network.monitoring, since metrics are scraped",
+                "none",
+                "name Prometheus's Pods, or set metrics: none",
             )
         return self

@@ -115,7 +115,7 @@ class Fleet:
     def changed(self, name: str, key: Key, value: Any) -> Fleet:
         """A fleet in which one target says another value."""
         parameters = copy.deepcopy(dict(self._parameters[name]))
-        here = parameters
+        here: Any = parameters
         for part in key[:-1]:
             here = here.setdefault(part, {}) if isinstance(here, dict) else here[part]
         here[key[-1]] = value
@@ -145,7 +145,11 @@ class Fleet:
                 f" use class cluster.{folder} or move the file to inventory/targets/{cluster.name}/",
             )
         if "?{" in repr(raw):
-            yield self.fault(name, (), "expected no Kapitan reference (?{...}); secrets are named in the model, never inlined")
+            yield self.fault(
+                name,
+                (),
+                "expected no Kapitan reference (?{...}); secrets are named in the model, never inlined",
+            )
 
     def _claims(self) -> Iterator[tuple[str, str, str, Key]]:
         """What a tenant holds alone: (kind, value, target, key). Read raw, so that one tenant's typo does
@@ -173,14 +177,15 @@ class Fleet:
             # Kapitan takes the output folder from here: a wrong value overwrites another target's.
             said = self.raw(name, ("kapitan", "vars", "target"))
             if said != name:
-                message = f"expected {name!r}, the file's own name, got {said!r}; remove it, class common sets it"
+                message = (
+                    f"expected {name!r}, the file's own name, got {said!r}; remove it, class common sets it"
+                )
                 faults.append(self.fault(name, ("kapitan", "vars", "target"), message))
         holders: dict[tuple[str, str], tuple[str, Key]] = {}
         for kind, value, name, key in self._claims():
             holder = holders.setdefault((kind, value), (name, key))
             if holder[0] != name:
                 file, line = self.source.locate(*holder)
-                faults.append(
-                    self.fault(name, key, f"{kind} {value!r} is {holder[0]}'s already ({file}:{line}); expected one tenant's alone")
-                )
+                said = f"{kind} {value!r} is {holder[0]}'s already ({file}:{line})"
+                faults.append(self.fault(name, key, f"{said}; expected one tenant's alone"))
         return tuple(faults)

@@ -24,7 +24,6 @@ from matrixfleet.model.choices import (
 from matrixfleet.model.types import (
     Cidr,
     Cpu,
-    Duration,
     Host,
     HttpsUrl,
     Memory,
@@ -359,14 +358,18 @@ class Tenant(Model):
     @model_validator(mode="after")
     def _turn_has_a_name(self) -> Tenant:
         if self.turn.kind is Turn.DAEMONSET and self.hosts.turn is None:
-            raise expected("hosts.turn, since turn.kind is daemonset", "none", "name the host that resolves to the nodes")
+            raise expected(
+                "hosts.turn, since turn.kind is daemonset", "none", "name the host that resolves to the nodes"
+            )
         return self
 
     @model_validator(mode="after")
     def _room_for_caches(self) -> Tenant:
         if bytes_of(self.synapse.resources.memory) < bytes_of("512Mi"):
             raise expected(
-                "synapse.resources.memory of 512Mi or more", self.synapse.resources.memory, "Synapse alone takes 250Mi"
+                "synapse.resources.memory of 512Mi or more",
+                self.synapse.resources.memory,
+                "Synapse alone takes 250Mi",
             )
         if millicores_of(self.synapse.resources.cpu) < 100:
             raise expected("synapse.resources.cpu of 100m or more", self.synapse.resources.cpu)

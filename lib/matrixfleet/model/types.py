@@ -84,7 +84,9 @@ def _name(value: Any) -> str:
 
 def _host(value: Any) -> str:
     if not isinstance(value, str) or not _DNS_NAME.fullmatch(value) or len(value) > 253 or "." not in value:
-        hint = "write the name alone, without scheme or port" if "/" in str(value) or ":" in str(value) else ""
+        hint = (
+            "write the name alone, without scheme or port" if "/" in str(value) or ":" in str(value) else ""
+        )
         raise expected("a host name (chat.example.com)", value, hint)
     return value
 
@@ -149,7 +151,9 @@ HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema(r"^https://", "ht
 """An address that begins with https://."""
 
 Email = Annotated[
-    str, BeforeValidator(_text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")), _schema("@", "ops@example.com")
+    str,
+    BeforeValidator(_text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")),
+    _schema("@", "ops@example.com"),
 ]
 """An e-mail address."""
 

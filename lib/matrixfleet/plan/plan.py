@@ -10,8 +10,14 @@ from matrixfleet.model import Fleet, Target, Tenant
 from matrixfleet.model.choices import Turn
 from matrixfleet.model.cluster import Cluster
 from matrixfleet.model.release import Release
-from matrixfleet.plan import edge, flows, postgresql, processes, secrets, storage, workloads
+from matrixfleet.plan.edge import PublicHost, public_hosts_of, well_known_of
+from matrixfleet.plan.flows import Flow, flows_of
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
+from matrixfleet.plan.postgresql import settings_of
+from matrixfleet.plan.processes import ConnectionBudget, Process, budget_of, processes_of
+from matrixfleet.plan.secrets import Secret, secrets_of
+from matrixfleet.plan.storage import Volume, volumes_of
+from matrixfleet.plan.workloads import Guest, Quota, Workload, guests_of, quota_of, workloads_of
 
 # Applications of the platform: root, and one a managed operator.
 RESERVED = frozenset({"root", "platform", "cert-manager"})
@@ -59,7 +65,7 @@ class PlatformPlan(_Plan):
     namespaces: tuple[str, ...] = ()
 
     @property
-    def workloads(self) -> dict[str, workloads.Workload]:
+    def workloads(self) -> dict[str, Workload]:
         """None of its own."""
         return {}
 
@@ -108,68 +114,68 @@ class TenantPlan(_Plan):
         return f"{self.called(component)}.{self.namespace}.svc.{self.cluster.network.domain}"
 
     @cached_property
-    def processes(self) -> tuple[processes.Process, ...]:
+    def processes(self) -> tuple[Process, ...]:
         """Synapse's processes."""
-        return processes.processes_of(self.tenant)
+        return processes_of(self.tenant)
 
     @cached_property
-    def budget(self) -> processes.ConnectionBudget:
+    def budget(self) -> ConnectionBudget:
         """Database connections."""
-        return processes.budget_of(self.tenant, self.processes)
+        return budget_of(self.tenant, self.processes)
 
     @cached_property
-    def workloads(self) -> dict[str, workloads.Workload]:
+    def workloads(self) -> dict[str, Workload]:
         """What runs."""
-        return workloads.workloads_of(self.tenant, self.release, self.processes)
+        return workloads_of(self.tenant, self.release, self.processes)
 
     @cached_property
-    def guests(self) -> tuple[workloads.Guest, ...]:
+    def guests(self) -> tuple[Guest, ...]:
         """Who else runs here."""
-        return workloads.guests_of()
+        return guests_of()
 
     @cached_property
-    def secrets(self) -> tuple[secrets.Secret, ...]:
+    def secrets(self) -> tuple[Secret, ...]:
         """What is secret."""
-        return secrets.secrets_of(self.name, self.tenant, self.namespace, self.turn_namespace)
+        return secrets_of(self.name, self.tenant, self.namespace, self.turn_namespace)
 
-    def secret(self, purpose: str) -> secrets.Secret:
+    def secret(self, purpose: str) -> Secret:
         """The secret of a purpose."""
         return next(secret for secret in self.secrets if secret.purpose == purpose)
 
     @cached_property
-    def volumes(self) -> tuple[storage.Volume, ...]:
+    def volumes(self) -> tuple[Volume, ...]:
         """What is kept."""
-        return storage.volumes_of(self.name, self.tenant, self.cluster)
+        return volumes_of(self.name, self.tenant, self.cluster)
 
-    def volumes_for(self, component: str) -> tuple[storage.Volume, ...]:
+    def volumes_for(self, component: str) -> tuple[Volume, ...]:
         """The volumes of one component."""
         return tuple(volume for volume in self.volumes if volume.owner == component)
 
     @cached_property
-    def flows(self) -> tuple[flows.Flow, ...]:
+    def flows(self) -> tuple[Flow, ...]:
         """Who talks to whom."""
-        return flows.flows_of(self.tenant, self.cluster, self.workloads, self.guests)
+        return flows_of(self.tenant, self.cluster, self.workloads, self.guests)
 
     @cached_property
-    def public_hosts(self) -> tuple[edge.PublicHost, ...]:
+    def public_hosts(self) -> tuple[PublicHost, ...]:
         """What the world sees."""
-        return edge.public_hosts_of(self.tenant)
+        return public_hosts_of(self.tenant)
 
     @cached_property
     def well_known(self) -> dict[str, dict[str, object]]:
         """Server discovery."""
-        return edge.well_known_of(self.tenant)
+        return well_known_of(self.tenant)
 
     @cached_property
     def postgresql(self) -> dict[str, str]:
         """PostgreSQL's settings."""
-        return postgresql.settings_of(self.tenant.database)
+        return settings_of(self.tenant.database)
 
     @cached_property
-    def quota(self) -> workloads.Quota:
+    def quota(self) -> Quota:
         """What the namespace may ask for; Coturn is not in it."""
         inside = {name: one for name, one in self.workloads.items() if name != "turn"}
-        return workloads.quota_of(inside, self.guests, tuple(volume.size for volume in self.volumes))
+        return quota_of(inside, self.guests, tuple(volume.size for volume in self.volumes))
 
     def verify(self) -> None:
         """Refuse what cannot be. Raises Refused with the key that must change."""
@@ -188,8 +194,8 @@ class TenantPlan(_Plan):
         if self.has_turn and self.tenant.turn.tls and self.cluster.issuers.dns is None:
             raise Refused(
                 ("matrix", "turn"),
-                f"turn.tls needs a DNS-01 issuer and cluster {self.cluster.name} has none: hosts.turn points at nodes,"
-                " where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
+                f"turn.tls needs a DNS-01 issuer and cluster {self.cluster.name} has none: hosts.turn points at"
+                " nodes, where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
             )
         _ = self.budget
 

@@ -44,7 +44,12 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
             "/data/media",
         ),
         Volume(
-            "database", "data", classes.database.name, tenant.database.storage, "postgresql", "/var/lib/postgresql"
+            "database",
+            "data",
+            classes.database.name,
+            tenant.database.storage,
+            "postgresql",
+            "/var/lib/postgresql",
         ),
     ]
     if tenant.synapse.signing_key is SigningKey.VOLUME:
@@ -55,7 +60,12 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
     if tenant.logs.volume:
         found.append(
             Volume(
-                "logs", volume_name(name, "logs"), classes.logs.name, tenant.logs.volume, "synapse", "/data/logs"
+                "logs",
+                volume_name(name, "logs"),
+                classes.logs.name,
+                tenant.logs.volume,
+                "synapse",
+                "/data/logs",
             )
         )
     return tuple(found)

@@ -55,7 +55,9 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
     images = release.images
     main = next(process for process in processes if process.name == "main")
     found = [
-        Workload("bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}),
+        Workload(
+            "bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}
+        ),
         Workload(
             "postgresql",
             "postgresql",
@@ -147,9 +149,7 @@ class Quota:
     """Bytes of all claims."""
 
 
-def quota_of(
-    workloads: Mapping[str, Workload], guests: tuple[Guest, ...], claims: tuple[str, ...]
-) -> Quota:
+def quota_of(workloads: Mapping[str, Workload], guests: tuple[Guest, ...], claims: tuple[str, ...]) -> Quota:
     """What a namespace may ask for: everything that is drawn, with every rollout at once and every guest
     present, and nothing more. An init container counts where it asks for more than the rest (Kubernetes
     counts the larger of the two); the sum is always enough."""

@@ -1,5 +1,6 @@
 from typing import Any
 
+from matrixfleet.checks import Tree
 from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, Break, drop, put
 
 BOOTSTRAP = f"{PROD}/workload/bootstrap/configmap-matrix-prod-bootstrap.yaml"
@@ -17,6 +18,12 @@ def volume(what: str, source: dict[str, Any], says: str) -> Break:
 def variable(what: str, key: str, named: dict[str, str], says: str) -> Break:
     said = {"name": "TOKEN", "valueFrom": {key: named}}
     return Break(what, put(SYNAPSE, *POD, "containers", 0, "env", 0, to=said), says)
+
+
+def late_job(tree: Tree) -> Tree:
+    """The Job that makes Secrets in the wave of those who read them."""
+    (job,) = [entry.path for entry in tree.of_kind("Job") if entry.namespace == "matrix-prod"]
+    return put(job, *WAVE, to="1")(tree)
 
 
 BREAKS = [
@@ -85,9 +92,8 @@ BREAKS = [
     ),
     Break(
         "Secrets with their Pods, not before",
-        put(BOOTSTRAP, *WAVE, to="1"),
-        "matrix-prod-postgresql: volume secret-database: Secret matrix-prod-database-1: expected ConfigMap"
-        " matrix-prod/matrix-prod-bootstrap in wave 0 or earlier, got 1",
+        late_job,
+        "matrix-prod-postgresql: volume secret-database: Secret matrix-prod-database-1: expected Job matrix-prod/",
     ),
     Break(
         "a certificate after its Pods",

@@ -39,7 +39,9 @@ def check(tree: Tree) -> Iterator[Finding]:
         synced = [source_of(one).get("path") for one in parts.get("argocd", [])]
         for part in sorted(parts.keys() - OWN):
             if synced.count(f"{folder}/{part}") != 1:
-                fault = f"expected one Application for {folder}/{part}, got {synced.count(f'{folder}/{part}')}"
+                fault = (
+                    f"expected one Application for {folder}/{part}, got {synced.count(f'{folder}/{part}')}"
+                )
                 yield Finding(f"{folder}/argocd", "argocd", fault)
 
 
@@ -132,7 +134,10 @@ def admission_faults(project: Entry, compiled: list[Entry]) -> Iterator[str]:
     )
     yield from differences(
         "clusterResourceWhitelist",
-        (f"{one['group']}/{one['kind']}/{one.get('name')}" for one in spec.get("clusterResourceWhitelist") or []),
+        (
+            f"{one['group']}/{one['kind']}/{one.get('name')}"
+            for one in spec.get("clusterResourceWhitelist") or []
+        ),
         (f"{entry.group}/{entry.kind}/{entry.name}" for entry in compiled if not entry.namespace),
     )
     # Objects that live in no namespace still need a destination.
@@ -146,7 +151,8 @@ def differences(what: str, admitted: Iterable[str], compiled: Iterable[str]) -> 
     """Both sides of a difference."""
     one, other = set(admitted), set(compiled)
     for name in sorted(one ^ other):
-        yield f"{what}: {'admits' if name in one else 'lacks'} {name}, which is {'not ' * (name in one)}compiled"
+        fault = "admits {}, which is not compiled" if name in one else "lacks {}, which is compiled"
+        yield f"{what}: {fault.format(name)}"
 
 
 def root_faults(tree: Tree, one: Entry, project: Entry) -> Iterator[tuple[Entry, str]]:
@@ -159,4 +165,7 @@ def root_faults(tree: Tree, one: Entry, project: Entry) -> Iterator[tuple[Entry,
         yield project, f"destinations: expected Argo CD's namespace {project.namespace} alone"
     path, include = one.spec["source"].get("path"), (one.spec["source"].get("directory") or {}).get("include")
     if (path, include) != (f"{tree.root}/{one.cluster}", "*/argocd/*.yaml"):
-        yield one, f"expected {tree.root}/{one.cluster} with include */argocd/*.yaml, got {path} with {include}"
+        yield (
+            one,
+            f"expected {tree.root}/{one.cluster} with include */argocd/*.yaml, got {path} with {include}",
+        )

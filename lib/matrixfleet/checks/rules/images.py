@@ -35,8 +35,8 @@ def check(tree: Tree) -> Iterator[Finding]:
             # Only where it serves: an init container or a Job uses a corner of the image.
             if one.get("ports"):
                 for path in unwritable(pod, reference, row):
-                    message = f"container {one['name']}: {row.repository} writes {path}; expected a writable volume there"
-                    yield tree.finding(pod.entry, "images", message)
+                    message = f"expected a writable volume at {path}, where its image writes"
+                    yield tree.finding(pod.entry, "images", f"container {one['name']}: {message}")
 
 
 def rows_of(release: Release) -> dict[str, Image]:
@@ -67,13 +67,13 @@ def container_faults(pod: Pod, one: Json, row: Image) -> Iterator[str]:
         # On the host network ports are an operator's choice: the nodes have to have them free.
         for port in one.get("ports", []):
             if port["containerPort"] not in row.ports:
-                yield f"port {port['containerPort']}: expected one of {', '.join(map(str, row.ports)) or 'none'}"
+                yield f"port {port['containerPort']}: expected one of {list(row.ports)}"
     added = sorted((own.get("capabilities") or {}).get("add", []))
     if added != sorted(row.capabilities):
         yield f"expected capabilities.add {sorted(row.capabilities)}, got {added}"
     for path in writable(pod, [one]):
         if not any(below(path, allowed) for allowed in row.writes):
-            yield f"writable volume at {path}: expected it below one of {', '.join(row.writes) or 'no path at all'}"
+            yield f"writable volume at {path}: expected it at or below one of {list(row.writes)}"
 
 
 def writable(pod: Pod, containers: Iterable[Json]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 from matrixfleet.checks.network import NAMESPACE, allowances, labels_in
 from matrixfleet.checks.said import homeservers
@@ -27,18 +27,17 @@ def check(tree: Tree) -> Iterator[Finding]:
     """What is claimed twice, who reaches where, ports of nodes."""
     yield from claimed_twice(tree)
     owners = {(entry.cluster, entry.name): entry for entry in tree.of_kind("Namespace") if is_tenants(entry)}
-    for entry in tree.objects:
-        if is_tenants(entry):
-            for namespace in sorted(reaches(entry)):
-                owner = owners.get((entry.cluster, namespace))
-                if owner is not None and owner.target != entry.target:
-                    message = f"reaches into {namespace}, which is {owner.target}'s ({owner.path}); expected its own"
-                    yield tree.finding(entry, "isolation", message)
+    for entry in filter(is_tenants, tree.objects):
+        for namespace in sorted(reaches(entry)):
+            owner = owners.get((entry.cluster, namespace), entry)
+            if owner.target != entry.target:
+                message = f"reaches into {namespace}, {owner.target}'s ({owner.path}); expected its own alone"
+                yield tree.finding(entry, "isolation", message)
     yield from ports_shared(tree)
 
 
 def is_tenants(entry: Entry) -> bool:
-    """Whether it is a tenant's and in the tenant's cluster; what Argo CD reads lives in Argo CD's namespace."""
+    """Whether it is a tenant's, and no Argo CD object: those live in Argo CD's namespace."""
     return not entry.target.endswith(f".{PLATFORM}") and entry.part not in ("argocd", "bootstrap")
 
 
@@ -47,8 +46,10 @@ def claimed_twice(tree: Tree) -> Iterator[Finding]:
     holders: dict[tuple[str, ...], Entry] = {}
     for claim, entry in claims(tree):
         holder = holders.setdefault(claim, entry)
-        if is_tenants(entry) and holder.target != entry.target:
-            message = f"{' '.join(claim)} is {holder.target}'s already ({holder} in {holder.path}); expected one tenant's"
+        if holder.target != entry.target:
+            message = (
+                f"{' '.join(claim)} is {holder.target}'s already ({holder}, {holder.path}); expected its own"
+            )
             yield tree.finding(entry, "isolation", message)
 
 
@@ -79,12 +80,8 @@ def reaches(entry: Entry) -> set[str]:
     """Every namespace that an object lives in or names."""
     found = {entry.namespace}
     if entry.kind == "NetworkPolicy":
-        for side, key in SIDES.items():
-            for rule in entry.spec.get(side) or []:
-                for peer in rule.get(key) or []:
-                    found.add(
-                        ((peer.get("namespaceSelector") or {}).get("matchLabels") or {}).get(NAMESPACE, "")
-                    )
+        peers = [peer for rule in allowances(entry) for peer in rule.peers]
+        found |= {labels_in(peer, "namespaceSelector").get(NAMESPACE, "") for peer in peers}
     elif entry.kind == "RoleBinding":
         found |= {subject.get("namespace", "") for subject in entry.doc.get("subjects", [])}
     elif entry.kind == "ConfigMap":
@@ -105,12 +102,11 @@ def ports_shared(tree: Tree) -> Iterator[Finding]:
         for (one, first), (other, second) in combinations(pods, 2):
             if one.entry.target == other.entry.target or apart(one, other):
                 continue
-            for protocol, start, end in first:
-                for protocol2, start2, end2 in second:
-                    if protocol == protocol2 and start <= end2 and start2 <= end:
-                        same = f"{protocol} {max(start, start2)}-{min(end, end2)} of a node"
-                        message = f"{same} is {other.entry}'s too ({other.entry.path}); expected other ports or nodes"
-                        yield tree.finding(one.entry, "isolation", message)
+            for (protocol, start, end), (same, begin, stop) in product(first, second):
+                if protocol == same and start <= stop and begin <= end:
+                    ports = f"{protocol} {max(start, begin)}-{min(end, stop)} of a node"
+                    message = f"{ports}: {other.entry} takes it too ({other.entry.path})"
+                    yield tree.finding(one.entry, "isolation", f"{message}; expected other ports or nodes")
 
 
 def node_ports(tree: Tree, pod: Pod) -> Iterator[Range]:

@@ -41,7 +41,9 @@ def check(tree: Tree) -> Iterator[Finding]:
     for (cluster, namespace), here in parties.by_place.items():
         fenced = [party for party in here if not party.host_network]
         if fenced and (cluster, namespace) not in closed:
-            message = f"expected a NetworkPolicy in {namespace} that selects all Pods and allows nothing, got none"
+            message = (
+                f"expected a NetworkPolicy in {namespace} that selects all Pods and allows nothing, got none"
+            )
             yield tree.finding(fenced[0].entry, "network-policies", message)
     for policy in policies:
         for fault in (*selection_faults(policy, parties), *reason_faults(policy)):
@@ -55,7 +57,9 @@ def check(tree: Tree) -> Iterator[Finding]:
         for flow, policy in flows[side].items():
             if flow not in flows[other]:
                 sender, receiver, port = flow
-                message = f"{side} allows {sender} to {receiver} on {told(port)}; expected the {other} of it too"
+                message = (
+                    f"{side} allows {sender} to {receiver} on {told(port)}; expected the {other} of it too"
+                )
                 yield tree.finding(policy, "network-policies", message)
 
 
@@ -115,9 +119,14 @@ def network_faults(tree: Tree, rule: Allowance) -> Iterator[str]:
             for private in wide:
                 if not any(holds(cut, private) for cut in block.get("except", [])):
                     yield f"{block['cidr']}: expected {private} among except"
-        elif wide and (target := target_of(tree, rule.policy)):
-            if not any(block["cidr"] in edge.cidrs for edge in target.cluster.edge.peers):
-                yield f"{block['cidr']}: expected a network that cluster.edge.peers names, or a narrow one"
+        elif wide and not is_edge(tree, rule.policy, block["cidr"]):
+            yield f"{block['cidr']}: expected a network that cluster.edge.peers names, or a narrow one"
+
+
+def is_edge(tree: Tree, policy: Entry, cidr: str) -> bool:
+    """Whether the cluster's class names a network as its edge; yes where no inventory is at hand."""
+    target = target_of(tree, policy)
+    return target is None or any(cidr in peer.cidrs for peer in target.cluster.edge.peers)
 
 
 def holds(network: str, other: str) -> bool:

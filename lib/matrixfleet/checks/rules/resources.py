@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from math import ceil
 from typing import Any
 
+from matrixfleet.checks.scaling import key_of, most, scalers
 from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree
 
 UNITS = {"": Decimal(1), "m": Decimal("0.001")}
@@ -28,22 +28,14 @@ def check(tree: Tree) -> Iterator[Finding]:
         kind: by_place(tree.of_kind(kind))
         for kind in ("ResourceQuota", "LimitRange", "PersistentVolumeClaim")
     }
-    most = {
-        (
-            entry.cluster,
-            entry.spec["scaleTargetRef"]["kind"],
-            entry.namespace,
-            entry.spec["scaleTargetRef"]["name"],
-        ): entry
-        for entry in tree.of_kind("HorizontalPodAutoscaler")
-    }
+    scaled = scalers(tree)
     for place in sorted({(pod.entry.cluster, pod.entry.namespace) for pod in tree.pods}):
         pods = tree.pods_in(*place)
         for kind in ("ResourceQuota", "LimitRange"):
             if place not in fences[kind] and not all(pod.host_network for pod in pods):
                 message = f"expected a {kind} in its namespace {place[1]}, got none"
                 yield tree.finding(pods[0].entry, "resources", message)
-        counted = [(pod, count_of(pod.entry, most)) for pod in pods]
+        counted = [(pod, most(pod.entry, scaled.get(key_of(pod.entry)))) for pod in pods]
         sums = sums_of(counted, fences["PersistentVolumeClaim"].get(place, []))
         for quota in fences["ResourceQuota"].get(place, []):
             for key, needed in sums.items():
@@ -78,19 +70,6 @@ def container_faults(one: Json) -> Iterator[str]:
     if "memory" not in limits or amount(limits["memory"]) != amount(requests.get("memory", 0)):
         asked, limit = requests.get("memory"), limits.get("memory")
         yield f"container {one['name']}: expected a limit of memory equal to its request {asked}, got {limit}"
-
-
-def count_of(entry: Entry, most: dict[tuple[str, str, str, str], Entry]) -> int:
-    """Pods at once, rollouts included. A DaemonSet counts once: how many nodes there are nobody knows here."""
-    scaler = most.get((entry.cluster, entry.kind, entry.namespace, entry.name))
-    count = int(
-        scaler.spec["maxReplicas"] if scaler else entry.spec.get("replicas", entry.spec.get("parallelism", 1))
-    )
-    strategy = entry.spec.get("strategy") or {}
-    if entry.kind != "Deployment" or strategy.get("type") == "Recreate":
-        return count
-    surge = str((strategy.get("rollingUpdate") or {}).get("maxSurge", "25%"))
-    return count + (ceil(count * int(surge[:-1]) / 100) if surge.endswith("%") else int(surge))
 
 
 def asked_of(pod: Pod, key: str) -> Decimal:

@@ -24,10 +24,11 @@ UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 def check(tree: Tree) -> Iterator[Finding]:
     """Each haproxy.cfg."""
     synapse = {entry.target: options for entry, options in homeservers(tree)}
+    folders = folders_of(tree)
     for entry in tree.of_kind("ConfigMap"):
         text = (entry.doc.get("data") or {}).get("haproxy.cfg")
         if text:
-            faults = [*server_faults(tree, entry, text), *file_faults(tree, entry, text)]
+            faults = [*server_faults(tree, entry, text), *file_faults(entry, text, folders)]
             faults += synapse_faults(text, synapse.get(entry.target, {}))
             yield from (tree.finding(entry, "router", f"haproxy.cfg: {fault}") for fault in faults)
 
@@ -58,25 +59,26 @@ def has_pod(tree: Tree, entry: Entry, match: re.Match[str]) -> bool:
     if found is None or found.spec.get("serviceName") != match["service"] or not ordinal.isdigit():
         return False
     replicas = found.spec.get("replicas", 1)
-    return replicas == 0 or int(ordinal) < replicas
+    return bool(replicas == 0 or int(ordinal) < replicas)
 
 
-def file_faults(tree: Tree, entry: Entry, text: str) -> Iterator[str]:
+def folders_of(tree: Tree) -> dict[tuple[str, str, str], set[str]]:
+    """Where Pods see a ConfigMap as a folder, by cluster, namespace and name."""
+    found: dict[tuple[str, str, str], set[str]] = {}
+    for pod in tree.pods:
+        for mount in (mount for one in pod.containers for mount in one.get("volumeMounts", [])):
+            name = (pod.volumes[mount["name"]].get("configMap") or {}).get("name", "")
+            key = (pod.entry.cluster, pod.entry.namespace, name)
+            found.setdefault(key, set()).add(mount["mountPath"])
+    return found
+
+
+def file_faults(entry: Entry, text: str, folders: dict[tuple[str, str, str], set[str]]) -> Iterator[str]:
     """Files below the folder where Pods see this ConfigMap."""
-    for pod in tree.pods_in(entry.cluster, entry.namespace):
-        names = [
-            name
-            for name, one in pod.volumes.items()
-            if (one.get("configMap") or {}).get("name") == entry.name
-        ]
-        mounts = [
-            mount for one in pod.containers for mount in one.get("volumeMounts", []) if mount["name"] in names
-        ]
-        for folder in sorted({mount["mountPath"] for mount in mounts}):
-            for file in sorted(
-                set(re.findall(rf"{re.escape(folder)}/([^\s\"',;]+)", text)) - entry.doc["data"].keys()
-            ):
-                yield f"names {folder}/{file}, which is no key of this ConfigMap"
+    for folder in sorted(folders.get((entry.cluster, entry.namespace, entry.name), ())):
+        named = set(re.findall(rf"{re.escape(folder)}/([^\s\"',;]+)", text))
+        for file in sorted(named - entry.doc["data"].keys()):
+            yield f"names {folder}/{file}, which is no key of this ConfigMap"
 
 
 def synapse_faults(text: str, options: Json) -> Iterator[str]:
@@ -85,7 +87,8 @@ def synapse_faults(text: str, options: Json) -> Iterator[str]:
         limits = [int(limit) for limit in LIMIT.findall(text)]
         # The largest is what any upload may have; a path may have less.
         if max(limits, default=None) != bytes_of(str(options["max_upload_size"])):
-            yield f"body limits {limits}: expected max_upload_size {options['max_upload_size']} as the largest, in bytes"
+            wanted = options["max_upload_size"]
+            yield f"body limits {limits}: expected the largest to be max_upload_size, {wanted}"
     trusting = [port for port in options.get("listeners", []) if port.get("x_forwarded")]
     if trusting and not FORWARDED.search(text):
         yield "expected http-request set-header X-Forwarded-For, since Synapse believes it (x_forwarded)"

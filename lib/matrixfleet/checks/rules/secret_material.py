@@ -24,18 +24,16 @@ SHAPES = {
 }
 PATTERNS = {kind: re.compile(shape) for kind, shape in SHAPES.items()}
 WORDS = re.compile(r"passw|passphrase|secret|token|api_?-?key|access[_-]key")
-_NAME = (
-    r"(?:[\w.-]*[_.-])?(?:password|passwd|passphrase|secret|secret[_-]key|api[_-]?key|access[_-]key|token)"
-)
+_NAME = r"(?:[\w.-]*[_.-])?(?:passw(?:or)?d|passphrase|secret|(?:secret|access)[_-]key|api[_-]?key|token)"
 _CAMEL = r"\w*(?:Password|Passphrase|Secret|SecretAccessKey|ApiKey|Token)"
 # A literal: no path, no variable, no call, no flag. `random` and `signing-key` are what the bootstrap Job is
 # to make, and not what it made.
-_VALUE = r"(?!(?:true|false|null|none|random|signing-key)\b)[^\s\"'/$%(<{\[|>&*!~,:;#][^\s\"'(${]*"
+_LITERAL = r"(?!(?:true|false|null|none|random|signing-key)\b)[^\s\"'/$%(<{\[|>&*!~,:;#][^\s\"'(${]*"
 KEYED = re.compile(
-    rf"\s*(?:- )?(?:[{{,]\s*)?[\"']?(?:(?i:{_NAME})|{_CAMEL})[\"']?\s*[:=]\s*[\"']?{_VALUE}[\"']?\s*[,;}}]*\s*"
+    rf"\s*(?:- )?(?:[{{,]\s*)?[\"']?(?:(?i:{_NAME})|{_CAMEL})[\"']?\s*[:=]\s*[\"']?{_LITERAL}[\"']?[\s,;}}]*"
 )
 ENVIRONMENT = re.compile(
-    rf"- name: (?i:\w*(?:PASSWORD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_KEY))\n\s+value: [\"']?{_VALUE}"
+    rf"- name: (?i:\w*(?:PASSWORD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_KEY))\n\s+value: [\"']?{_LITERAL}"
 )
 
 
@@ -43,9 +41,7 @@ def check(tree: Tree) -> Iterator[Finding]:
     """Objects by kind, then every text by what it holds."""
     for entry in tree.of_kind("Secret"):
         if entry.doc.get("data") or entry.doc.get("stringData"):
-            yield tree.finding(
-                entry, "secret-material", "expected no data in git; a producer makes it in the cluster"
-            )
+            yield tree.finding(entry, "secret-material", "expected no data in git; it is made in the cluster")
     for path, text in tree.texts.items():
         for line, kind in material(text):
             message = f"line {line}: {kind}; expected no secret in git: revoke it, then name it and mount it"
@@ -62,7 +58,6 @@ def material(text: str) -> Iterator[tuple[int, str]]:
     lower = text.lower()
     if WORDS.search(lower):
         for number, (line, plain) in enumerate(zip(text.split("\n"), lower.split("\n"), strict=True), 1):
-            if (
-                "pass" in plain or "secret" in plain or "token" in plain or "key" in plain
-            ) and KEYED.fullmatch(line):
+            likely = "pass" in plain or "secret" in plain or "token" in plain or "key" in plain
+            if likely and KEYED.fullmatch(line):
                 yield number, "a literal where a password, secret or key belongs"

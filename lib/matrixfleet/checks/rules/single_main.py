@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from matrixfleet.checks.said import homeservers
+from matrixfleet.checks.scaling import key_of, scalers
 from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree
 
 MAIN = "synapse.app.homeserver"
@@ -22,36 +23,23 @@ def check(tree: Tree) -> Iterator[Finding]:
     for pod in tree.pods:
         if any(runs_main(one) for one in pod.containers):
             mains.setdefault(pod.entry.target, []).append(pod)
-    scaled = {
-        (
-            entry.cluster,
-            entry.namespace,
-            entry.spec["scaleTargetRef"]["kind"],
-            entry.spec["scaleTargetRef"]["name"],
-        ): entry
-        for entry in tree.of_kind("HorizontalPodAutoscaler")
-    }
-    for pods in mains.values():
-        for pod in pods:
-            yield from (tree.finding(pod.entry, "single-main", fault) for fault in main_faults(tree, pod))
-            scaler = scaled.get((pod.entry.cluster, pod.entry.namespace, pod.entry.kind, pod.entry.name))
-            if scaler is not None:
-                yield tree.finding(
-                    scaler, "single-main", f"scales the main process {pod.entry.name}; expected no scaler"
-                )
+    scaled = scalers(tree)
+    for pod in (pod for pods in mains.values() for pod in pods):
+        yield from (tree.finding(pod.entry, "single-main", fault) for fault in main_faults(tree, pod))
+        if scaler := scaled.get(key_of(pod.entry)):
+            message = f"scales the main process, {pod.entry}; expected no scaler"
+            yield tree.finding(scaler, "single-main", message)
     databases: dict[tuple[str, ...], Entry] = {}
     for entry, options in homeservers(tree):
         found = [str(pod.entry) for pod in mains.get(entry.target, [])]
         if len(found) != 1:
-            message = (
-                f"expected one workload of {entry.target} to run {MAIN}, got {', '.join(found) or 'none'}"
-            )
+            message = f"expected one workload of its target to run {MAIN}, got {', '.join(found) or 'none'}"
             yield tree.finding(entry, "single-main", message)
         database = database_of(entry, options)
         other = databases.setdefault(database, entry)
         if other.target != entry.target:
-            message = f"database {database[-1]} on {database[1]} is {other.target}'s already ({other.path}); expected its own"
-            yield tree.finding(entry, "single-main", message)
+            message = f"database {database[-1]} on {database[1]} is {other.target}'s ({other.path})"
+            yield tree.finding(entry, "single-main", f"{message}; expected one of its own")
 
 
 def runs_main(one: Json) -> bool:
@@ -65,7 +53,7 @@ def main_faults(tree: Tree, pod: Pod) -> Iterator[str]:
     if entry.kind not in ("Deployment", "StatefulSet"):
         yield f"runs {MAIN}; expected a Deployment or StatefulSet for it, got a {entry.kind}"
     if entry.spec.get("replicas", 1) > 1:
-        yield f"replicas: expected 1 or 0, got {entry.spec['replicas']}; more main processes corrupt the database"
+        yield f"replicas: expected 1 or 0, got {entry.spec['replicas']}; more of them corrupt the database"
     strategy = (entry.spec.get("strategy") or {}).get("type", "RollingUpdate")
     if entry.kind == "Deployment" and strategy != "Recreate":
         yield f"strategy: expected Recreate, got {strategy}, which starts the second before the first ends"

@@ -37,12 +37,11 @@ def check(tree: Tree) -> Iterator[Finding]:
     for entry in tree.of_kind("Certificate"):
         issuer = entry.spec["issuerRef"]
         namespace = "" if issuer.get("kind") == "ClusterIssuer" else entry.namespace
-        compiled = tree.find(entry.cluster, issuer.get("kind", "Issuer"), namespace, issuer["name"])
-        if compiled is None and not (
-            namespace == "" and there_already(tree, entry, issuer["name"], platforms)
-        ):
-            message = f"no {issuer.get('kind', 'Issuer')} {issuer['name']} is compiled or named by the cluster's class"
-            yield tree.finding(entry, "tls", message)
+        kind = issuer.get("kind", "Issuer")
+        known = tree.find(entry.cluster, kind, namespace, issuer["name"]) is not None
+        if not known and (namespace or not there_already(tree, entry, issuer["name"], platforms)):
+            message = f"expected one that is compiled or that the cluster has, got {kind} {issuer['name']}"
+            yield tree.finding(entry, "tls", f"issuerRef: {message}")
 
 
 def there_already(tree: Tree, certificate: Entry, name: str, platforms: set[str]) -> bool:
@@ -84,10 +83,8 @@ def host_faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
             elif certificate.spec["issuerRef"].get("kind") != "ClusterIssuer":
                 yield certificate, f"issuerRef: expected a ClusterIssuer, since {host} is public"
         else:
-            through = [
-                (entry.cluster, name) for name in str(entry.annotations.get(MIDDLEWARES, "")).split(",")
-            ]
-            if not redirects.intersection(through):
+            names = str(entry.annotations.get(MIDDLEWARES, "")).split(",")
+            if not any((entry.cluster, name) in redirects for name in names):
                 yield entry, f"host {host} in plain HTTP: expected {MIDDLEWARES} to name a redirect to https"
 
 
