@@ -61,7 +61,8 @@ def test_the_connection_budget() -> None:
         (
             "eu1.chess-club",
             "matrix.synapse.presense",
-            "inventory/targets/eu1/chess-club.yml:13: matrix.synapse: no key matrix.synapse.presense, did you mean presence?",
+            "inventory/targets/eu1/chess-club.yml:13: matrix.synapse: no key matrix.synapse.presense,"
+            " did you mean presence?",
         ),
     ],
 )

@@ -116,10 +116,8 @@ def data_kept(before: Tree, after: Tree) -> Iterator[Finding]:
     for old in before.of_kind(*KEPT):
         gone = after.find(old.cluster, old.kind, old.namespace, old.name) is None
         if gone and not _stopped(before, old.target):
-            message = (
-                f"removed while {old.target} runs; set matrix.state: stopped in a pull request of its own"
-            )
-            yield after.finding(old, "data-kept", f"{message} first")
+            message = f"removed while {old.target} runs; set matrix.state: stopped in a pull request"
+            yield after.finding(old, "data-kept", f"{message} of its own first")
 
 
 def no_shrinking(before: Tree, after: Tree) -> Iterator[Finding]:

@@ -194,8 +194,8 @@ class TenantPlan(_Plan):
         if self.has_turn and self.tenant.turn.tls and self.cluster.issuers.dns is None:
             raise Refused(
                 ("matrix", "turn"),
-                f"turn.tls needs a DNS-01 issuer and cluster {self.cluster.name} has none: hosts.turn points at"
-                " nodes, where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
+                f"turn.tls needs a DNS-01 issuer and cluster {self.cluster.name} has none: hosts.turn points"
+                " at nodes, where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
             )
         _ = self.budget
 

@@ -4,7 +4,7 @@ BREAKS = [
     Break(
         "a claim may be pruned",
         put(MEDIA, "metadata", "annotations", to={}),
-        "PersistentVolumeClaim matrix-prod/matrix-prod-media: argocd.argoproj.io/sync-options lacks Prune=false",
+        "PersistentVolumeClaim matrix-prod/matrix-prod-media: argocd.argoproj.io/sync-options lacks Prune",
     ),
     Break(
         "a claim template may be pruned",

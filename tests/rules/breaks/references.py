@@ -93,7 +93,7 @@ BREAKS = [
     Break(
         "Secrets with their Pods, not before",
         late_job,
-        "matrix-prod-postgresql: volume secret-database: Secret matrix-prod-database-1: expected Job matrix-prod/",
+        "volume secret-database: Secret matrix-prod-database-1: expected Job matrix-prod/matrix-prod-bootstrap",
     ),
     Break(
         "a certificate after its Pods",
