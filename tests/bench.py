@@ -24,11 +24,10 @@ import yaml
 TOP = Path(__file__).resolve().parent.parent
 TENANT = """\
 classes:
-  - cluster.eu1
   - pattern.single-tenant
-  - size.{size}
 parameters:
   matrix:
+    size: {size}
     server_name: {name}.example.org
     hosts: {{matrix: matrix.{name}.example.org, element: chat.{name}.example.org}}
 """

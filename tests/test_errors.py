@@ -31,59 +31,63 @@ def chain(*changes: Change) -> Change:
 CASES: dict[str, tuple[Change, str]] = {
     "unknown key": (
         edit(CHESS, "url_previews", "url_preview"),
-        f"{CHESS}:13: matrix.synapse.url_preview: unknown key, did you mean url_previews?",
+        f"{CHESS}:12: matrix.synapse.url_preview: unknown key, did you mean url_previews?",
     ),
     "unknown key at the top": (
         edit(CHESS, "  matrix:\n", "  homeservr: {}\n  matrix:\n"),
-        f"{CHESS}:7: homeservr: unknown key; known here: cluster, matrix, release",
+        f"{CHESS}:5: homeservr: unknown key; known here: matrix",
     ),
     "wrong type": (
         edit(CHESS, "url_previews: false", "url_previews: [1]"),
-        f"{CHESS}:13: matrix.synapse.url_previews: expected true or false, got [1]",
+        f"{CHESS}:12: matrix.synapse.url_previews: expected true or false, got [1]",
     ),
     "a mapping where a value is wanted": (
         edit(CHESS, "{url_previews: false}", "42"),
-        f"{CHESS}:13: matrix.synapse: expected a mapping, as classes before set it, got a number",
+        f"{CHESS}:12: matrix.synapse: expected a mapping, got 42",
+    ),
+    "a value where a class before has a mapping": (
+        edit(PROD, "    synapse:\n      signing_key: volume\n", "    turn: none\n"),
+        f"{PROD}:17: matrix.turn: expected a mapping, as classes before set it, got a literal",
     ),
     "bad unit of memory": (
         add(CHESS, "    media: {storage: 20GB}\n"),
-        f"{CHESS}:16: matrix.media.storage: expected a size with a binary unit (Ki, Mi, Gi, Ti), got '20GB'; did you mean 20Gi?",
+        f"{CHESS}:15: matrix.media.storage: expected a size with a binary unit (Ki, Mi, Gi, Ti), got '20GB'; did you mean 20Gi?",
     ),
     "no unit of memory": (
         add(CHESS, "    media: {storage: 20}\n"),
-        f"{CHESS}:16: matrix.media.storage: expected a size with a binary unit (Ki, Mi, Gi, Ti), got 20; did you mean 20Gi?",
+        f"{CHESS}:15: matrix.media.storage: expected a size with a binary unit (Ki, Mi, Gi, Ti), got 20; did you mean 20Gi?",
     ),
     "bad unit of CPU": (
         edit(
             "inventory/classes/size/small.yml",
-            "resources: {cpu: 250m, memory: 1Gi}\n      caches",
-            "resources: {cpu: 250mm, memory: 1Gi}\n      caches",
+            "resources: {cpu: 250m, memory: 1Gi}\n        caches",
+            "resources: {cpu: 250mm, memory: 1Gi}\n        caches",
         ),
         "inventory/classes/size/small.yml:6: matrix.synapse.resources.cpu: expected CPU in cores (2, 0.5) or millicores (500m), got '250mm'",
     ),
     "missing class": (
-        edit(CHESS, "size.small", "size.smal"),
-        f"{CHESS}:5: classes: no class 'size.smal' in inventory/classes, did you mean size.small?",
+        edit(CHESS, "pattern.single-tenant", "pattern.single-tenan"),
+        f"{CHESS}:3: classes: no class 'pattern.single-tenan' in inventory/classes, did you mean pattern.single-tenant?",
     ),
     "YAML syntax": (
         edit(CHESS, "    hosts:", "   hosts:"),
-        f"{CHESS}:9: YAML syntax: while parsing a block mapping, did not find expected key; expected well-formed YAML",
+        f"{CHESS}:8: YAML syntax: while parsing a block mapping, did not find expected key; expected well-formed YAML",
     ),
     "duplicate key": (
         add(CHESS, "    server_name: other.example.org\n"),
-        f"{CHESS}:16: matrix.server_name: duplicate key, first set on line 8; expected once, remove one of them",
+        f"{CHESS}:15: matrix.server_name: duplicate key, first set on line 7; expected once, remove one of them",
     ),
     "undefined reference": (
-        edit(CHESS, "chess.example.org\n    hosts", "${cluster:nam}\n    hosts"),
-        f"{CHESS}:8: matrix.server_name: ${{cluster:nam}} refers to nothing that eu1.chess-club sets, did you mean cluster:name?",
+        edit(CHESS, "{brand: Chess Club,", "{brand: '${matrix:server_nam}',"),
+        f"{CHESS}:14: matrix.element.branding.brand: ${{matrix:server_nam}} refers to nothing that eu1.chess-club sets, did you mean matrix:server_name?",
     ),
     "a name that two tenants claim": (
         edit(CHESS, "element: chat.chess.example.org", "element: chat.example.com"),
-        f"{PROD}:12: matrix.hosts.element: host name 'chat.example.com' is eu1.chess-club's already ({CHESS}:11); expected one tenant's alone",
+        f"{PROD}:11: matrix.hosts.element: host name 'chat.example.com' is eu1.chess-club's already ({CHESS}:10); expected one tenant's alone",
     ),
     "a namespace that two tenants claim": (
         add(CHESS, "    namespace: matrix-prod-turn\n"),
-        f"{PROD}:8: matrix.namespace: namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already ({CHESS}:16); expected one tenant's alone",
+        f"{PROD}:6: matrix.namespace: namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already ({CHESS}:15); expected one tenant's alone",
     ),
     "a name that the platform has": (
         lambda repository: repository.write(
@@ -100,26 +104,26 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "a choice that is not built": (
         add(CHESS, "    media: {kind: s3}\n"),
-        f"{CHESS}:16: matrix.media.kind: expected a choice that is built, got 's3'; not built yet; today: pvc",
+        f"{CHESS}:15: matrix.media.kind: expected a choice that is built, got 's3'; not built yet; today: pvc",
     ),
     "a choice that there is not": (
         add(CHESS, "    media: {kind: pvcc}\n"),
-        f"{CHESS}:16: matrix.media.kind: expected one of pvc, s3, got 'pvcc', did you mean pvc?",
+        f"{CHESS}:15: matrix.media.kind: expected one of pvc, s3, got 'pvcc', did you mean pvc?",
     ),
     "something required that is missing": (
         edit(CHESS, "    server_name: chess.example.org\n", ""),
-        f"{CHESS}:7: matrix.server_name: required, and nothing sets it; The part after the colon in every user id. It can never change.",
+        f"{CHESS}:5: matrix.server_name: required, and nothing sets it; The part after the colon in every user id. It can never change.",
     ),
     "impossible: TURN without a name": (
         edit(PROD, "      turn: turn.example.com\n", ""),
-        f"{PROD}:8: matrix: expected hosts.turn, since turn.kind is daemonset, got 'none'; name the host that resolves to the nodes",
+        f"{PROD}:6: matrix: expected hosts.turn, since turn.kind is daemonset, got 'none'; name the host that resolves to the nodes",
     ),
     "impossible: more connections than there are": (
         chain(
             add(CHESS, "    database: {max_connections: 30}\n"),
             edit(CHESS, "{url_previews: false}", "{url_previews: false, connection_pool: {max: 30}}"),
         ),
-        f"{CHESS}:16: matrix.database.max_connections: expected 38 or more (main 30 + reserved 8), got 30;"
+        f"{CHESS}:15: matrix.database.max_connections: expected 38 or more (main 30 + reserved 8), got 30;"
         " raise it, or lower synapse.connection_pool.max",
     ),
     "impossible: TURN with TLS on a cluster without a DNS-01 issuer": (
@@ -128,27 +132,44 @@ CASES: dict[str, tuple[Change, str]] = {
             "    synapse:\n",
             "      turn: turn.lab.example.net\n    turn: {kind: daemonset}\n    synapse:\n",
         ),
-        "inventory/targets/us1/research.yml:14: matrix.turn: turn.tls needs a DNS-01 issuer and cluster us1 has none: hosts.turn"
+        "inventory/targets/us1/research.yml:13: matrix.turn: turn.tls needs a DNS-01 issuer and cluster us1 has none: hosts.turn"
         " points at nodes, where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
     ),
     "a network with host bits": (
         edit("inventory/targets/us1/research.yml", "198.51.100.0/24", "198.51.100.7/24"),
-        "inventory/targets/us1/research.yml:15: matrix.synapse.admin_api.allow[0]: expected a network in CIDR form (10.0.0.0/8), got '198.51.100.7/24'; did you mean 198.51.100.0/24?",
+        "inventory/targets/us1/research.yml:14: matrix.synapse.admin_api.allow[0]: expected a network in CIDR form (10.0.0.0/8), got '198.51.100.7/24'; did you mean 198.51.100.0/24?",
     ),
     "a host with a scheme": (
         edit(CHESS, "matrix: matrix.chess", "matrix: https://matrix.chess"),
-        f"{CHESS}:10: matrix.hosts.matrix: expected a host name (chat.example.com), got 'https://matrix.chess.example.org'; write the name alone, without scheme or port",
+        f"{CHESS}:9: matrix.hosts.matrix: expected a host name (chat.example.com), got 'https://matrix.chess.example.org'; write the name alone, without scheme or port",
     ),
-    "a copied target of another cluster": (
+    "a cluster without platform": (
         lambda repository: repository.write(
-            "inventory/targets/us1/chess-two.yml",
-            repository.read(CHESS).replace("chess.example", "chess2.example"),
+            "inventory/targets/eu2/chess-two.yml", repository.read(CHESS).replace("chess.example", "chess2.example")
         ),
-        "inventory/classes/cluster/eu1.yml:6: cluster.name: expected the cluster whose folder holds us1.chess-two, 'us1', got 'eu1'; use class cluster.us1 or move the file to inventory/targets/eu1/",
+        "inventory/targets/eu2/chess-two.yml:1: cluster 'eu2' has no platform target; expected inventory/targets/eu2/platform.yml",
+    ),
+    "a platform of another cluster": (
+        lambda repository: repository.write(
+            "inventory/targets/eu2/platform.yml", repository.read("inventory/targets/eu1/platform.yml")
+        ),
+        "inventory/classes/cluster/eu1.yml:4: cluster.name: expected 'eu2', the folder of its targets, got 'eu1'; use class cluster.eu2",
+    ),
+    "a release that there is not": (
+        add(CHESS, "    release: stabel\n"),
+        f"{CHESS}:15: matrix.release: no release 'stabel' on eu1, did you mean stable?",
+    ),
+    "a size that there is not": (
+        edit(CHESS, "size: small", "size: smal"),
+        f"{CHESS}:6: matrix.size: no size 'smal' on eu1, did you mean small?",
+    ),
+    "the cluster's in a tenant's file": (
+        add(CHESS, "  cluster: {name: eu1}\n"),
+        f"{CHESS}:15: cluster: unknown key; known here: matrix",
     ),
     "a copied target with Kapitan's old value": (
         add(CHESS, "  kapitan:\n    vars: {target: eu1.matrix-prod}\n"),
-        f"{CHESS}:17: kapitan.vars.target: expected 'eu1.chess-club', the file's own name, got 'eu1.matrix-prod'; remove it, class common sets it",
+        f"{CHESS}:16: kapitan.vars.target: expected 'eu1.chess-club', the file's own name, got 'eu1.matrix-prod'; remove it, class common sets it",
     ),
     "a Kapitan reference": (
         edit(CHESS, "brand: Chess Club", "brand: '?{plain:chess}'"),
@@ -156,7 +177,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
-        "inventory/classes/cluster/us1.yml:29: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
+        "inventory/classes/cluster/us1.yml:27: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
     ),
 }
 

@@ -20,7 +20,7 @@ matrix.media.storage of eu1.matrix-prod
 
 said by (the last one wins):
   inventory/classes/size/medium.yml:13: 100Gi
-  inventory/targets/eu1/matrix-prod.yml:15: 10Gi
+  inventory/targets/eu1/matrix-prod.yml:14: 10Gi
 
 meaning:
   Its volume.
@@ -61,7 +61,7 @@ def test_the_connection_budget() -> None:
         (
             "eu1.chess-club",
             "matrix.synapse.presense",
-            "inventory/targets/eu1/chess-club.yml:13: matrix.synapse: no key matrix.synapse.presense,"
+            "inventory/targets/eu1/chess-club.yml:12: matrix.synapse: no key matrix.synapse.presense,"
             " did you mean presence?",
         ),
     ],

@@ -16,21 +16,12 @@ from pydantic import BaseModel
 from fleets import TOP
 from matrixfleet.cli.schema import SCHEMA_FILE, inventory_schema
 from matrixfleet.model import BUILT, Fleet, choices
-from matrixfleet.model.faults import _model_in
+from matrixfleet.model.base import descriptions
+from matrixfleet.model.faults import models_below
 from matrixfleet.model.fleet import PlatformTarget, TenantTarget
 from matrixfleet.model.types import bytes_of, millicores_of, seconds_of
 
-
-def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """A model and all models below it."""
-    yield model
-    for field in model.model_fields.values():
-        inner = _model_in(field.annotation)
-        if inner:
-            yield from models(inner)
-
-
-ALL_MODELS = sorted({*models(TenantTarget), *models(PlatformTarget)}, key=lambda model: model.__name__)
+ALL_MODELS = sorted({*models_below(TenantTarget), *models_below(PlatformTarget)}, key=lambda model: model.__name__)
 ENUMS = [
     thing
     for thing in vars(choices).values()
@@ -42,8 +33,8 @@ ENUMS = [
 def test_every_field_says_what_it_is(model: type[BaseModel]) -> None:
     assert model.__doc__, model
     assert model.model_config["extra"] == "forbid" and model.model_config["frozen"]
-    for name, field in model.model_fields.items():
-        assert field.description, f"{model.__name__}.{name} has no docstring"
+    for name in model.model_fields:
+        assert descriptions(model).get(name), f"{model.__name__}.{name} has no docstring"
 
 
 @pytest.mark.parametrize("choice", ENUMS, ids=lambda choice: choice.__name__)
@@ -117,4 +108,4 @@ def test_units(convert: Any, text: str, number: float) -> None:
 
 def test_paths_are_not_of_this_machine(fleet: Fleet) -> None:
     assert isinstance(fleet.source.inventory, Path)
-    assert fleet.source.locate("eu1.chess-club", ("matrix", "server_name"))[0].startswith("inventory/")
+    assert fleet.source.shown("eu1.chess-club") == "inventory/targets/eu1/chess-club.yml"

@@ -20,7 +20,7 @@ PROD = "eu1.matrix-prod"
 
 def changed(fleet: Fleet, *changes: tuple[tuple[str, ...], Any], name: str = PROD) -> Fleet:
     for key, value in changes:
-        fleet = fleet.changed(name, key, value)
+        fleet = fleet.changed(name if key[0] == "matrix" else fleet.platform_name(name), key, value)
     return fleet
 
 

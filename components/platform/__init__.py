@@ -161,4 +161,6 @@ def root(plan: PlatformPlan) -> Iterator[Object]:
         project_name=name,
         namespace=argocd.namespace,
         server=HUB,
+        # Deleted by mistake, it would take every homeserver of the cluster with it.
+        owns=False,
     )

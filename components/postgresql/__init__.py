@@ -97,7 +97,8 @@ def stateful_set(plan: TenantPlan, files: dict[str, str]) -> Object:
         ["postgres", "-D", DATA, "-c", "config_file=/etc/postgresql/postgresql.conf"],
         [data, config, socket, tls, shared, tmp],
         ports=plan.workloads["postgresql"].ports,
-        startupProbe=probe(5, 120, 5, **reports(ready)),
+        # Half an hour: killed while it replays its log, a server would begin again and again.
+        startupProbe=probe(5, 360, 5, **reports(ready)),
         readinessProbe=probe(10, 3, 5, **reports(ready)),
         livenessProbe=probe(20, 6, 5, **reports(alive)),
     )

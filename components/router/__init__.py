@@ -52,6 +52,7 @@ def haproxy(plan: TenantPlan) -> str:
         "haproxy.cfg.j2",
         folder=FOLDER,
         ports=plan.workloads["router"].ports,
+        limits=plan.router_limits,
         timeout=REQUEST_TIMEOUT,
         trusted_hops=plan.cluster.edge.trusted_hops,
         max_body=bytes_of(plan.tenant.synapse.max_upload_size),

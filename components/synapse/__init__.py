@@ -25,6 +25,8 @@ from .homeserver import homeserver, logging_of
 # Not rolling: a new main process beside an old one is what must never be. Recreate orders rollouts only,
 # so the ReadWriteOncePod volume is the lock that holds when a node is lost too.
 RECREATE = {"type": "Recreate"}
+# Seconds: the first start after an upgrade migrates the schema before it listens.
+MIGRATION = 1800
 
 
 @component("workload/synapse")
@@ -35,7 +37,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     for volume in plan.volumes_for("synapse"):
         yield claim(plan, volume)
     yield service(plan, "synapse")
-    yield deployment(plan, "synapse", template(plan, files), strategy=RECREATE)
+    yield deployment(plan, "synapse", template(plan, files), strategy=RECREATE, deadline=MIGRATION + 300)
 
 
 def template(plan: TenantPlan, files: dict[str, str]) -> Object:
@@ -62,8 +64,7 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
         mounts,
         env=environment(plan),
         ports=plan.workloads["synapse"].ports,
-        # Half an hour: the first start after an upgrade migrates the schema before it listens.
-        startupProbe=probe(5, 360, 5, **health),
+        startupProbe=probe(5, MIGRATION // 5, 5, **health),
         readinessProbe=probe(5, 3, 5, **health),
         livenessProbe=probe(15, 4, 5, **health),
     )

@@ -16,8 +16,9 @@ from matrixfleet.inventory import Key
 from matrixfleet.inventory.source import dotted
 from matrixfleet.kubernetes.emit import to_yaml
 from matrixfleet.model import BUILT, Fleet
+from matrixfleet.model.base import descriptions
 from matrixfleet.model.faults import model_at
-from matrixfleet.model.fleet import PLATFORM, PlatformTarget, Target, TenantTarget
+from matrixfleet.model.fleet import PLATFORM, PlatformTarget, TenantTarget
 from matrixfleet.plan import TenantPlan, plan_of
 
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -33,7 +34,7 @@ def explain_key(top: Path, name: str, written: str) -> str:
     key = _parse(written)
     value = _value(fleet, name, key)
     lines = [f"{dotted(key)} of {name}", "", *_indented(_shown(value)), ""]
-    places = fleet.source.said(name, key)
+    places = fleet.said(name, key)
     lines.append("said by (the last one wins):")
     lines += [f"  {place.file}:{place.line}" + (f": {place.text}" if place.text else "") for place in places]
     if not places:
@@ -43,10 +44,8 @@ def explain_key(top: Path, name: str, written: str) -> str:
         lines += ["", "meaning:", f"  {described}"]
     if key[:3] == ("matrix", "database", "max_connections"):
         lines += ["", "connection budget:", *_budget(fleet, name)]
-    carried = sorted(_carriers(fleet, name, key, value, top))
-    folder = f"compiled/{name.replace('.', '/')}"
     lines += ["", "carried by (these change when it changes):"]
-    lines += [f"  {folder}/{path}" for path in carried] or ["  nothing"]
+    lines += [f"  compiled/{path}" for path in sorted(_carriers(fleet, name, key, value, top))] or ["  nothing"]
     return "\n".join(lines)
 
 
@@ -60,8 +59,12 @@ def _model(name: str) -> type[BaseModel]:
 
 def _value(fleet: Fleet, name: str, key: Key) -> Any:
     """What the model holds, defaults included."""
-    target: Target = fleet.target(name)
-    here: Any = {"cluster": target.cluster, "release": target.release, "matrix": target.tenant}
+    platform, target = fleet.platform(name), fleet.target(name)
+    shared = {field: getattr(platform, field) for field in PlatformTarget.model_fields}
+    here: Any = shared if target.tenant is None else {"matrix": target.tenant}
+    if target.tenant is not None and key and key[0] in shared:
+        asked = f"matrix-fleet explain {fleet.platform_name(name)} {dotted(key)}"
+        raise FleetError([fleet.fault(name, (), f"{key[0]} is said by the cluster's platform target; ask {asked}")])
     for index, part in enumerate(key):
         if isinstance(here, BaseModel):
             known = list(type(here).model_fields)
@@ -102,8 +105,7 @@ def _owner(name: str, key: Key) -> str:
 
 def _description(name: str, key: Key) -> str:
     block = model_at(_model(name), key[:-1])
-    field = block.model_fields.get(str(key[-1])) if block else None
-    return " ".join((field.description or "").split()) if field else ""
+    return descriptions(block).get(str(key[-1]), "") if block else ""
 
 
 def _budget(fleet: Fleet, name: str) -> Iterator[str]:
@@ -128,15 +130,27 @@ def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
         yield key, value
 
 
+def _drawn(fleet: Fleet, name: str, top: Path) -> dict[str, str]:
+    """Every file that a target's values may reach: its own, and for a platform all of its cluster's."""
+    reached = [name]
+    if name == fleet.platform_name(name):
+        reached = [other for other in fleet.names if fleet.platform_name(other) == name]
+    return {
+        f"{target.replace('.', '/')}/{path}": text
+        for target in reached
+        for path, text in draw_target(fleet, target, top).items()
+    }
+
+
 def _carriers(fleet: Fleet, name: str, key: Key, value: Any, top: Path) -> set[str]:
     """Files that differ when the value does: drawn again with another one. No search for text, which
     would find every 10Gi for one 10Gi."""
-    before = draw_target(fleet, name, top)
+    before = _drawn(fleet, name, top)
     carried: set[str] = set()
     for leaf, held in _leaves(value, key):
         for other in _others(held):
             try:
-                after = draw_target(fleet.changed(name, leaf, other), name, top)
+                after = _drawn(fleet.changed(name, leaf, other), name, top)
             except FleetError:
                 continue
             carried |= {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}

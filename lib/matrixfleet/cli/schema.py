@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from matrixfleet.model.base import descriptions
+from matrixfleet.model.faults import models_below
 from matrixfleet.model.fleet import PlatformTarget, TenantTarget
 
 SCHEMA_FILE = "inventory/schema.json"
@@ -16,6 +18,12 @@ def inventory_schema() -> str:
     tenant, platform = (model.model_json_schema() for model in (TenantTarget, PlatformTarget))
     definitions = {**platform.pop("$defs", {}), **tenant.pop("$defs", {})}
     parameters: dict[str, Any] = {**platform["properties"], **tenant["properties"]}
+    for model in {*models_below(TenantTarget), *models_below(PlatformTarget)}:
+        for field, text in descriptions(model).items():
+            if model.__name__ in definitions:
+                definitions[model.__name__]["properties"][field]["description"] = text
+    # A size says what a tenant may say.
+    parameters["sizes"]["additionalProperties"] = parameters["matrix"]
     parameters["kapitan"] = {"type": "object", "description": "Kapitan's own settings; classes set them."}
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

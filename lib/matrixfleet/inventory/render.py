@@ -38,7 +38,9 @@ def _backend_fault(said: str, source: Source) -> Fault:
         return Fault("inventory", 0, "", said)
     target, key, got, held = merge.groups()
     message = f"expected a {held.lower()}, as classes before set it, got a {got.lower()}"
-    return source.fault(target, tuple(key.split(".")), message)
+    places = source.said(target, tuple(key.split(".")))
+    file, line = (places[-1].file, places[-1].line) if places else (source.shown(target), 1)
+    return Fault(file, line, key, message)
 
 
 def render(inventory: Path, source: Source) -> dict[str, dict[str, Any]]:

@@ -198,20 +198,10 @@ class Source:
                 places.append(Said(file.shown, name.start_mark.line + 1, text))
         return places
 
-    def locate(self, target: str, key: Key) -> tuple[str, int]:
-        """File and line of the last place that sets a key; of the nearest block around it where nothing
-        does; of the target's file where not even that is there."""
-        for length in range(len(key), 0, -1):
-            places = self.said(target, key[:length])
-            if places:
-                return places[-1].file, places[-1].line
+    def shown(self, target: str) -> str:
+        """A target's file, as people name it."""
         path = self.target_files.get(target)
-        return (self._shown(path), 1) if path else (f"inventory/targets/{target.replace('.', '/')}.yml", 0)
-
-    def fault(self, target: str, key: Key, message: str) -> Fault:
-        """A fault at the line that sets a key."""
-        file, line = self.locate(target, key)
-        return Fault(file, line, dotted(key), message)
+        return self._shown(path) if path else f"inventory/targets/{target.replace('.', '/')}.yml"
 
     def file_faults(self) -> list[Fault]:
         """What is wrong with the files themselves: syntax, duplicate keys, classes that do not exist."""

@@ -76,8 +76,12 @@ def application(
     namespace: str,
     server: str = "",
     options: Iterable[str] = (),
+    owns: bool = True,
 ) -> Object:
-    """An Application that syncs by itself, heals and prunes."""
+    """An Application that syncs by itself, heals and prunes.
+
+    owns: whether what it synced is deleted with it (but for what is kept)
+    """
     annotations = {}
     if "path" in source:
         # A commit that touches nothing below the folder renders nothing anew.
@@ -106,7 +110,8 @@ def application(
         annotations=annotations,
         spec=spec,
     )
-    thing["metadata"]["finalizers"] = [FINALIZER]
+    if owns:
+        thing["metadata"]["finalizers"] = [FINALIZER]
     return thing
 
 

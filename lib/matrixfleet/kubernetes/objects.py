@@ -36,7 +36,7 @@ def labels(plan: TenantPlan | PlatformPlan, component: str) -> dict[str, str]:
         "app.kubernetes.io/instance": plan.name,
         "app.kubernetes.io/component": component,
         "app.kubernetes.io/part-of": PART_OF,
-        "app.kubernetes.io/version": workload.image.tag if workload else plan.release.name,
+        "app.kubernetes.io/version": workload.image.tag if workload else plan.target.release_name,
         "app.kubernetes.io/managed-by": "matrix-fleet",
     }
 

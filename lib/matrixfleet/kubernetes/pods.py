@@ -176,8 +176,13 @@ def pod_template(
     return {"metadata": metadata, "spec": pod}
 
 
-def deployment(plan: TenantPlan, component: str, template: Object, *, strategy: Object) -> Object:
-    """A component's Deployment."""
+def deployment(
+    plan: TenantPlan, component: str, template: Object, *, strategy: Object, deadline: int = 600
+) -> Object:
+    """A component's Deployment.
+
+    deadline: seconds until a rollout that is not Ready counts as failed; Argo CD calls it Degraded then
+    """
     workload = plan.workloads[component]
     return make(
         plan,
@@ -188,6 +193,7 @@ def deployment(plan: TenantPlan, component: str, template: Object, *, strategy: 
         spec={
             "replicas": workload.replicas,
             "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": deadline,
             "strategy": strategy,
             "selector": {"matchLabels": selector(plan, component)},
             "template": template,

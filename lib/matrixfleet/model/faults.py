@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from matrixfleet.errors import did_you_mean
+from matrixfleet.model.base import descriptions
 
 _KINDS = {
     "int": "a whole number",
@@ -32,6 +33,15 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """A model and all models that its fields hold."""
+    yield model
+    for field in model.model_fields.values():
+        inner = _model_in(field.annotation)
+        if inner:
+            yield from models_below(inner)
+
+
 def model_at(model: type[BaseModel], key: tuple[str | int, ...]) -> type[BaseModel] | None:
     """The model of the block at a key, or None where there is none."""
     current: type[BaseModel] | None = model
@@ -51,8 +61,8 @@ def _sentence(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     if kind == "extra_forbidden":
         return f"unknown key{did_you_mean(str(key[-1]), list(block.model_fields) if block else [])}"
     if kind == "missing":
-        about = block.model_fields[str(key[-1])].description if block else ""
-        return "required, and nothing sets it" + (f"; {' '.join(about.split())}" if about else "")
+        about = descriptions(block).get(str(key[-1])) if block else ""
+        return "required, and nothing sets it" + (f"; {about}" if about else "")
     if kind == "expected":
         return str(error["msg"])
     if kind == "enum":

@@ -7,46 +7,63 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from matrixfleet.errors import Fault, FleetError
+from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
-from matrixfleet.inventory.source import Key, Source
+from matrixfleet.inventory.source import Key, Said, Source, dotted
 from matrixfleet.model.base import Model
 from matrixfleet.model.cluster import Cluster
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.release import Release
 from matrixfleet.model.tenant import Tenant
+from matrixfleet.model.types import Name
 
 # Set by Kapitan and reclass themselves, not by an operator.
 _FOREIGN = ("kapitan", "_reclass_", "_kapitan_")
 PLATFORM = "platform"
+_T = TypeVar("_T", bound=Model)
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Blocks are merged key by key; anything else is replaced."""
+    merged = dict(under)
+    for key, value in over.items():
+        held = merged.get(key)
+        if isinstance(held, dict) and isinstance(value, dict):
+            value = _merged(held, value)
+        merged[key] = value
+    return merged
 
 
 class Platform(Model):
-    """What a cluster's platform target holds beside the cluster itself."""
+    """What a cluster's platform target decides beside the cluster itself."""
+
+    release: Name = "stable"
+    """Which release its managed operators are of."""
 
 
 class TenantTarget(Model):
-    """The parameters of a tenant's target."""
+    """The parameters of a tenant's target. The cluster is the folder it lies in."""
 
-    cluster: Cluster
-    """The cluster it runs on: set by a cluster class."""
-    release: Release
-    """The versions it runs: set by a release class."""
     matrix: Tenant
     """The homeserver."""
 
 
 class PlatformTarget(Model):
-    """The parameters of a platform target."""
+    """The parameters of a cluster's platform target: what is said once and read by every tenant on it.
+
+    A tenant's own parameters do not carry it: a fleet of a thousand would render it a thousand times."""
 
     cluster: Cluster
     """The cluster: set by a cluster class."""
-    release: Release
-    """The versions: set by a release class."""
+    releases: dict[Name, Release]
+    """The releases that it offers, by name: each set by a release class."""
+    sizes: dict[Name, dict[str, Any]]
+    """The sizes that it offers, by name: each set by a size class. A size says what a tenant may say
+    below `matrix`, and a tenant that says it too wins."""
     platform: Platform = Field(default_factory=Platform)
     """The platform."""
 
@@ -58,6 +75,7 @@ class Target:
     name: str
     """As Kapitan names it: "eu1.acme"."""
     cluster: Cluster
+    release_name: str
     release: Release
     tenant: Tenant | None
     """None for a platform target."""
@@ -73,6 +91,7 @@ class Fleet:
 
     def __init__(self, parameters: Rendered, source: Source) -> None:
         self._parameters = parameters
+        self._platforms: dict[str, PlatformTarget] = {}
         self.source = source
 
     @classmethod
@@ -93,19 +112,69 @@ class Fleet:
 
     def target(self, name: str) -> Target:
         """One target. Raises FleetError for what is wrong with it."""
-        raw = self._parameters[name]
-        said = {key: value for key, value in raw.items() if key not in _FOREIGN}
-        is_platform = name.rpartition(".")[2] == PLATFORM
-        model: type[TenantTarget] | type[PlatformTarget] = PlatformTarget if is_platform else TenantTarget
+        platform = self.platform(name)
+        if name == self.platform_name(name):
+            tenant, release = None, platform.platform.release
+        else:
+            tenant = self._tenant(name, platform)
+            release = tenant.release
+        if release not in platform.releases:
+            offered = did_you_mean(release, list(platform.releases))
+            key = ("platform", "release") if tenant is None else ("matrix", "release")
+            raise FleetError([self.fault(name, key, f"no release {release!r} on {platform.cluster.name}{offered}")])
+        return Target(name, platform.cluster, release, platform.releases[release], tenant)
+
+    def _tenant(self, name: str, platform: PlatformTarget) -> Tenant:
+        """A tenant's own words over those of its size."""
+        said = self._own(name)
+        tenant = said.get("matrix")
+        size = self.raw(name, ("matrix", "size"))
+        if isinstance(tenant, dict) and isinstance(size, str):
+            if size not in platform.sizes:
+                offered = did_you_mean(size, list(platform.sizes))
+                message = f"no size {size!r} on {platform.cluster.name}{offered}"
+                raise FleetError([self.fault(name, ("matrix", "size"), message)])
+            said["matrix"] = _merged(platform.sizes[size], tenant)
+        return self._parsed(name, TenantTarget, said).matrix
+
+    @staticmethod
+    def platform_name(name: str) -> str:
+        """The platform target of a target's cluster."""
+        return f"{name.rpartition('.')[0]}.{PLATFORM}"
+
+    def platform(self, name: str) -> PlatformTarget:
+        """What a target's cluster says, read once. Raises FleetError."""
+        platform = self.platform_name(name)
+        if platform not in self._platforms:
+            self._platforms[platform] = self._read_platform(name, platform)
+        return self._platforms[platform]
+
+    def _read_platform(self, name: str, platform: str) -> PlatformTarget:
+        folder = platform.rpartition(".")[0]
+        if platform not in self._parameters:
+            message = f"cluster {folder!r} has no platform target; expected inventory/targets/{folder}/{PLATFORM}.yml"
+            raise FleetError([self.fault(name, (), message)])
+        parsed = self._parsed(platform, PlatformTarget, self._own(platform))
+        if parsed.cluster.name != folder:
+            message = f"expected {folder!r}, the folder of its targets, got {parsed.cluster.name!r}"
+            hint = f"; use class cluster.{folder}"
+            raise FleetError([self.fault(platform, ("cluster", "name"), message + hint)])
+        return parsed
+
+    def _own(self, name: str) -> dict[str, Any]:
+        """What an operator said of a target."""
+        said = {key: value for key, value in self._parameters[name].items() if key not in _FOREIGN}
+        if "?{" in repr(said):
+            message = "expected no Kapitan reference (?{...}); secrets are named in the model, never inlined"
+            raise FleetError([self.fault(name, (), message)])
+        return said
+
+    def _parsed(self, name: str, model: type[_T], said: dict[str, Any]) -> _T:
+        """A target as the model has it. Raises FleetError."""
         try:
-            parsed = model.model_validate(said)
+            return model.model_validate(said)
         except ValidationError as error:
             raise FleetError(self.fault(name, key, text) for key, text in sentences(model, error)) from error
-        faults = list(self._identity_faults(name, raw, parsed.cluster))
-        if faults:
-            raise FleetError(faults)
-        tenant = parsed.matrix if isinstance(parsed, TenantTarget) else None
-        return Target(name, parsed.cluster, parsed.release, tenant)
 
     def components(self, name: str) -> list[str]:
         """The folders of the components that draw a target, in their order."""
@@ -131,25 +200,23 @@ class Fleet:
                 return None
         return here
 
-    def fault(self, name: str, key: Key, message: str) -> Fault:
-        """A fault at the line that sets a key of a target."""
-        return self.source.fault(name, key, message)
+    def said(self, name: str, key: Key) -> list[Said]:
+        """Every place that sets a key of a target, in the order in which they win: its size, its classes,
+        itself."""
+        places: list[Said] = []
+        size = self.raw(name, ("matrix", "size"))
+        if key[:1] == ("matrix",) and isinstance(size, str):
+            places = self.source.said(self.platform_name(name), ("sizes", size, *key[1:]))
+        return places + self.source.said(name, key)
 
-    def _identity_faults(self, name: str, raw: Mapping[str, Any], cluster: Cluster) -> Iterator[Fault]:
-        folder = name.rpartition(".")[0]
-        if folder != cluster.name:
-            yield self.fault(
-                name,
-                ("cluster", "name"),
-                f"expected the cluster whose folder holds {name}, {folder!r}, got {cluster.name!r};"
-                f" use class cluster.{folder} or move the file to inventory/targets/{cluster.name}/",
-            )
-        if "?{" in repr(raw):
-            yield self.fault(
-                name,
-                (),
-                "expected no Kapitan reference (?{...}); secrets are named in the model, never inlined",
-            )
+    def fault(self, name: str, key: Key, message: str) -> Fault:
+        """A fault at the line that sets a key of a target; at the nearest block around it where nothing
+        does."""
+        for length in range(len(key), 0, -1):
+            places = self.said(name, key[:length])
+            if places:
+                return Fault(places[-1].file, places[-1].line, dotted(key), message)
+        return Fault(self.source.shown(name), 1, dotted(key), message)
 
     def _claims(self) -> Iterator[tuple[str, str, str, Key]]:
         """What a tenant holds alone: (kind, value, target, key). Read raw, so that one tenant's typo does
@@ -185,7 +252,7 @@ class Fleet:
         for kind, value, name, key in self._claims():
             holder = holders.setdefault((kind, value), (name, key))
             if holder[0] != name:
-                file, line = self.source.locate(*holder)
-                said = f"{kind} {value!r} is {holder[0]}'s already ({file}:{line})"
+                place = self.fault(*holder, "")
+                said = f"{kind} {value!r} is {holder[0]}'s already ({place.file}:{place.line})"
                 faults.append(self.fault(name, key, f"{said}; expected one tenant's alone"))
         return tuple(faults)

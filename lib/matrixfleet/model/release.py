@@ -82,8 +82,6 @@ class Charts(Model):
 class Release(Model):
     """One set of versions that was tested together."""
 
-    name: Name
-    """The release class."""
     images: Images
     """Container images."""
     charts: Charts

@@ -324,8 +324,10 @@ class Tenant(Model):
     """How it is laid out: set by a pattern class."""
     namespace: Name | None = None
     """Its namespace; the tenant's name unless said."""
+    release: Name = "stable"
+    """Which of the cluster's releases it runs."""
     size: Name
-    """Which size class set the numbers: for people to read."""
+    """Which of the cluster's sizes gives the numbers; what is said here beside it wins over them."""
     state: Built[State] = State.RUNNING
     """Whether Synapse runs."""
     hosts: Hosts

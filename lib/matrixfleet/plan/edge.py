@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from matrixfleet.model import Tenant
+from matrixfleet.model import Resources, Tenant
+from matrixfleet.model.types import bytes_of, millicores_of
 
 # Longer than anything that answers: /sync waits 30 s by clients' custom, a join of a large room takes
 # minutes. Every hop has the same, so none cuts what another still waits for.
@@ -12,6 +13,27 @@ REQUEST_TIMEOUT = 300
 """Seconds."""
 PUBLIC_PATHS = ("/_matrix/", "/_synapse/client/")
 """What of Synapse is public (docs/reverse_proxy.md of Synapse); all else answers 404 at the router."""
+
+_MIB = 1024**2
+# Two buffers of 16 KiB a connection and what HAProxy keeps beside them (its management guide, section 2).
+_CONNECTION = 40 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RouterLimits:
+    """What one HAProxy may use of its resources."""
+
+    threads: int
+    connections: int
+
+
+def router_limits_of(resources: Resources) -> RouterLimits:
+    """Threads by CPU, or HAProxy would start one a core of the node; connections by memory, or a flood of
+    them would end in the kernel's OOM killer instead of in a queue."""
+    return RouterLimits(
+        threads=max(2, -(-millicores_of(resources.cpu) // 1000)),
+        connections=(bytes_of(resources.memory) - 32 * _MIB) // _CONNECTION,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from matrixfleet.model import Fleet, Target, Tenant
 from matrixfleet.model.choices import Turn
 from matrixfleet.model.cluster import Cluster
 from matrixfleet.model.release import Release
-from matrixfleet.plan.edge import PublicHost, public_hosts_of, well_known_of
+from matrixfleet.plan.edge import PublicHost, RouterLimits, public_hosts_of, router_limits_of, well_known_of
 from matrixfleet.plan.flows import Flow, flows_of
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.postgresql import settings_of
@@ -160,6 +160,11 @@ class TenantPlan(_Plan):
     def public_hosts(self) -> tuple[PublicHost, ...]:
         """What the world sees."""
         return public_hosts_of(self.tenant)
+
+    @cached_property
+    def router_limits(self) -> RouterLimits:
+        """What one router may use."""
+        return router_limits_of(self.tenant.router.resources)
 
     @cached_property
     def well_known(self) -> dict[str, dict[str, object]]:

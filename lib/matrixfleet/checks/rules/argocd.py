@@ -105,7 +105,10 @@ def policy_faults(one: Entry) -> Iterator[str]:
         yield "allowEmpty: expected none; with it an empty folder deletes everything"
     for option in sorted(WANTED - set(policy.get("syncOptions", []))):
         yield f"syncOptions: expected {option}"
-    if FINALIZER not in one.metadata.get("finalizers", []):
+    owns = FINALIZER in one.metadata.get("finalizers", [])
+    if one.part == "bootstrap" and owns:
+        yield "finalizers: expected none; with one, a root deleted by mistake takes every tenant with it"
+    if one.part != "bootstrap" and not owns:
         yield f"finalizers: expected {FINALIZER}; without it, what it made outlives it"
 
 

@@ -25,10 +25,8 @@ def check(tree: Tree) -> Iterator[Finding]:
             reference = str(one.get("image", ""))
             row = rows.get(repository_of(reference))
             if row is None:
-                message = (
-                    f"container {one['name']}: release {target.release.name} has no row for image {reference}"
-                )
-                yield tree.finding(pod.entry, "images", message)
+                message = f"expected an image of release {target.release_name}, got {reference or 'none'}"
+                yield tree.finding(pod.entry, "images", f"container {one['name']}: {message}")
                 continue
             for fault in container_faults(pod, one, row):
                 yield tree.finding(pod.entry, "images", f"container {one['name']}: {fault}")
@@ -83,7 +81,7 @@ def writable(pod: Pod, containers: Iterable[Json]) -> list[str]:
         mount["mountPath"]
         for one in containers
         for mount in one.get("volumeMounts", [])
-        if not mount.get("readOnly") and any(kind in pod.volumes[mount["name"]] for kind in kinds)
+        if not mount.get("readOnly") and any(kind in pod.volumes.get(mount["name"], {}) for kind in kinds)
     ]
 
 

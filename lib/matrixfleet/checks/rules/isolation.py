@@ -47,10 +47,8 @@ def claimed_twice(tree: Tree) -> Iterator[Finding]:
     for claim, entry in claims(tree):
         holder = holders.setdefault(claim, entry)
         if holder.target != entry.target:
-            message = (
-                f"{' '.join(claim)} is {holder.target}'s already ({holder}, {holder.path}); expected its own"
-            )
-            yield tree.finding(entry, "isolation", message)
+            message = f"{' '.join(claim)} is {holder.target}'s already ({holder}, {holder.path})"
+            yield tree.finding(entry, "isolation", f"{message}; expected its own")
 
 
 def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:

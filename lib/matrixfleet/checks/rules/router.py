@@ -67,7 +67,7 @@ def folders_of(tree: Tree) -> dict[tuple[str, str, str], set[str]]:
     found: dict[tuple[str, str, str], set[str]] = {}
     for pod in tree.pods:
         for mount in (mount for one in pod.containers for mount in one.get("volumeMounts", [])):
-            name = (pod.volumes[mount["name"]].get("configMap") or {}).get("name", "")
+            name = (pod.volumes.get(mount["name"], {}).get("configMap") or {}).get("name", "")
             key = (pod.entry.cluster, pod.entry.namespace, name)
             found.setdefault(key, set()).add(mount["mountPath"])
     return found

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from yamllint import linter  # type: ignore[import-untyped]
-from yamllint.config import YamlLintConfig  # type: ignore[import-untyped]
+from yamllint import linter
+from yamllint.config import YamlLintConfig
 
 from matrixfleet.checks.tree import Finding, Tree
 

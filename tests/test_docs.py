@@ -1,0 +1,87 @@
+"""What docs/ tells people to do, done: the YAML in it compiles, the commands in it run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fleets import TOP, Repository
+from matrixfleet.cli.compile import read_fleet
+from test_compile import files, run
+
+DOCS = sorted((TOP / "docs").glob("*.md"))
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", path.read_text())
+
+
+def test_a_tenant_is_added_by_one_file(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    for name in ("compiled", "argocd"):
+        shutil.copytree(TOP / name, tmp_path / name)
+    before = files(tmp_path)
+    (tenant,) = blocks(TOP / "docs/add-a-tenant.md", "yaml")
+    repository.write("inventory/targets/eu1/acme.yml", tenant)
+    done = run(tmp_path, "matrix-fleet", "compile")
+    assert done.returncode == 0, done.stderr
+    after = {path: text for path, text in files(tmp_path).items() if "__pycache__" not in path}
+    fresh = {path for path in after if after[path] != before.get(path)}
+    assert all(path.startswith(("compiled/eu1/acme/", "inventory/targets/eu1/acme.yml")) for path in fresh)
+    assert before.items() <= files(tmp_path).items(), "a file of another target changed"
+    assert "compiled/eu1/acme/argocd/application-eu1-acme-fence.yaml" in fresh
+
+
+def test_a_secret_is_rotated_as_told(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    (change,) = blocks(TOP / "docs/rotate-a-secret.md", "yaml")
+    assert change == "parameters:\n  matrix:\n    turn:\n      secret: 2\n"
+    path = "inventory/targets/eu1/matrix-prod.yml"
+    repository.write(path, repository.read(path) + "    turn:\n      secret: 2\n")
+    tenant = read_fleet(tmp_path).target("eu1.matrix-prod").tenant
+    assert tenant is not None and tenant.turn.secret == 2
+
+
+def test_a_cluster_is_added_as_told(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    (target,) = blocks(TOP / "docs/add-a-cluster.md", "yaml")
+    copied = repository.read("inventory/classes/cluster/eu1.yml").replace("name: eu1", "name: eu2")
+    repository.write("inventory/classes/cluster/eu2.yml", copied)
+    repository.write("inventory/targets/eu2/platform.yml", target.replace("cluster.eu1", "cluster.eu2"))
+    done = run(tmp_path, "matrix-fleet", "compile")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "argocd/eu2.yaml").exists()
+
+
+@pytest.mark.parametrize("path", [TOP / "README.md", *DOCS], ids=lambda path: path.name)
+def test_explain_commands_say_something(path: Path) -> None:
+    for command in re.findall(r"\.venv/bin/matrix-fleet (explain \S+ \S+)", path.read_text()):
+        done = run(TOP, "matrix-fleet", *command.split())
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_shows_what_explain_says() -> None:
+    pattern = r"(?m)^    \$ \.venv/bin/matrix-fleet (.*)\n((?:(?:    .*)?\n)+)"
+    shown = re.search(pattern, (TOP / "README.md").read_text())
+    assert shown
+    expected = "\n".join(line.removeprefix("    ") for line in shown[2].splitlines()).strip()
+    assert run(TOP, "matrix-fleet", *shown[1].split()).stdout.strip() == expected
+
+
+def test_the_readme_shows_an_error_as_it_is(tmp_path: Path) -> None:
+    line = re.search(r"(?m)^    (inventory/targets/eu1/chess-club\.yml:.*)$", (TOP / "README.md").read_text())
+    assert line
+    repository = Repository(tmp_path)
+    repository.edit("inventory/targets/eu1/chess-club.yml", "url_previews: false", "presense: false")
+    assert run(tmp_path, "matrix-fleet", "compile").stderr.strip() == line[1]
+
+
+def test_make_lists_its_targets() -> None:
+    said = subprocess.run(["make"], cwd=TOP, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"(?m)^([a-z-]+):.*## ", (TOP / "Makefile").read_text())
+    assert [line.split()[1] for line in said.splitlines()] == targets
