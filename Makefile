@@ -52,7 +52,7 @@ define venv
 	@$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
 endef
 
-$(VENV)/ready: requirements.lock pyproject.toml
+$(VENV)/ready: requirements.lock
 	$(call venv,$(VENV),requirements.lock)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
 	@touch $@

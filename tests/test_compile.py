@@ -87,7 +87,7 @@ def test_an_unknown_target_beside_a_known_one_is_refused_2(compiled: Repository)
 @pytest.mark.parametrize("change", ["inventory", "component", "rule"])
 def test_a_failure_leaves_everything_as_it_was_8(compiled: Repository, change: str) -> None:
     if change == "inventory":
-        compiled.edit("inventory/targets/eu1/chess-club.yml", "size.small", "size.smal")
+        compiled.edit("inventory/targets/eu1/chess-club.yml", "pattern.single-tenant", "pattern.single-tenan")
     else:
         broken = (
             "yield 1 / 0"
@@ -135,7 +135,7 @@ def test_a_fault_inside_a_component_ends_with_our_message_9(repository: Reposito
             "    namespace: matrix-prod\n",
             "namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already",
         ),
-        ("    logs: {volume: '?{plain:size}'}\n", "expected a size with a binary unit"),
+        ("    logs: {volume: '?{plain:size}'}\n", "expected no Kapitan reference"),
     ],
     ids=["a copied target 1", "a clash", "a reference 10"],
 )
