@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SYNAPSE := .cache/synapse
+# Kapitan loads each component anew for each target: without bytecode it would parse them each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help compile check test lint bench schema schemas lock clean
 

@@ -23,7 +23,9 @@ BREAKS = [
     own("another user", "securityContext", "runAsUser", to=1000, says="expected runAsUser 991, got 1000"),
     own("another group", "securityContext", "runAsGroup", to=1000, says="expected runAsGroup 991, got 1000"),
     own("a program that is not in it", "command", to=["bash"], says="expected a command of python, sh, got bash"),
-    own("the image's entrypoint", "command", to=[], says="expected a command of python, sh, got the image's entrypoint"),
+    own(
+        "the image's entrypoint", "command", to=[], says="expected a command of python, sh, got the image's entrypoint"
+    ),
     own("a port of its own", "ports", 0, "containerPort", to=8448, says="port 8448: expected one of [8008, "),
     own(
         "a capability",
@@ -48,7 +50,9 @@ BREAKS = [
         "a volume where it never writes",
         edit(
             SYNAPSE,
-            lambda doc: doc["spec"]["template"]["spec"]["containers"][0]["volumeMounts"][-1].update(mountPath="/var/tmp"),
+            lambda doc: doc["spec"]["template"]["spec"]["containers"][0]["volumeMounts"][-1].update(
+                mountPath="/var/tmp"
+            ),
         ),
         "container synapse: writable volume at /var/tmp: expected it at or below one of ['/data', '/tmp']",
     ),

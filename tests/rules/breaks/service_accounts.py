@@ -38,8 +38,14 @@ BREAKS = [
         put(SYNAPSE, *POD, "automountServiceAccountToken", to=True),
         "automountServiceAccountToken: expected false, since no RoleBinding names matrix-prod-synapse",
     ),
-    Break("a binding of no role", drop(ROLE), "RoleBinding matrix-prod/matrix-prod-bootstrap: no Role matrix-prod-bootstrap"),
-    Break("a binding of no account", drop(BOOTSTRAP), "no ServiceAccount matrix-prod/matrix-prod-bootstrap is compiled"),
+    Break(
+        "a binding of no role",
+        drop(ROLE),
+        "RoleBinding matrix-prod/matrix-prod-bootstrap: no Role matrix-prod-bootstrap",
+    ),
+    Break(
+        "a binding of no account", drop(BOOTSTRAP), "no ServiceAccount matrix-prod/matrix-prod-bootstrap is compiled"
+    ),
     Break(
         "a binding of people",
         put(BINDING, "subjects", 0, to={"kind": "User", "name": "alice", "apiGroup": "rbac.authorization.k8s.io"}),

@@ -1,0 +1,116 @@
+from rules.breaking import PROD, Break, edit, put
+
+CLUB = "eu1/chess-club"
+INGRESS = f"{CLUB}/workload/edge/ingress-chess-club-element.yaml"
+POLICY = f"{CLUB}/fence/networkpolicy-chess-club-synapse.yaml"
+BINDING = f"{CLUB}/fence/rolebinding-chess-club-bootstrap.yaml"
+BOOTSTRAP = f"{CLUB}/workload/bootstrap/configmap-chess-club-bootstrap.yaml"
+CONFIG = f"{CLUB}/workload/synapse/configmap-chess-club-synapse.yaml"
+TURN = f"{PROD}/workload/turn/daemonset-matrix-prod-turn.yaml"
+TURN_CONFIG = f"{PROD}/workload/turn/configmap-matrix-prod-turn.yaml"
+
+
+def replaced(path, key, old, new):
+    """A file of a ConfigMap with one text for another."""
+
+    def change(doc):
+        assert old in doc["data"][key], old
+        doc["data"][key] = doc["data"][key].replace(old, new)
+
+    return edit(path, change)
+
+
+def second_turn(change):
+    """Another tenant's Coturn on the same cluster, which differs as given."""
+
+    def how(tree):
+        config = tree.entries[TURN_CONFIG].doc
+        config = {**config, "metadata": {**config["metadata"], "namespace": "chess-club-turn"}}
+        tree = tree.having(f"{CLUB}/workload/turn/configmap.yaml", config)
+        tree = tree.having(f"{CLUB}/workload/turn/daemonset.yaml", tree.entries[TURN].doc)
+
+        def move(doc):
+            doc["metadata"]["namespace"] = "chess-club-turn"
+            change(doc)
+
+        return tree.edited(f"{CLUB}/workload/turn/daemonset.yaml", move)
+
+    return how
+
+
+def other_ports(doc):
+    for port in doc["spec"]["template"]["spec"]["containers"][0]["ports"]:
+        port["containerPort"] = port["hostPort"] = port["containerPort"] + 1000
+
+
+BREAKS = [
+    Break(
+        "one host of two tenants",
+        put(INGRESS, "spec", "rules", 0, "host", to="chat.example.com"),
+        "host chat.example.com is eu1.chess-club's already (Ingress chess-club/chess-club-element, eu1/chess-club/",
+    ),
+    Break(
+        "one name of two servers, on two clusters",
+        replaced(CONFIG, "homeserver.yaml", "server_name: chess.example.org", "server_name: matrix.lab.example.net"),
+        "server_name matrix.lab.example.net is eu1.chess-club's already (ConfigMap chess-club/chess-club-synapse",
+    ),
+    Break(
+        "one namespace of two tenants",
+        put(f"{CLUB}/fence/namespace-chess-club.yaml", "metadata", "name", to="matrix-prod"),
+        "namespace matrix-prod of cluster eu1 is eu1.chess-club's already (Namespace matrix-prod",
+    ),
+    Break(
+        "one Secret of two tenants",
+        replaced(
+            BOOTSTRAP,
+            "secrets.json",
+            '"name": "chess-club-database-1",\n    "namespaces": [\n      "chess-club"',
+            '"name": "matrix-prod-database-1",\n    "namespaces": [\n      "matrix-prod"',
+        ),
+        "Secret matrix-prod/matrix-prod-database-1 of cluster eu1 is eu1.chess-club's already",
+    ),
+    Break(
+        "a Secret in another's namespace",
+        replaced(BOOTSTRAP, "secrets.json", '      "chess-club"\n', '      "matrix-prod"\n'),
+        "ConfigMap chess-club/chess-club-bootstrap: reaches into matrix-prod, eu1.matrix-prod's (eu1/matrix-prod/fence/",
+    ),
+    Break(
+        "an object in another's namespace",
+        put(INGRESS, "metadata", "namespace", to="matrix-prod"),
+        "Ingress matrix-prod/chess-club-element: reaches into matrix-prod, eu1.matrix-prod's",
+    ),
+    Break(
+        "traffic from another's Pods",
+        put(
+            POLICY,
+            "spec",
+            "ingress",
+            0,
+            "from",
+            0,
+            "namespaceSelector",
+            to={"matchLabels": {"kubernetes.io/metadata.name": "matrix-prod"}},
+        ),
+        "NetworkPolicy chess-club/chess-club-synapse: reaches into matrix-prod, eu1.matrix-prod's",
+    ),
+    Break(
+        "another's account may read Secrets",
+        put(BINDING, "subjects", 0, "namespace", to="matrix-prod"),
+        "RoleBinding chess-club/chess-club-bootstrap: reaches into matrix-prod, eu1.matrix-prod's",
+    ),
+    Break(
+        "another's database",
+        replaced(CONFIG, "homeserver.yaml", "postgresql.chess-club.svc", "postgresql.matrix-prod.svc"),
+        "ConfigMap chess-club/chess-club-synapse: reaches into matrix-prod, eu1.matrix-prod's",
+    ),
+    Break(
+        "two relays on one node, with the same ports",
+        second_turn(lambda doc: None),
+        "UDP 3478-3478 of a node: DaemonSet",
+    ),
+    Break(
+        "two relays on one node, with the same range",
+        second_turn(other_ports),
+        "UDP 49152-65535 of a node: DaemonSet",
+    ),
+]

@@ -1,0 +1,55 @@
+from rules.breaking import PROD, Break, drop, edit
+
+CONFIG = f"{PROD}/workload/router/configmap-matrix-prod-router.yaml"
+SYNAPSE = "matrix-prod-synapse.matrix-prod.svc.cluster.local:8008"
+POD = "matrix-prod-postgresql-{}.matrix-prod-postgresql.matrix-prod.svc.cluster.local:5432"
+
+
+def with_text(old, new):
+    """haproxy.cfg with one text for another."""
+
+    def change(doc):
+        assert old in doc["data"]["haproxy.cfg"], old
+        doc["data"]["haproxy.cfg"] = doc["data"]["haproxy.cfg"].replace(old, new)
+
+    return edit(CONFIG, change)
+
+
+def server(what, address, says):
+    return Break(what, with_text(SYNAPSE, address), f"haproxy.cfg: server {address}: {says}")
+
+
+BREAKS = [
+    server(
+        "a server by its short name", "matrix-prod-synapse:8008", "expected <service>.<namespace>.svc.<domain>:<port>"
+    ),
+    server("another domain", SYNAPSE.replace("cluster.local", "cluster.lan"), "expected domain cluster.local"),
+    Break(
+        "a Service that is not there",
+        drop(f"{PROD}/workload/synapse/service-matrix-prod-synapse.yaml"),
+        f"server {SYNAPSE}: no Service matrix-prod/matrix-prod-synapse is compiled",
+    ),
+    server(
+        "a port that it has not", SYNAPSE.replace("8008", "8009"), "Service matrix-prod/matrix-prod-synapse has no port"
+    ),
+    server("a Pod beyond the last", POD.format(1), "no StatefulSet of Service matrix-prod-postgresql has a Pod"),
+    server("a Pod of nobody", POD.format("x"), "no StatefulSet of Service matrix-prod-postgresql has a Pod"),
+    Break(
+        "a file that is not there",
+        edit(CONFIG, lambda doc: doc["data"].pop("too-large.json")),
+        "names /usr/local/etc/haproxy/too-large.json, which is no key of this ConfigMap",
+    ),
+    Break(
+        "another limit than Synapse's",
+        with_text("content-length) gt 52428800", "content-length) gt 1048576"),
+        "body limits [1048576]: expected the largest to be max_upload_size, 50M",
+    ),
+    Break(
+        "no limit", with_text("hdr_val(content-length)", "hdr_val(age)"), "body limits []: expected the largest to be"
+    ),
+    Break(
+        "addresses that clients make up",
+        with_text("set-header X-Forwarded-For", "add-header X-Forwarded-For"),
+        "expected http-request set-header X-Forwarded-For, since Synapse believes it",
+    ),
+]
