@@ -19,18 +19,12 @@ BIN = Path(sys.executable).parent
 
 def run(top: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """A command of the virtual environment, at a repository's top."""
-    return subprocess.run(
-        [str(BIN / command[0]), *command[1:]], cwd=top, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([str(BIN / command[0]), *command[1:]], cwd=top, capture_output=True, text=True, check=False)
 
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture
@@ -49,9 +43,7 @@ def compiled(repository: Repository) -> Repository:
 def test_committed_is_what_plain_kapitan_compiles(repository: Repository) -> None:
     done = run(repository.top, "kapitan", "compile")
     assert done.returncode == 0, done.stderr
-    assert files(repository.top / "compiled") == files(TOP / "compiled"), (
-        "run make compile and commit what it writes"
-    )
+    assert files(repository.top / "compiled") == files(TOP / "compiled"), "run make compile and commit what it writes"
 
 
 def test_one_target_alone_has_the_same_bytes(repository: Repository) -> None:
@@ -106,9 +98,7 @@ def break_component(repository: Repository, statement: str) -> None:
     """The component docs draws this first."""
     (repository.top / "components").unlink()
     shutil.copytree(TOP / "components", repository.top / "components")
-    repository.edit(
-        "components/docs/__init__.py", '    """README.md."""\n', f'    """README.md."""\n    {statement}\n'
-    )
+    repository.edit("components/docs/__init__.py", '    """README.md."""\n', f'    """README.md."""\n    {statement}\n')
 
 
 @pytest.mark.parametrize("door", ["kapitan", "matrix-fleet"])
@@ -116,9 +106,7 @@ def test_a_fault_inside_a_component_ends_with_our_message_9(repository: Reposito
     break_component(repository, "yield 1 / 0")
     done = run(repository.top, door, "compile")
     assert done.returncode == 1
-    line = (repository.top / "components/docs/__init__.py").read_text().splitlines().index(
-        "    yield 1 / 0"
-    ) + 1
+    line = (repository.top / "components/docs/__init__.py").read_text().splitlines().index("    yield 1 / 0") + 1
     last = done.stderr.strip().splitlines()[-1]
     assert f"components/docs/__init__.py:{line}: drawing " in last
     assert last.endswith(" failed with ZeroDivisionError: division by zero; this is a bug of the component")

@@ -23,20 +23,14 @@ def tracked() -> list[Path]:
 
 def test_every_component_is_drawn_by_some_target(fleet: Fleet) -> None:
     drawn = {folder for name in fleet.names for folder in fleet.components(name)}
-    there = {
-        f"components/{path.name}"
-        for path in (TOP / "components").iterdir()
-        if (path / "__init__.py").exists()
-    }
+    there = {f"components/{path.name}" for path in (TOP / "components").iterdir() if (path / "__init__.py").exists()}
     assert drawn == there
 
 
 def test_every_class_is_used(fleet: Fleet) -> None:
     used = {path for name in fleet.names for path in fleet.source.chain(name)}
     unused = set(fleet.source.class_files.values()) - used
-    assert not unused, (
-        f"no target uses {[path.name for path in unused]}: a class that nobody uses is not tried"
-    )
+    assert not unused, f"no target uses {[path.name for path in unused]}: a class that nobody uses is not tried"
 
 
 def test_no_machine_and_no_registry_is_named() -> None:

@@ -100,9 +100,7 @@ def undocumented(config: dict[str, Any]) -> list[str]:
         ".".join(path)
         for path in options(config)
         if path[0] not in sections()
-        or (
-            len(path) > 1 and not re.search(rf"\b{path[-1]}\b", sections()[path[0]]) and path[-1] not in LIBPQ
-        )
+        or (len(path) > 1 and not re.search(rf"\b{path[-1]}\b", sections()[path[0]]) and path[-1] not in LIBPQ)
     ]
 
 
@@ -122,7 +120,5 @@ def test_log_configurations_are_pythons_own(tree: Tree, tmp_path: Path) -> None:
     program = "import logging.config, sys, yaml; logging.config.dictConfig(yaml.safe_load(sys.stdin))"
     for entry in configurations(tree):
         text = entry.doc["data"]["log.yaml"].replace("/data/logs/", f"{tmp_path}/")
-        done = subprocess.run(
-            [PYTHON, "-c", program], input=text, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([PYTHON, "-c", program], input=text, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{entry}: {done.stderr}"

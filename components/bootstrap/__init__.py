@@ -22,8 +22,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 def wanted(plan: TenantPlan) -> str:
     """What the script is to make."""
     secrets = [
-        {"name": secret.name, "namespaces": secret.namespaces, "keys": dict(secret.keys)}
-        for secret in plan.secrets
+        {"name": secret.name, "namespaces": secret.namespaces, "keys": dict(secret.keys)} for secret in plan.secrets
     ]
     return json.dumps(secrets, indent=2) + "\n"
 

@@ -24,9 +24,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 def middleware(plan: TenantPlan) -> Object:
     """To HTTPS, for good."""
     spec = {"redirectScheme": {"scheme": "https", "permanent": True}}
-    return make(
-        plan, "Middleware", "edge", api=TRAEFIK, wave=waves.FRONT, name=plan.called("https"), spec=spec
-    )
+    return make(plan, "Middleware", "edge", api=TRAEFIK, wave=waves.FRONT, name=plan.called("https"), spec=spec)
 
 
 def transport(plan: TenantPlan) -> Object:
@@ -81,9 +79,7 @@ def public(plan: TenantPlan, purpose: str, hosts: list[PublicHost]) -> Iterator[
     yield ingress(plan, f"{name}-redirect", hosts, redirect, {})
 
 
-def ingress(
-    plan: TenantPlan, name: str, hosts: list[PublicHost], annotations: dict[str, str], tls: Object
-) -> Object:
+def ingress(plan: TenantPlan, name: str, hosts: list[PublicHost], annotations: dict[str, str], tls: Object) -> Object:
     """One Ingress."""
     rules = []
     for host in hosts:

@@ -53,10 +53,7 @@ def config(plan: TenantPlan) -> dict[str, Any]:
         "welcome_background_url": branding.welcome_background,
         "auth_footer_links": [{"text": text, "url": url} for text, url in branding.footer_links.items()],
     }
-    themes = [
-        {"name": theme.name, "is_dark": theme.is_dark, "colors": dict(theme.colors)}
-        for theme in branding.themes
-    ]
+    themes = [{"name": theme.name, "is_dark": theme.is_dark, "colors": dict(theme.colors)} for theme in branding.themes]
     return {
         "default_server_config": {
             "m.homeserver": {
@@ -82,8 +79,7 @@ def manifest(plan: TenantPlan) -> dict[str, Any]:
     """The installed app (PWA): the tenant's name and colour, the icons that Element ships."""
     branding = plan.tenant.element.branding
     icons = [
-        {"src": f"/vector-icons/{size}.png", "sizes": f"{size}x{size}", "type": "image/png"}
-        for size in (120, 180, 512)
+        {"src": f"/vector-icons/{size}.png", "sizes": f"{size}x{size}", "type": "image/png"} for size in (120, 180, 512)
     ]
     return {
         "name": branding.brand,

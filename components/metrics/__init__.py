@@ -28,8 +28,7 @@ def pod_monitor(plan: TenantPlan, name: str) -> Object:
         "path": plan.workloads[name].metrics_path,
         "interval": "30s",
         "relabelings": [
-            {"action": "replace", "targetLabel": label, "replacement": value}
-            for label, value in fixed.items()
+            {"action": "replace", "targetLabel": label, "replacement": value} for label, value in fixed.items()
         ],
     }
     return make(

@@ -67,9 +67,7 @@ def peers(plan: TenantPlan, side: str | Outside) -> list[Object]:
         found += [{"ipBlock": {"cidr": network}} for network in peer.cidrs]
         if peer.namespace:
             name = {"kubernetes.io/metadata.name": peer.namespace}
-            found.append(
-                {"namespaceSelector": {"matchLabels": name}, "podSelector": {"matchLabels": dict(peer.pods)}}
-            )
+            found.append({"namespaceSelector": {"matchLabels": name}, "podSelector": {"matchLabels": dict(peer.pods)}})
     for network, cut in public(side.internet_without) if side.internet_without else ():
         found.append({"ipBlock": {"cidr": network, "except": cut}})
     return found

@@ -136,9 +136,7 @@ def synced(plan: PlatformPlan) -> Iterator[Object]:
         yield project(
             plan, name, f"What the tenants of {plan.cluster.name} share.", kinds=kinds, namespaces=[namespace]
         )
-        yield application(
-            plan, name, folder(plan, f"{plan.path}/workload"), project_name=name, namespace=namespace
-        )
+        yield application(plan, name, folder(plan, f"{plan.path}/workload"), project_name=name, namespace=namespace)
 
 
 def root(plan: PlatformPlan) -> Iterator[Object]:

@@ -109,9 +109,7 @@ def stateful_set(plan: TenantPlan, files: dict[str, str]) -> Object:
         ["sh", "/etc/postgresql/reconcile.sh"],
         [config, socket, tls, password],
     )
-    initdb = container(
-        plan, "postgresql", "initdb", ["sh", "/etc/postgresql/initdb.sh", DATA], [data, config, tmp]
-    )
+    initdb = container(plan, "postgresql", "initdb", ["sh", "/etc/postgresql/initdb.sh", DATA], [data, config, tmp])
     mounts = [data, config, socket, tls, password, shared, tmp]
     template = pod_template(
         plan,

@@ -81,6 +81,4 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
         # Endpoints are taken away while it still serves; then SIGUSR1 lets long polls end.
         lifecycle={"preStop": {"sleep": {"seconds": 5}}},
     )
-    return pod_template(
-        plan, "router", [haproxy_container], mounts, reads=files, terminationGracePeriodSeconds=60
-    )
+    return pod_template(plan, "router", [haproxy_container], mounts, reads=files, terminationGracePeriodSeconds=60)

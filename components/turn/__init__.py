@@ -81,11 +81,7 @@ def daemon_set(plan: TenantPlan, files: dict[str, str]) -> Object:
     tls = [tls_files("turn", plan.called("turn-tls"), ("tls.crt", "tls.key"))] if spec.tls else []
     mounts: list[Mount] = [config, run, secret, *tls]
     node = {"name": "HOST_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIP"}}}
-    stun = {
-        "exec": {
-            "command": ["sh", "-c", f'turnutils_stunclient -p {spec.port} "$HOST_IP" | grep -q reflexive']
-        }
-    }
+    stun = {"exec": {"command": ["sh", "-c", f'turnutils_stunclient -p {spec.port} "$HOST_IP" | grep -q reflexive']}}
     ports = [
         {"name": f"{name}-{protocol.lower()}", "containerPort": port, "hostPort": port, "protocol": protocol}
         for name, port in plan.workloads["turn"].ports.items()

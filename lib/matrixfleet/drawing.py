@@ -99,9 +99,7 @@ def _component_fault(draw: Draw, target: str, error: Exception) -> Fault:
     frames = traceback.extract_tb(error.__traceback__)
     mine = [frame for frame in frames if "/components/" in frame.filename] or frames
     file = Path(mine[-1].filename)
-    shown = (
-        "/".join(file.parts[file.parts.index("components") :]) if "components" in file.parts else file.name
-    )
+    shown = "/".join(file.parts[file.parts.index("components") :]) if "components" in file.parts else file.name
     said = f"{type(error).__name__}: {error}"
     return Fault(
         shown,

@@ -149,9 +149,7 @@ def identity(before: Tree, after: Tree) -> Iterator[Finding]:
         new, wanted = now[old.target]
         for option in IDENTITY:
             if options.get(option) != wanted.get(option):
-                message = (
-                    f"{option} was {options.get(option)!r}, is {wanted.get(option)!r}; expected no change"
-                )
+                message = f"{option} was {options.get(option)!r}, is {wanted.get(option)!r}; expected no change"
                 yield after.finding(new, "identity", message)
         if old.namespace != new.namespace:
             message = f"was in namespace {old.namespace}; expected no change: its volumes do not move with it"
@@ -169,9 +167,7 @@ def postgresql_major(before: Tree, after: Tree) -> Iterator[Finding]:
         if new.kind == "StatefulSet" and new.labels.get("app.kubernetes.io/name") == "postgresql":
             was, now = major(old), major(new)
             if was != now:
-                message = (
-                    f"PostgreSQL {was} cannot become {now} in place; expected {was}, or dump and restore"
-                )
+                message = f"PostgreSQL {was} cannot become {now} in place; expected {was}, or dump and restore"
                 yield after.finding(new, "postgresql-major", message)
 
 

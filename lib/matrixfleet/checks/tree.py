@@ -201,9 +201,7 @@ class Tree:
             return
         if len(documents) != 1 or not isinstance(documents[0], dict):
             self.broken.append(
-                Finding(
-                    f"{self.root}/{path}", "object", f"expected one object, got {len(documents)} documents"
-                )
+                Finding(f"{self.root}/{path}", "object", f"expected one object, got {len(documents)} documents")
             )
             return
         self.entries[path] = Entry(path, documents[0])

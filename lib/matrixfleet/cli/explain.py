@@ -28,9 +28,7 @@ def explain_key(top: Path, name: str, written: str) -> str:
     """The whole answer. Raises FleetError for a target or key that there is not."""
     fleet = Fleet.read(top / "inventory")
     if name not in fleet.names:
-        raise FleetError(
-            [Fault("inventory/targets", 0, "", f"no target {name!r}{did_you_mean(name, fleet.names)}")]
-        )
+        raise FleetError([Fault("inventory/targets", 0, "", f"no target {name!r}{did_you_mean(name, fleet.names)}")])
     key = _parse(written)
     value = _value(fleet, name, key)
     lines = [f"{dotted(key)} of {name}", "", *_indented(_shown(value)), ""]
@@ -78,9 +76,7 @@ def _value(fleet: Fleet, name: str, key: Key) -> Any:
             here = here[part] if found and isinstance(part, int) else None
         if not found:
             what = dotted(key[: index + 1])
-            raise FleetError(
-                [fleet.fault(name, key[:index], f"no key {what}{did_you_mean(str(part), known)}")]
-            )
+            raise FleetError([fleet.fault(name, key[:index], f"no key {what}{did_you_mean(str(part), known)}")])
     return here
 
 
@@ -89,9 +85,7 @@ def _shown(value: Any) -> str:
         return to_yaml(value.model_dump(mode="json"))
     if isinstance(value, tuple):
         return to_yaml([one.model_dump(mode="json") if isinstance(one, BaseModel) else one for one in value])
-    return (
-        to_yaml({"value": str(value) if isinstance(value, StrEnum) else value}).removeprefix("value:").strip()
-    )
+    return to_yaml({"value": str(value) if isinstance(value, StrEnum) else value}).removeprefix("value:").strip()
 
 
 def _indented(text: str) -> list[str]:

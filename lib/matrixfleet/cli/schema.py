@@ -47,11 +47,7 @@ def _partial(node: Any) -> Any:
     """The schema without `required`, and with the backend's marks on keys let through (~key replaces a
     list, =key cannot be overridden)."""
     if isinstance(node, dict):
-        kept = {
-            key: _partial(value)
-            for key, value in node.items()
-            if key != "required" or not isinstance(value, list)
-        }
+        kept = {key: _partial(value) for key, value in node.items() if key != "required" or not isinstance(value, list)}
         if kept.get("additionalProperties") is False:
             kept["patternProperties"] = {"^[~=]": {}}
         return kept

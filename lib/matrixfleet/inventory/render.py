@@ -26,9 +26,7 @@ _SETTINGS = {
 }
 
 
-_MERGE = re.compile(
-    r"Error rendering node (\S+): In (\S+): Can't merge (?:Value::)?(\w+) over (?:Value::)?(\w+)"
-)
+_MERGE = re.compile(r"Error rendering node (\S+): In (\S+): Can't merge (?:Value::)?(\w+) over (?:Value::)?(\w+)")
 
 
 def _backend_fault(said: str, source: Source) -> Fault:
@@ -50,9 +48,7 @@ def render(inventory: Path, source: Source) -> dict[str, dict[str, Any]]:
     backend refuses for another reason its own words are passed on.
     """
     if not (inventory / "targets").is_dir():
-        raise FleetError(
-            [Fault(str(inventory / "targets"), 0, "", "no such folder; run this at the repository's top")]
-        )
+        raise FleetError([Fault(str(inventory / "targets"), 0, "", "no such folder; run this at the repository's top")])
     faults = source.file_faults()
     if faults:
         raise FleetError(faults)

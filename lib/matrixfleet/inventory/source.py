@@ -49,9 +49,7 @@ class _File:
             what = ", ".join(filter(None, (error.context, error.problem)))
             self.faults.append(Fault(shown, line, "", f"YAML syntax: {what}; expected well-formed YAML"))
         except UnicodeDecodeError as error:
-            self.faults.append(
-                Fault(shown, 0, "", f"expected UTF-8 text, got byte {error.object[error.start]:#x}")
-            )
+            self.faults.append(Fault(shown, 0, "", f"expected UTF-8 text, got byte {error.object[error.start]:#x}"))
         if self.root is not None:
             self.faults.extend(_duplicates(self.root, shown, ()))
             if not isinstance(self.root, yaml.MappingNode):
@@ -84,9 +82,7 @@ class _File:
 
         def walk(node: yaml.Node | None, key: Key) -> None:
             if isinstance(node, yaml.ScalarNode):
-                found.extend(
-                    (key, node.start_mark.line + 1, ref) for ref in _REFERENCE.findall(str(node.value))
-                )
+                found.extend((key, node.start_mark.line + 1, ref) for ref in _REFERENCE.findall(str(node.value)))
             elif isinstance(node, yaml.MappingNode):
                 for name, value in node.value:
                     walk(value, (*key, _bare(name)))

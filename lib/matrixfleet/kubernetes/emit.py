@@ -68,9 +68,7 @@ _Dumper.add_representer(str, _string)
 def to_yaml(data: Any) -> str:
     """YAML text of plain data, keys in the order in which they were written."""
     return str(
-        yaml.dump(
-            data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=4096, allow_unicode=True
-        )
+        yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=4096, allow_unicode=True)
     )
 
 

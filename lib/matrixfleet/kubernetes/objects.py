@@ -85,8 +85,7 @@ def service(
     """A component's Service, one port for each that the plan names."""
     workload = plan.workloads[component]
     ports = [
-        {"name": name, "protocol": "TCP", "port": port, "targetPort": name}
-        for name, port in workload.ports.items()
+        {"name": name, "protocol": "TCP", "port": port, "targetPort": name} for name, port in workload.ports.items()
     ]
     cluster_ip = {"clusterIP": "None"} if headless else {"type": "ClusterIP"}
     return make(

@@ -46,9 +46,7 @@ def configuration(plan: TenantPlan, component: str, path: str) -> Mount:
 def secret_files(secret: Secret) -> Mount:
     """A secret's keys as files below /secrets, readable by the Pod's group."""
     folder = f"/secrets/{secret.purpose}"
-    return Mount(
-        f"secret-{secret.purpose}", folder, {"secret": {"secretName": secret.name, "defaultMode": 0o440}}
-    )
+    return Mount(f"secret-{secret.purpose}", folder, {"secret": {"secretName": secret.name, "defaultMode": 0o440}})
 
 
 def tls_files(purpose: str, secret_name: str, keys: Sequence[str]) -> Mount:
@@ -176,9 +174,7 @@ def pod_template(
     return {"metadata": metadata, "spec": pod}
 
 
-def deployment(
-    plan: TenantPlan, component: str, template: Object, *, strategy: Object, deadline: int = 600
-) -> Object:
+def deployment(plan: TenantPlan, component: str, template: Object, *, strategy: Object, deadline: int = 600) -> Object:
     """A component's Deployment.
 
     deadline: seconds until a rollout that is not Ready counts as failed; Argo CD calls it Degraded then

@@ -25,9 +25,7 @@ class Peer(Model):
     @model_validator(mode="after")
     def _one_kind(self) -> Peer:
         if bool(self.cidrs) == bool(self.namespace):
-            raise expected(
-                "either namespace with pods, or cidrs", "both" if self.cidrs else "neither of them"
-            )
+            raise expected("either namespace with pods, or cidrs", "both" if self.cidrs else "neither of them")
         if self.namespace and not self.pods:
             raise expected("pods: the labels of the Pods in that namespace", "none")
         return self

@@ -84,9 +84,7 @@ def _name(value: Any) -> str:
 
 def _host(value: Any) -> str:
     if not isinstance(value, str) or not _DNS_NAME.fullmatch(value) or len(value) > 253 or "." not in value:
-        hint = (
-            "write the name alone, without scheme or port" if "/" in str(value) or ":" in str(value) else ""
-        )
+        hint = "write the name alone, without scheme or port" if "/" in str(value) or ":" in str(value) else ""
         raise expected("a host name (chat.example.com)", value, hint)
     return value
 
@@ -130,9 +128,7 @@ def _schema(pattern: str, example: str) -> WithJsonSchema:
 Memory = Annotated[str, BeforeValidator(_memory), _schema(r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)$", "10Gi")]
 """Memory or storage, with a binary unit: "512Mi", "10Gi"."""
 
-Cpu = Annotated[
-    str, BeforeValidator(_cpu), WithJsonSchema({"type": ["string", "number"], "examples": ["500m", 2]})
-]
+Cpu = Annotated[str, BeforeValidator(_cpu), WithJsonSchema({"type": ["string", "number"], "examples": ["500m", 2]})]
 """CPU in cores or millicores: 2, "500m"."""
 
 Duration = Annotated[str, BeforeValidator(_duration), _schema(r"^[0-9]+(ms|s|m|h|d|w|y)$", "5m")]

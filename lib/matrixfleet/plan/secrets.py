@@ -40,9 +40,7 @@ class Secret:
 def secrets_of(tenant_name: str, tenant: Tenant, namespace: str, turn_namespace: str) -> tuple[Secret, ...]:
     """The secrets that a tenant needs."""
 
-    def secret(
-        purpose: str, generation: int, keys: tuple[tuple[str, str], ...], **rest: tuple[str, ...]
-    ) -> Secret:
+    def secret(purpose: str, generation: int, keys: tuple[tuple[str, str], ...], **rest: tuple[str, ...]) -> Secret:
         namespaces = rest.get("namespaces", (namespace,))
         name = secret_name(tenant_name, purpose, generation)
         return Secret(purpose, name, keys, namespaces, rest["readers"], rest.get("rotate", ()))

@@ -54,9 +54,7 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
     ]
     if tenant.synapse.signing_key is SigningKey.VOLUME:
         key_volume = volume_name(name, "signing-key")
-        found.append(
-            Volume("signing-key", key_volume, classes.signing_key.name, "1Mi", "synapse", "/data/signing-key")
-        )
+        found.append(Volume("signing-key", key_volume, classes.signing_key.name, "1Mi", "synapse", "/data/signing-key"))
     if tenant.logs.volume:
         found.append(
             Volume(

@@ -55,9 +55,7 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
     images = release.images
     main = next(process for process in processes if process.name == "main")
     found = [
-        Workload(
-            "bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}
-        ),
+        Workload("bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}),
         Workload(
             "postgresql",
             "postgresql",

@@ -39,9 +39,7 @@ BREAKS = [
         "scratch that the image does not write",
         edit(
             SYNAPSE,
-            lambda doc: pod(doc)["containers"][0]["volumeMounts"].append(
-                {"name": "tmp", "mountPath": "/var/tmp"}
-            ),
+            lambda doc: pod(doc)["containers"][0]["volumeMounts"].append({"name": "tmp", "mountPath": "/var/tmp"}),
         ),
         "or a ConfigMap to name it, or its image's release row to list it in writes",
     ),

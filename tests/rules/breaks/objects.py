@@ -9,9 +9,7 @@ def copied(path: str, to: str) -> Break:
     def change(tree: Tree) -> Tree:
         return tree.having(to, tree.entries[path].doc)
 
-    return Break(
-        f"{path.split('/')[-1]} in two files", change, f"is in compiled/{path} already; expected one file"
-    )
+    return Break(f"{path.split('/')[-1]} in two files", change, f"is in compiled/{path} already; expected one file")
 
 
 def unread(tree: Tree) -> Tree:

@@ -42,9 +42,7 @@ BREAKS = [
         drop(MEDIA),
         "volume media: PersistentVolumeClaim matrix-prod-media: expected it in namespace",
     ),
-    Break(
-        "no ConfigMap", drop(CONFIG), "volume configuration: ConfigMap matrix-prod-synapse: expected it in"
-    ),
+    Break("no ConfigMap", drop(CONFIG), "volume configuration: ConfigMap matrix-prod-synapse: expected it in"),
     Break(
         "no Secret",
         drop(TLS),

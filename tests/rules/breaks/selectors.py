@@ -20,9 +20,7 @@ def finder(kind: str, labels: dict[str, str]) -> Break:
 
     what = "a Service" if kind == "ServiceMonitor" else "Pods"
     labels_said = ", ".join(f"{key}={value}" for key, value in labels.items())
-    return Break(
-        f"a {kind} that finds nothing", change, f"selects {labels_said}, expected {what} with these labels"
-    )
+    return Break(f"a {kind} that finds nothing", change, f"selects {labels_said}, expected {what} with these labels")
 
 
 def expression(tree: Tree) -> Tree:

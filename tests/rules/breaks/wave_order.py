@@ -21,9 +21,7 @@ def worker(wave: str, router: str = "4") -> Callable[[Tree], Tree]:
                 "annotations": {"argocd.argoproj.io/sync-wave": wave},
             },
         }
-        return put(ROUTER, *WAVE, to=router)(tree).having(
-            f"{PROD}/workload/worker/deployment-worker.yaml", doc
-        )
+        return put(ROUTER, *WAVE, to=router)(tree).having(f"{PROD}/workload/worker/deployment-worker.yaml", doc)
 
     return change
 

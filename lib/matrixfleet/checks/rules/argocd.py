@@ -39,9 +39,7 @@ def check(tree: Tree) -> Iterator[Finding]:
         synced = [source_of(one).get("path") for one in parts.get("argocd", [])]
         for part in sorted(parts.keys() - OWN):
             if synced.count(f"{folder}/{part}") != 1:
-                fault = (
-                    f"expected one Application for {folder}/{part}, got {synced.count(f'{folder}/{part}')}"
-                )
+                fault = f"expected one Application for {folder}/{part}, got {synced.count(f'{folder}/{part}')}"
                 yield Finding(f"{folder}/argocd", "argocd", fault)
 
 
@@ -137,10 +135,7 @@ def admission_faults(project: Entry, compiled: list[Entry]) -> Iterator[str]:
     )
     yield from differences(
         "clusterResourceWhitelist",
-        (
-            f"{one['group']}/{one['kind']}/{one.get('name')}"
-            for one in spec.get("clusterResourceWhitelist") or []
-        ),
+        (f"{one['group']}/{one['kind']}/{one.get('name')}" for one in spec.get("clusterResourceWhitelist") or []),
         (f"{entry.group}/{entry.kind}/{entry.name}" for entry in compiled if not entry.namespace),
     )
     # Objects that live in no namespace still need a destination.

@@ -41,9 +41,7 @@ def check(tree: Tree) -> Iterator[Finding]:
     for (cluster, namespace), here in parties.by_place.items():
         fenced = [party for party in here if not party.host_network]
         if fenced and (cluster, namespace) not in closed:
-            message = (
-                f"expected a NetworkPolicy in {namespace} that selects all Pods and allows nothing, got none"
-            )
+            message = f"expected a NetworkPolicy in {namespace} that selects all Pods and allows nothing, got none"
             yield tree.finding(fenced[0].entry, "network-policies", message)
     for policy in policies:
         for fault in (*selection_faults(policy, parties), *reason_faults(policy)):
@@ -57,9 +55,7 @@ def check(tree: Tree) -> Iterator[Finding]:
         for flow, policy in flows[side].items():
             if flow not in flows[other]:
                 sender, receiver, port = flow
-                message = (
-                    f"{side} allows {sender} to {receiver} on {told(port)}; expected the {other} of it too"
-                )
+                message = f"{side} allows {sender} to {receiver} on {told(port)}; expected the {other} of it too"
                 yield tree.finding(policy, "network-policies", message)
 
 

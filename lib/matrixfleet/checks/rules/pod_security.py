@@ -50,15 +50,11 @@ def check(tree: Tree) -> Iterator[Finding]:
         if level is None:
             yield tree.finding(entry, "pod-security", f"expected label {ENFORCE}: restricted, got none")
         elif level != "restricted" and not entry.annotations.get(REASON):
-            yield tree.finding(
-                entry, "pod-security", f"enforces {level}; expected restricted, or annotation {REASON}"
-            )
+            yield tree.finding(entry, "pod-security", f"enforces {level}; expected restricted, or annotation {REASON}")
     for pod in tree.pods:
         home = tree.find(pod.entry.cluster, "Namespace", "", pod.entry.namespace)
         if home is None:
-            message = (
-                f"expected a compiled Namespace {pod.entry.namespace}, got none: what it enforces is unknown"
-            )
+            message = f"expected a compiled Namespace {pod.entry.namespace}, got none: what it enforces is unknown"
             yield tree.finding(pod.entry, "pod-security", message)
         faults = [
             *pod_faults(pod),

@@ -24,10 +24,7 @@ def check(tree: Tree) -> Iterator[Finding]:
     for pod in tree.pods:
         for one in pod.containers:
             yield from (tree.finding(pod.entry, "resources", fault) for fault in container_faults(one))
-    fences = {
-        kind: by_place(tree.of_kind(kind))
-        for kind in ("ResourceQuota", "LimitRange", "PersistentVolumeClaim")
-    }
+    fences = {kind: by_place(tree.of_kind(kind)) for kind in ("ResourceQuota", "LimitRange", "PersistentVolumeClaim")}
     scaled = scalers(tree)
     for place in sorted({(pod.entry.cluster, pod.entry.namespace) for pod in tree.pods}):
         pods = tree.pods_in(*place)
@@ -96,7 +93,5 @@ def sums_of(counted: list[tuple[Pod, int]], claims: list[Entry]) -> dict[str, De
         **{key: sum((asked_of(pod, key) * count for pod, count in counted), Decimal(0)) for key in ASKED},
         "pods": Decimal(sum(count for _, count in counted)),
         "persistentvolumeclaims": Decimal(len(specs)),
-        "requests.storage": sum(
-            (amount(spec["resources"]["requests"]["storage"]) for spec in specs), Decimal(0)
-        ),
+        "requests.storage": sum((amount(spec["resources"]["requests"]["storage"]) for spec in specs), Decimal(0)),
     }

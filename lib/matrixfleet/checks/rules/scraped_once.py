@@ -54,9 +54,7 @@ def reach_faults(pod: Pod, number: int, cluster: Cluster, policies: list[Entry])
     peer = cluster.network.monitoring
     if peer and cluster.metrics is not Metrics.NONE and not pod.host_network:
         rules = [rule for policy in policies for rule in allowances(policy) if rule.side == "ingress"]
-        open_to = [
-            one for rule in rules if number in [port.get("port") for port in rule.ports] for one in rule.peers
-        ]
+        open_to = [one for rule in rules if number in [port.get("port") for port in rule.ports] for one in rule.peers]
         if not any(is_peer(one, peer) for one in open_to):
             yield f"expected a NetworkPolicy that admits cluster.network.monitoring on TCP {number}, got none"
 

@@ -33,9 +33,7 @@ def check(tree: Tree) -> Iterator[Finding]:
         found = services.by(entry) if entry.kind == "ServiceMonitor" else pods.by(entry)
         if selector is not None and not found and not guests(tree, entry, selector):
             what = "a Service" if entry.kind == "ServiceMonitor" else "Pods"
-            yield tree.finding(
-                entry, "selectors", f"selects {said(selector)}, expected {what} with these labels"
-            )
+            yield tree.finding(entry, "selectors", f"selects {said(selector)}, expected {what} with these labels")
 
 
 def of_workload(pod: Pod, pods: Selection[Pod]) -> Iterator[str]:

@@ -28,9 +28,7 @@ def check(tree: Tree) -> Iterator[Finding]:
         if subject["kind"] == "ServiceAccount"
     }
     for pod in tree.pods:
-        yield from (
-            tree.finding(pod.entry, "service-accounts", fault) for fault in pod_faults(tree, pod, bound)
-        )
+        yield from (tree.finding(pod.entry, "service-accounts", fault) for fault in pod_faults(tree, pod, bound))
     for entry in tree.of_kind("RoleBinding", "ClusterRoleBinding"):
         yield from (tree.finding(entry, "service-accounts", fault) for fault in binding_faults(tree, entry))
     for entry in tree.of_kind("Role", "ClusterRole"):
@@ -57,12 +55,7 @@ def pod_faults(tree: Tree, pod: Pod, bound: set[tuple[str, str, str]]) -> Iterat
 def binding_faults(tree: Tree, entry: Entry) -> Iterator[str]:
     """A binding's two sides exist."""
     role = entry.doc["roleRef"]
-    if (
-        tree.find(
-            entry.cluster, role["kind"], entry.namespace if role["kind"] == "Role" else "", role["name"]
-        )
-        is None
-    ):
+    if tree.find(entry.cluster, role["kind"], entry.namespace if role["kind"] == "Role" else "", role["name"]) is None:
         yield f"no {role['kind']} {role['name']} is compiled"
     for subject in entry.doc.get("subjects", []):
         place = subject.get("namespace", entry.namespace)
@@ -75,9 +68,7 @@ def binding_faults(tree: Tree, entry: Entry) -> Iterator[str]:
 def rule_faults(rule: Json) -> Iterator[str]:
     """What one rule of a Role grants too much."""
     yield from (
-        f"{key}: expected names, got *"
-        for key in ("apiGroups", "resources", "verbs")
-        if "*" in rule.get(key, [])
+        f"{key}: expected names, got *" for key in ("apiGroups", "resources", "verbs") if "*" in rule.get(key, [])
     )
     if "secrets" in rule.get("resources", []):
         verbs = set(rule.get("verbs", []))

@@ -57,9 +57,7 @@ def main_faults(tree: Tree, pod: Pod) -> Iterator[str]:
     strategy = (entry.spec.get("strategy") or {}).get("type", "RollingUpdate")
     if entry.kind == "Deployment" and strategy != "Recreate":
         yield f"strategy: expected Recreate, got {strategy}, which starts the second before the first ends"
-    mounted = {
-        mount["name"] for one in pod.containers if runs_main(one) for mount in one.get("volumeMounts", [])
-    }
+    mounted = {mount["name"] for one in pod.containers if runs_main(one) for mount in one.get("volumeMounts", [])}
     claims = [claim_of(tree, entry, volume) for name, volume in pod.volumes.items() if name in mounted]
     if not any((claim.get("spec") or {}).get("accessModes") == ONE_POD for claim in claims):
         yield f"expected its container to mount a claim with accessModes {ONE_POD}, got none"

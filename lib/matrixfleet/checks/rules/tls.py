@@ -19,9 +19,7 @@ MIDDLEWARES = "traefik.ingress.kubernetes.io/router.middlewares"
 
 def of_ingress(entry: Entry) -> Iterator[Route]:
     """The hosts of an Ingress."""
-    secrets = {
-        host: tls.get("secretName", "") for tls in entry.spec.get("tls", []) for host in tls.get("hosts", [])
-    }
+    secrets = {host: tls.get("secretName", "") for tls in entry.spec.get("tls", []) for host in tls.get("hosts", [])}
     for rule in entry.spec.get("rules", []):
         yield rule.get("host", "*"), secrets.get(rule.get("host", "*"), "")
 
@@ -56,20 +54,14 @@ def there_already(tree: Tree, certificate: Entry, name: str, platforms: set[str]
 def host_faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
     """Hosts without a certificate, and plain ones that lead nowhere else."""
     certificates: dict[tuple[str, str, str], Entry] = {
-        (entry.cluster, entry.namespace, entry.spec["secretName"]): entry
-        for entry in tree.of_kind("Certificate")
+        (entry.cluster, entry.namespace, entry.spec["secretName"]): entry for entry in tree.of_kind("Certificate")
     }
     redirects = {
         (entry.cluster, f"{entry.namespace}-{entry.name}@kubernetescrd")
         for entry in tree.of_kind("Middleware")
         if (entry.spec.get("redirectScheme") or {}).get("scheme") == "https"
     }
-    routes = [
-        (entry, *route)
-        for kind, read in ROUTES.items()
-        for entry in tree.of_kind(kind)
-        for route in read(entry)
-    ]
+    routes = [(entry, *route) for kind, read in ROUTES.items() for entry in tree.of_kind(kind) for route in read(entry)]
     served = {(entry.cluster, host) for entry, host, secret in routes if secret}
     for entry, host, secret in routes:
         if (entry.cluster, host) not in served:

@@ -56,7 +56,5 @@ def of_users(claim: Entry, users: list[Entry]) -> Iterator[str]:
 
 def count(entry: Entry) -> int | None:
     """How many Pods of a workload there are at once; None where it does not say."""
-    found: int | None = (
-        entry.spec.get("parallelism", 1) if entry.kind == "Job" else entry.spec.get("replicas")
-    )
+    found: int | None = entry.spec.get("parallelism", 1) if entry.kind == "Job" else entry.spec.get("replicas")
     return found

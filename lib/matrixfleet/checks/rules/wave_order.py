@@ -34,9 +34,7 @@ def check(tree: Tree) -> Iterator[Finding]:
                 # A router looks by itself whether its backends are there: it may come with the workers.
                 first = last.wave + (0 if (before, place) == (WORKERS, FRONT) else 1)
                 for entry in (entry for entry in entries if entry.wave < first):
-                    message = (
-                        f"expected wave {first} or later, got {entry.wave}: {last} is in {last.wave}; {ORDER}"
-                    )
+                    message = f"expected wave {first} or later, got {entry.wave}: {last} is in {last.wave}; {ORDER}"
                     yield tree.finding(entry, "wave-order", message)
 
 

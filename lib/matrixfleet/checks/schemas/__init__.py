@@ -68,9 +68,7 @@ def _builtin_folders() -> dict[str, Path]:
 
 _FOLDERS = _builtin_folders()
 
-KUBERNETES_MINORS: tuple[str, ...] = tuple(
-    sorted(_FOLDERS, key=lambda minor: [*map(int, minor.split("."))])[-3:]
-)
+KUBERNETES_MINORS: tuple[str, ...] = tuple(sorted(_FOLDERS, key=lambda minor: [*map(int, minor.split("."))])[-3:])
 """The three newest minors there are schemas for, oldest first. Older ones are accepted as well."""
 
 

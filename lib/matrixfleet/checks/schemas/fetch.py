@@ -38,9 +38,7 @@ SOURCES = (
     Source("github.com/cert-manager/cert-manager", "v1.20.2", "deploy/crds/"),
     Source("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0", "config/crd/bases/"),
     Source("github.com/external-secrets/external-secrets", "v0.19.2", "config/crds/bases/"),
-    Source(
-        "github.com/prometheus-operator/prometheus-operator", "v0.85.0", "example/prometheus-operator-crd/"
-    ),
+    Source("github.com/prometheus-operator/prometheus-operator", "v0.85.0", "example/prometheus-operator-crd/"),
     Source(
         "github.com/traefik/traefik/v3",
         "v3.7.13",
