@@ -82,6 +82,6 @@ def test_the_readme_shows_an_error_as_it_is(tmp_path: Path) -> None:
 
 
 def test_make_lists_its_targets() -> None:
-    said = subprocess.run(["make"], cwd=TOP, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(["make", "--no-print-directory"], cwd=TOP, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"(?m)^([a-z-]+):.*## ", (TOP / "Makefile").read_text())
     assert [line.split()[1] for line in said.splitlines()] == targets

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from functools import cache
 
 from matrixfleet.checks.network import (
     GUESTS,
@@ -125,6 +126,7 @@ def is_edge(tree: Tree, policy: Entry, cidr: str) -> bool:
     return target is None or any(cidr in peer.cidrs for peer in target.cluster.edge.peers)
 
 
+@cache
 def holds(network: str, other: str) -> bool:
     """Whether a network holds another."""
     one, two = ipaddress.ip_network(network), ipaddress.ip_network(other)
