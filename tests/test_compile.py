@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from fleets import TOP, Repository
+from matrixfleet.checks import Tree
+from matrixfleet.checks import run as checks
 
 BIN = Path(sys.executable).parent
 
@@ -151,3 +153,10 @@ def test_components_use_nothing_of_kadet_6() -> None:
 
 def test_no_cache_4() -> None:
     assert "cache: false" in (TOP / ".kapitan").read_text()
+
+
+def test_what_is_no_object_is_told_before_rules_trip_over_it(tree: Tree) -> None:
+    path = "eu1/matrix-prod/workload/synapse/deployment-matrix-prod-synapse.yaml"
+    broken = tree.edited(path, lambda doc: doc["spec"].pop("template"))
+    said = [str(finding) for finding in checks(broken)]
+    assert len(said) == 1 and "spec.template: required" in said[0], said

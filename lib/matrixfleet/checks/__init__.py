@@ -44,7 +44,11 @@ def all_rules() -> tuple[RuleInfo, ...]:
 
 def run(tree: Tree, *, whole_fleet: bool = True) -> Iterator[Finding]:
     """Findings of every rule; of those about single targets alone where the tree is not whole."""
-    yield from tree.broken
+    # Objects that are none, or lack what their kind requires, would trip rules that rely on it.
+    malformed = [*tree.broken, *next(rule for rule in all_rules() if rule.id == "schemas").check(tree)]
+    if malformed:
+        yield from malformed
+        return
     for rule in all_rules():
-        if whole_fleet or not rule.whole_fleet:
+        if rule.id != "schemas" and (whole_fleet or not rule.whole_fleet):
             yield from rule.check(tree)

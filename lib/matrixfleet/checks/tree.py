@@ -92,8 +92,9 @@ class Entry:
 
     @property
     def wave(self) -> int:
-        """Argo CD's sync wave; 0 unless said, as Argo CD takes it."""
-        return int(self.annotations.get("argocd.argoproj.io/sync-wave", 0))
+        """Argo CD's sync wave; 0 unless said, as Argo CD takes it (a rule refuses what is no number)."""
+        said = str(self.annotations.get("argocd.argoproj.io/sync-wave", 0))
+        return int(said) if said.lstrip("-").isdigit() else 0
 
     @property
     def cluster(self) -> str:

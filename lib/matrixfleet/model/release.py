@@ -16,7 +16,7 @@ class Image(Model):
     tag: str
     """The version. Never `latest`."""
     digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
-    """Filled in by `matrix-fleet pin` on a machine that reaches the registry; never by hand."""
+    """What the tag meant when somebody looked it up; none until then. Never invented."""
     dockerfile: HttpsUrl
     """Where its Dockerfile is: the source of the facts below."""
     uid: int = Field(ge=1)
