@@ -169,7 +169,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "a copied target with Kapitan's old value": (
         add(CHESS, "  kapitan:\n    vars: {target: eu1.matrix-prod}\n"),
-        f"{CHESS}:16: kapitan.vars.target: expected 'eu1.chess-club', the file's own name, got 'eu1.matrix-prod'; remove it, class common sets it",
+        f"{CHESS}:16: kapitan.vars.target: expected 'eu1.chess-club', the file's own name, got 'eu1.matrix-prod'; remove it, the classes derive it",
     ),
     "a Kapitan reference": (
         edit(CHESS, "brand: Chess Club", "brand: '?{plain:chess}'"),

@@ -244,7 +244,7 @@ class Fleet:
             # Kapitan takes the output folder from here: a wrong value overwrites another target's.
             said = self.raw(name, ("kapitan", "vars", "target"))
             if said != name:
-                message = f"expected {name!r}, the file's own name, got {said!r}; remove it, class common sets it"
+                message = f"expected {name!r}, the file's own name, got {said!r}; remove it, the classes derive it"
                 faults.append(self.fault(name, ("kapitan", "vars", "target"), message))
         holders: dict[tuple[str, str], tuple[str, Key]] = {}
         for kind, value, name, key in self._claims():
