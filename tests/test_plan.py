@@ -33,10 +33,37 @@ def drawn(fleet: Fleet, name: str = PROD) -> Tree:
     return Tree.of(texts, fleet)
 
 
+WORKERS = {
+    "generic": {"replicas": 3},
+    "client_reader": {"replicas": 2, "autoscale": {"max_replicas": 4}},
+    "federation_reader": {"replicas": 1},
+    "event_persister": {"replicas": 2},
+    "federation_sender": {"replicas": 2},
+    "pusher": {"replicas": 1},
+    "media_repository": {"replicas": 1},
+    "background": {"replicas": 1},
+    "stream_writers": {
+        "ephemeral": {"streams": ["typing", "to_device", "presence"]},
+        "accounts": {"streams": ["account_data", "receipts", "push_rules", "device_lists"]},
+    },
+}
+WITH_WORKERS: list[tuple[tuple[str, ...], Any]] = [
+    (("matrix", "workers"), WORKERS),
+    (("matrix", "synapse", "signing_key"), "secret"),
+    (("matrix", "database", "max_connections"), 500),
+    (("matrix", "router"), {"replicas": 2}),
+]
+
 # Everything a tenant may say that changes shape, each drawn and held against every rule.
 VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "STOPPED": [(("matrix", "state"), "stopped")],
     "Metrics NONE": [(("cluster", "metrics"), "none"), (("cluster", "network", "monitoring"), None)],
+    "all workers": WITH_WORKERS,
+    "all workers, stopped": [*WITH_WORKERS, (("matrix", "state"), "stopped")],
+    "a few workers": [
+        (("matrix", "workers"), {"generic": {"replicas": 2}}),
+        (("matrix", "synapse", "signing_key"), "secret"),
+    ],
     "metrics by annotations": [(("cluster", "metrics"), "annotations")],
     "no TURN over TLS": [(("matrix", "turn", "tls"), False)],
     "TURN on some nodes": [(("matrix", "turn", "node_selector"), {"turn": "yes"})],

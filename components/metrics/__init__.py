@@ -22,14 +22,26 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 def pod_monitor(plan: TenantPlan, name: str) -> Object:
     """With the labels that Synapse's own rules and dashboards count by (contrib/prometheus,
     contrib/grafana): `job` and `index`; and the tenant's."""
-    fixed = {"job": name, "index": "1", "tenant": plan.name, "server_name": plan.tenant.server_name}
+    fixed = {"job": name, "tenant": plan.name, "server_name": plan.tenant.server_name}
+    relabelings: list[Object] = [
+        {"action": "replace", "targetLabel": label, "replacement": value} for label, value in fixed.items()
+    ]
+    # A StatefulSet's ordinal where there is one, else the Pod's name.
+    for source in ("pod_name", "pod_label_apps_kubernetes_io_pod_index"):
+        relabelings.append(
+            {
+                "action": "replace",
+                "sourceLabels": [f"__meta_kubernetes_{source}"],
+                "regex": "(.+)",
+                "targetLabel": "index",
+                "replacement": "$1",
+            }
+        )
     endpoint = {
         "port": "metrics",
         "path": plan.workloads[name].metrics_path,
         "interval": "30s",
-        "relabelings": [
-            {"action": "replace", "targetLabel": label, "replacement": value} for label, value in fixed.items()
-        ],
+        "relabelings": relabelings,
     }
     return make(
         plan,

@@ -1,6 +1,6 @@
 """The plan's flows as NetworkPolicies: one that denies everything, one a component for what is allowed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
@@ -24,19 +24,40 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 
 def component_policy(plan: TenantPlan, name: str, guest: dict[str, str] | None) -> Object:
     """Everything that one component takes part in; its reasons are an annotation, a line a flow."""
-    incoming = [flow for flow in plan.flows if flow.target == name]
-    outgoing = [flow for flow in plan.flows if flow.source == name]
+    incoming = grouped((flow, flow.source, flow.source_name) for flow in plan.flows if flow.target == name)
+    outgoing = grouped((flow, flow.target, flow.target_name) for flow in plan.flows if flow.source == name)
     spec: Object = {
         "podSelector": {"matchLabels": guest or selector(plan, name)},
         "policyTypes": ["Ingress", "Egress"],
     }
     if incoming:
-        spec["ingress"] = [{"from": peers(plan, flow.source), **ports(flow)} for flow in incoming]
+        spec["ingress"] = [{"from": sides(plan, group), **ports(group[0][0])} for group in incoming]
     if outgoing:
-        spec["egress"] = [{"to": peers(plan, flow.target), **ports(flow)} for flow in outgoing]
-    reasons = [f"from {flow.source_name} on {flow.ports_told}: {flow.reason}" for flow in incoming]
-    reasons += [f"to {flow.target_name} on {flow.ports_told}: {flow.reason}" for flow in outgoing]
+        spec["egress"] = [{"to": sides(plan, group), **ports(group[0][0])} for group in outgoing]
+    reasons = [told("from", group) for group in incoming] + [told("to", group) for group in outgoing]
     return policy(plan, name, {PREFIX + "flows": "\n".join(reasons) + "\n"} if reasons else {}, spec)
+
+
+Side = tuple[Flow, str | Outside, str]
+
+
+def grouped(flows: Iterable[Side]) -> list[list[Side]]:
+    """Flows of the same ports and reason: one rule."""
+    groups: dict[tuple[object, str], list[Side]] = {}
+    for side in flows:
+        groups.setdefault((side[0].ports, side[0].reason), []).append(side)
+    return list(groups.values())
+
+
+def sides(plan: TenantPlan, group: list[Side]) -> list[Object]:
+    """A rule's other sides."""
+    return [peer for _, side, _ in group for peer in peers(plan, side)]
+
+
+def told(direction: str, group: list[Side]) -> str:
+    """A rule in a line."""
+    flow = group[0][0]
+    return f"{direction} {', '.join(name for _, _, name in group)} on {flow.ports_told}: {flow.reason}"
 
 
 def policy(plan: TenantPlan, name: str, annotations: dict[str, str], spec: Object) -> Object:

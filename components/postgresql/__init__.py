@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import claim_template, config_map, make, selector, service
+from matrixfleet.kubernetes.objects import claim_template, config_map, make, service
 from matrixfleet.kubernetes.pods import (
     Mount,
     configuration,
@@ -13,6 +13,7 @@ from matrixfleet.kubernetes.pods import (
     probe,
     scratch,
     secret_files,
+    stateful_set,
     tls_files,
 )
 from matrixfleet.plan import TenantPlan, waves
@@ -31,7 +32,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     files["postgresql.conf"] = render(__file__, "postgresql.conf.j2", settings=plan.postgresql, socket=SOCKET)
     yield config_map(plan, "postgresql", files)
     yield service(plan, "postgresql", headless=True)
-    yield stateful_set(plan, files)
+    yield server(plan, files)
 
 
 def certificates(plan: TenantPlan) -> Iterator[Object]:
@@ -70,7 +71,7 @@ def certificates(plan: TenantPlan) -> Iterator[Object]:
     yield cert_manager("Certificate", tls, server)
 
 
-def stateful_set(plan: TenantPlan, files: dict[str, str]) -> Object:
+def server(plan: TenantPlan, files: dict[str, str]) -> Object:
     """The server, and beside it the reconciler: roles as the plan has them, and a reload when
     cert-manager renews the certificate."""
     (volume,) = plan.volumes_for("postgresql")
@@ -90,7 +91,7 @@ def stateful_set(plan: TenantPlan, files: dict[str, str]) -> Object:
     ready = f'psql -XAtq -h {SOCKET} -U postgres -d synapse -c "{query}" | grep -qx 1'
     # 1 means that it refuses connections while it starts or recovers: alive, and not to be killed.
     alive = f"pg_isready -q -h {SOCKET}; [ $? -le 1 ]"
-    server = container(
+    postgres = container(
         plan,
         "postgresql",
         "postgresql",
@@ -114,28 +115,11 @@ def stateful_set(plan: TenantPlan, files: dict[str, str]) -> Object:
     template = pod_template(
         plan,
         "postgresql",
-        [server, reconciler],
+        [postgres, reconciler],
         mounts,
         init=[initdb],
         reads=files,
         # Fast shutdown writes a checkpoint; killed before, the next start replays the log instead.
         terminationGracePeriodSeconds=120,
     )
-    return make(
-        plan,
-        "StatefulSet",
-        "postgresql",
-        api="apps/v1",
-        wave=plan.workloads["postgresql"].wave,
-        spec={
-            "replicas": plan.workloads["postgresql"].replicas,
-            "serviceName": plan.called("postgresql"),
-            "podManagementPolicy": "OrderedReady",
-            "revisionHistoryLimit": 3,
-            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
-            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
-            "selector": {"matchLabels": selector(plan, "postgresql")},
-            "template": template,
-            "volumeClaimTemplates": [claim_template(plan, volume)],
-        },
-    )
+    return stateful_set(plan, "postgresql", template, claims=[claim_template(plan, volume)])

@@ -19,6 +19,7 @@ from matrixfleet.kubernetes.pods import (
 from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.edge import PUBLIC_PATHS, REQUEST_TIMEOUT
+from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.templates import render
 
 FOLDER = "/usr/local/etc/haproxy"
@@ -33,6 +34,8 @@ def main(plan: TenantPlan) -> Iterator[Object]:
         "not-found.json": body(errcode="M_UNRECOGNIZED", error="Unrecognized request"),
         "unavailable.json": body(errcode="M_UNKNOWN", error="The homeserver is not available, try again"),
     }
+    for route in plan.routing[0]:
+        files[f"route-{route.name}.lst"] = "\n".join(route.patterns) + "\n"
     for name, content in plan.well_known.items():
         files[f"well-known-{name}.json"] = body(**content)
     yield config_map(plan, "router", files)
@@ -60,7 +63,30 @@ def haproxy(plan: TenantPlan) -> str:
         public_paths=PUBLIC_PATHS,
         serves_well_known=plan.tenant.well_known.serve,
         main=f"{plan.address('synapse')}:{plan.workloads['synapse'].ports['http']}",
+        health=plan.workloads["synapse"].ports["health"],
+        routes=plan.routing[0],
+        backends=[
+            {
+                "name": backend.name,
+                "affinity": backend.affinity,
+                "fallback": backend.fallback,
+                "servers": servers(plan, backend.process),
+            }
+            for backend in plan.routing[1]
+        ],
     )
+
+
+def servers(plan: TenantPlan, process: Process) -> list[str]:
+    """The `server` lines of a pool. Named ones are written out with an id each: a consistent hash goes by
+    ids, and every router must have the same. Those that come and go are found by DNS."""
+    port = plan.workloads[process.component].ports["http"]
+    if process.kind is Kind.STATELESS:
+        return [f"server-template {process.component}- {process.most} {plan.address(process.component)}:{port}"]
+    return [
+        f"server {member} {plan.member_address(process, member)}:{port} id {number}"
+        for number, member in enumerate(plan.members(process), 1)
+    ]
 
 
 def template(plan: TenantPlan, files: dict[str, str]) -> Object:

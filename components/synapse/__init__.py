@@ -5,22 +5,11 @@ from collections.abc import Iterator
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object, to_yaml
 from matrixfleet.kubernetes.objects import claim, config_map, service
-from matrixfleet.kubernetes.pods import (
-    Mount,
-    claimed,
-    configuration,
-    container,
-    deployment,
-    pod_template,
-    probe,
-    scratch,
-    secret_files,
-    tls_files,
-)
+from matrixfleet.kubernetes.pods import Mount, container, deployment, pod_template
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.storage import Volume
-
-from .homeserver import homeserver, logging_of
+from matrixfleet.synapse.homeserver import homeserver, logging_of
+from matrixfleet.synapse.pods import CONFIGURATION, mounts_of, synapse_container
 
 # Not rolling: a new main process beside an old one is what must never be. Recreate orders rollouts only,
 # so the ReadWriteOncePod volume is the lock that holds when a node is lost too.
@@ -32,7 +21,7 @@ MIGRATION = 1800
 @component("workload/synapse")
 def main(plan: TenantPlan) -> Iterator[Object]:
     """Configuration, volumes, Service, Deployment."""
-    files = {"homeserver.yaml": to_yaml(homeserver(plan)), "log.yaml": to_yaml(logging_of(plan))}
+    files = {"homeserver.yaml": to_yaml(homeserver(plan)), "log.yaml": to_yaml(logging_of(plan, plan.processes[0]))}
     yield config_map(plan, "synapse", files)
     for volume in plan.volumes_for("synapse"):
         yield claim(plan, volume)
@@ -42,58 +31,20 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 
 def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     """The Pod of the main process."""
-    volumes = plan.volumes_for("synapse")
-    mounts = [
-        configuration(plan, "synapse", "/etc/synapse"),
-        *(secret_files(secret) for secret in plan.secrets if mounted_as_files(plan, secret.purpose)),
-        tls_files("database", plan.called("postgresql-tls"), ("ca.crt",)),
-        *(claimed(volume) for volume in volumes),
-        # Uploads and fetched previews pass through here before they are media.
-        scratch("tmp", "/tmp", "1Gi"),
-    ]
-    health = {"httpGet": {"path": "/health", "port": "http"}}
-    (process,) = plan.processes
-    synapse = container(
-        plan,
-        "synapse",
-        "synapse",
-        [
-            *("python", "-B", "-m", process.app),
-            *("--config-path", "/etc/synapse/homeserver.yaml", "--no-secrets-in-config"),
-        ],
-        mounts,
-        env=environment(plan),
-        ports=plan.workloads["synapse"].ports,
-        startupProbe=probe(5, MIGRATION // 5, 5, **health),
-        readinessProbe=probe(5, 3, 5, **health),
-        livenessProbe=probe(15, 4, 5, **health),
-    )
+    process = plan.processes[0]
+    mounts = mounts_of(plan, process)
+    command = ["python", "-B", "-m", process.app, "--config-path", f"{CONFIGURATION}/homeserver.yaml"]
+    synapse = synapse_container(plan, process, [*command, "--no-secrets-in-config"], mounts, startup=MIGRATION)
+    volumes = [volume for volume in plan.volumes_for("synapse") if volume.purpose == "signing-key"]
     return pod_template(
         plan,
         "synapse",
         [synapse],
         mounts,
-        init=[generate_key(plan, volume, mounts) for volume in volumes if volume.purpose == "signing-key"],
+        init=[generate_key(plan, volume, mounts) for volume in volumes],
         reads=files,
         terminationGracePeriodSeconds=60,
     )
-
-
-def mounted_as_files(plan: TenantPlan, purpose: str) -> bool:
-    """The database's password has no `_path` option: libpq reads it from the environment."""
-    return purpose != "database" and "synapse" in plan.secret(purpose).readers
-
-
-def environment(plan: TenantPlan) -> list[Object]:
-    """jemalloc, which the image's entrypoint would preload and we start without; PYTHONMALLOC sends
-    Python's own arenas through it, or cache_autotuning may never see its threshold reached (Synapse,
-    docs/usage/administration/admin_faq.md)."""
-    password = {"name": plan.secret("database").name, "key": "password"}
-    return [
-        {"name": "LD_PRELOAD", "value": "libjemalloc.so.2"},
-        {"name": "PYTHONMALLOC", "value": "malloc"},
-        {"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": password}},
-    ]
 
 
 def generate_key(plan: TenantPlan, volume: Volume, mounts: list[Mount]) -> Object:

@@ -80,14 +80,20 @@ def service(
     component: str,
     *,
     headless: bool = False,
+    unready: bool = False,
     annotations: Mapping[str, str] | None = None,
 ) -> Object:
-    """A component's Service, one port for each that the plan names."""
+    """A component's Service, one port for each that the plan names.
+
+    unready: whether Pods are found before they are ready
+    """
     workload = plan.workloads[component]
     ports = [
         {"name": name, "protocol": "TCP", "port": port, "targetPort": name} for name, port in workload.ports.items()
     ]
-    cluster_ip = {"clusterIP": "None"} if headless else {"type": "ClusterIP"}
+    cluster_ip: Object = {"clusterIP": "None"} if headless else {"type": "ClusterIP"}
+    if unready:
+        cluster_ip["publishNotReadyAddresses"] = True
     return make(
         plan,
         "Service",

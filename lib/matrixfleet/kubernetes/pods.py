@@ -10,6 +10,7 @@ from matrixfleet.kubernetes.emit import Object, content_hash
 from matrixfleet.kubernetes.objects import PREFIX, labels, make, selector
 from matrixfleet.model.choices import Metrics
 from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.processes import Process
 from matrixfleet.plan.secrets import Secret
 from matrixfleet.plan.storage import Volume
 
@@ -151,6 +152,8 @@ def pod_template(
     metadata: Object = {"labels": labels(plan, component)}
     if annotations:
         metadata["annotations"] = annotations
+    if workload.replicas > 1 or workload.autoscaled:
+        spec = {"topologySpreadConstraints": spread(plan, component), **spec}
     pod: Object = {
         "serviceAccountName": plan.called(component),
         "automountServiceAccountToken": token,
@@ -174,6 +177,20 @@ def pod_template(
     return {"metadata": metadata, "spec": pod}
 
 
+def spread(plan: TenantPlan, component: str) -> list[Object]:
+    """One a node and evenly over zones, as far as it goes: a drain must never wait for a node that is
+    not there."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selector(plan, component)},
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
 def deployment(plan: TenantPlan, component: str, template: Object, *, strategy: Object, deadline: int = 600) -> Object:
     """A component's Deployment.
 
@@ -187,12 +204,61 @@ def deployment(plan: TenantPlan, component: str, template: Object, *, strategy: 
         api="apps/v1",
         wave=workload.wave,
         spec={
-            "replicas": workload.replicas,
+            # Whose number an autoscaler sets says none: Argo CD would set it back.
+            **({} if workload.autoscaled else {"replicas": workload.replicas}),
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": deadline,
             "strategy": strategy,
             "selector": {"matchLabels": selector(plan, component)},
             "template": template,
+        },
+    )
+
+
+def stateful_set(
+    plan: TenantPlan,
+    component: str,
+    template: Object,
+    *,
+    parallel: bool = False,
+    claims: Sequence[Object] = (),
+) -> Object:
+    """A component's StatefulSet; the Service of its name gives its Pods theirs.
+
+    parallel: whether Pods start and stop without waiting for each other
+    """
+    workload = plan.workloads[component]
+    spec: Object = {
+        "replicas": workload.replicas,
+        "serviceName": plan.called(component),
+        "podManagementPolicy": "Parallel" if parallel else "OrderedReady",
+        "revisionHistoryLimit": 3,
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "selector": {"matchLabels": selector(plan, component)},
+        "template": template,
+    }
+    if claims:
+        spec["volumeClaimTemplates"] = list(claims)
+    return make(plan, "StatefulSet", component, api="apps/v1", wave=workload.wave, spec=spec)
+
+
+def autoscaler(plan: TenantPlan, process: Process) -> Object:
+    """A HorizontalPodAutoscaler by CPU; while the tenant is stopped it would start what was stopped, so
+    nobody draws one then."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": plan.called(process.component)}
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": process.autoscale_cpu}}
+    return make(
+        plan,
+        "HorizontalPodAutoscaler",
+        process.component,
+        api="autoscaling/v2",
+        wave=plan.workloads[process.component].wave,
+        spec={
+            "scaleTargetRef": target,
+            "minReplicas": max(process.count, 1),
+            "maxReplicas": process.most,
+            "metrics": [{"type": "Resource", "resource": cpu}],
         },
     )
 

@@ -29,6 +29,8 @@ class Image(Model):
     """Ports it listens on under our configuration."""
     writes: tuple[str, ...] = ()
     """Paths it writes: with a read-only root each must be a volume."""
+    keeps: tuple[str, ...] = ()
+    """Paths it writes where our configuration says so: there may be volumes."""
     stop_signal: str = "SIGTERM"
     """What the runtime sends first to stop it: the image's STOPSIGNAL."""
     capabilities: tuple[str, ...] = ()
@@ -57,6 +59,8 @@ class Images(Model):
     """The router of every tenant."""
     element_web: Image
     """Element Web with its nginx."""
+    redis: Image
+    """What Synapse's processes speak through."""
     coturn: Image
     """The TURN server."""
 

@@ -33,6 +33,7 @@ from matrixfleet.model.types import (
     expected,
     millicores_of,
 )
+from matrixfleet.model.workers import Workers
 
 Generation = Annotated[int, Field(ge=1, le=9999)]
 
@@ -245,6 +246,8 @@ class Integrations(Model):
 class Element(Model):
     """Element Web."""
 
+    replicas: int = Field(default=1, ge=1, le=10)
+    """How many; two or more on nodes of their own outlive one of them."""
     resources: Resources = Resources(cpu="20m", memory="64Mi")
     """Of its nginx: it serves files."""
     branding: Branding = Branding()
@@ -289,9 +292,21 @@ class TurnSpec(Model):
     """Generation of the shared secret."""
 
 
+class Redis(Model):
+    """Redis, where there are workers: it carries what one process tells the others. One Pod without a
+    volume: Synapse knows one address, keeps nothing in it, and reconnects when it is back."""
+
+    resources: Resources = Resources(cpu="100m", memory="256Mi")
+    """Of it."""
+    password: Generation = 1
+    """Generation of its password, and of the secret that workers show each other."""
+
+
 class Router(Model):
     """The tenant's HAProxy: path rules, .well-known, body size, the closed admin API."""
 
+    replicas: int = Field(default=1, ge=1, le=10)
+    """How many; two or more on nodes of their own outlive one of them."""
     resources: Resources = Resources(cpu="100m", memory="128Mi")
     """Of one router."""
 
@@ -336,6 +351,10 @@ class Tenant(Model):
     """Delegation."""
     synapse: Synapse
     """The homeserver."""
+    workers: Workers = Workers()
+    """Processes beside main."""
+    redis: Redis = Redis()
+    """What they speak through."""
     database: DatabaseSpec
     """PostgreSQL."""
     media: MediaSpec = MediaSpec()
@@ -362,6 +381,14 @@ class Tenant(Model):
         if self.turn.kind is Turn.DAEMONSET and self.hosts.turn is None:
             raise expected(
                 "hosts.turn, since turn.kind is daemonset", "none", "name the host that resolves to the nodes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _workers_share_the_key(self) -> Tenant:
+        if self.workers.any and self.synapse.signing_key is SigningKey.VOLUME:
+            raise expected(
+                "synapse.signing_key: secret, since there are workers", "volume", "many processes sign, one can mount"
             )
         return self
 

@@ -5,11 +5,12 @@ The outside has no names in a NetworkPolicy, only Pods and networks: the cluster
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
+from matrixfleet.plan.processes import Process
 from matrixfleet.plan.workloads import Guest, Workload
 
 TCP, UDP = "TCP", "UDP"
@@ -56,8 +57,42 @@ def _internet(private: tuple[str, ...]) -> Outside:
     return Outside("the Internet", internet_without=private)
 
 
+def _process_flows(
+    process: Process, processes: tuple[Process, ...], workloads: Mapping[str, Workload]
+) -> Iterator[Flow]:
+    """Between a Synapse process, the router, Redis and its peers."""
+    ports = workloads[process.component].ports
+    if process.serves:
+        checked = (TCP, ports["http"]), (TCP, ports["health"])
+        yield Flow("router", process.component, checked, "requests, and whether it is there")
+    if "redis" in workloads:
+        redis = ((TCP, workloads["redis"].ports["redis"]),)
+        yield Flow(process.component, "redis", redis, "what one process tells the others")
+    for peer in processes:
+        if peer is not process and "replication" in workloads[peer.component].ports:
+            port = ((TCP, workloads[peer.component].ports["replication"]),)
+            yield Flow(process.component, peer.component, port, "replication requests to a stream's writer")
+
+
+def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
+    """What a process opens to the Internet."""
+    reasons = []
+    if tenant.synapse.federation.enabled:
+        reasons.append("federation: servers delegate to any port")
+    if tenant.synapse.url_previews and process.component in ("synapse", "media-repository"):
+        reasons.append("URL previews")
+    if process.component in ("synapse", "pusher"):
+        reasons.append("push gateways")
+    open_ended = tenant.synapse.federation.enabled or "URL previews" in reasons
+    return Flow(process.component, internet, () if open_ended else ((TCP, 443),), ", ".join(reasons or ["HTTPS"]))
+
+
 def flows_of(
-    tenant: Tenant, cluster: Cluster, workloads: Mapping[str, Workload], guests: tuple[Guest, ...]
+    tenant: Tenant,
+    cluster: Cluster,
+    processes: tuple[Process, ...],
+    workloads: Mapping[str, Workload],
+    guests: tuple[Guest, ...],
 ) -> tuple[Flow, ...]:
     """Every flow of a tenant. Coturn is not here: it is on the nodes' network, under no NetworkPolicy."""
     network = cluster.network
@@ -66,25 +101,19 @@ def flows_of(
     api = Outside("the Kubernetes API", (Peer(cidrs=network.api_server.cidrs),))
     internet = _internet(network.private)
     lookup = ((UDP, 53), (TCP, 53))
-    database, synapse, router = (workloads[name].ports for name in ("postgresql", "synapse", "router"))
+    database, router = (workloads[name].ports for name in ("postgresql", "router"))
 
     flows = [
         Flow(edge, "router", ((TCP, router["http"]),), "client and federation API, .well-known"),
-        Flow("router", "synapse", ((TCP, synapse["http"]),), "client and federation API"),
         Flow("router", dns, lookup, "finds Synapse"),
-        Flow("synapse", "postgresql", ((TCP, database["postgresql"]),), "all of Synapse's state"),
-        Flow("synapse", dns, lookup, "finds PostgreSQL, and other servers"),
         Flow("bootstrap", api, ((TCP, network.api_server.port),), "creates Secrets that are absent"),
     ]
-    if tenant.synapse.federation.enabled or tenant.synapse.url_previews:
-        reasons = [
-            "federation: servers delegate to any port" if tenant.synapse.federation.enabled else "",
-            "URL previews" if tenant.synapse.url_previews else "",
-            "push gateways",
-        ]
-        flows.append(Flow("synapse", internet, (), ", ".join(filter(None, reasons))))
-    else:
-        flows.append(Flow("synapse", internet, ((TCP, 443),), "push gateways"))
+    for process in processes:
+        flows += _process_flows(process, processes, workloads)
+        flows.append(Flow(process.component, "postgresql", ((TCP, database["postgresql"]),), "all of Synapse's state"))
+        flows.append(Flow(process.component, dns, lookup, "finds PostgreSQL, its peers and other servers"))
+        if process.internet:
+            flows.append(_outward(process, tenant, internet))
     if "element" in workloads:
         flows.append(Flow(edge, "element", ((TCP, workloads["element"].ports["http"]),), "the web client"))
     if cluster.metrics is not Metrics.NONE and network.monitoring:

@@ -15,6 +15,7 @@ from matrixfleet.plan.flows import Flow, flows_of
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.postgresql import settings_of
 from matrixfleet.plan.processes import ConnectionBudget, Process, budget_of, processes_of
+from matrixfleet.plan.routes import Backend, Route, routes_of
 from matrixfleet.plan.secrets import Secret, secrets_of
 from matrixfleet.plan.storage import Volume, volumes_of
 from matrixfleet.plan.workloads import Guest, Quota, Workload, guests_of, quota_of, workloads_of
@@ -136,7 +137,8 @@ class TenantPlan(_Plan):
     @cached_property
     def secrets(self) -> tuple[Secret, ...]:
         """What is secret."""
-        return secrets_of(self.name, self.tenant, self.namespace, self.turn_namespace)
+        readers = tuple(process.component for process in self.processes)
+        return secrets_of(self.name, self.tenant, self.namespace, self.turn_namespace, readers)
 
     def secret(self, purpose: str) -> Secret:
         """The secret of a purpose."""
@@ -154,7 +156,20 @@ class TenantPlan(_Plan):
     @cached_property
     def flows(self) -> tuple[Flow, ...]:
         """Who talks to whom."""
-        return flows_of(self.tenant, self.cluster, self.workloads, self.guests)
+        return flows_of(self.tenant, self.cluster, self.processes, self.workloads, self.guests)
+
+    @cached_property
+    def routing(self) -> tuple[tuple[Route, ...], tuple[Backend, ...]]:
+        """Which process answers which request."""
+        return routes_of(self.processes)
+
+    def members(self, process: Process) -> list[str]:
+        """The names of a named pool's processes: their Pods' names, and Synapse's `worker_name`s."""
+        return [f"{self.called(process.component)}-{ordinal}" for ordinal in range(process.count)]
+
+    def member_address(self, process: Process, member: str) -> str:
+        """Where one process of a named pool is reached: its Pod, by the headless Service."""
+        return f"{member}.{self.address(process.component)}"
 
     @cached_property
     def public_hosts(self) -> tuple[PublicHost, ...]:

@@ -4,30 +4,67 @@ them on one database corrupt it, since each believes itself the only writer of e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from matrixfleet.errors import Refused
-from matrixfleet.model import Resources, Tenant
+from matrixfleet.model import Tenant
 from matrixfleet.model.choices import State
+from matrixfleet.model.tenant import Resources
+from matrixfleet.model.workers import Named, Stateless, WorkerResources
 
+GENERIC_WORKER = "synapse.app.generic_worker"
 # Connections beside Synapse's: PostgreSQL's own superuser_reserved_connections (3), the reconciler of
 # roles, and room for a person with psql and a dump.
 RESERVED_CONNECTIONS = 3 + 1 + 4
+
+
+class Kind(Enum):
+    """How a process may be replicated."""
+
+    MAIN = "main"
+    """Once."""
+    NAMED = "named"
+    """By stable names, which others know."""
+    STATELESS = "stateless"
+    """By any number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
     """A Synapse process, or a pool of equal ones."""
 
-    name: str
-    """main, or the worker's name."""
     component: str
-    """The component that names its objects."""
+    """Names its objects: synapse (main), generic, federation-sender, ..."""
+    kind: Kind
     app: str
     """Synapse's module that runs it."""
+    count: int
+    """How many there are while the tenant runs; with autoscaling the least."""
+    most: int
+    """The most there may be."""
     replicas: int
+    """How many are wanted now: none while the tenant is stopped."""
     connections: int
-    """`cp_max`: what each replica may open."""
-    resources: Resources
+    """`cp_max`: what each may open."""
+    resources: Resources | WorkerResources
+    serves: bool
+    """Whether requests are routed to it."""
+    streams: tuple[str, ...] = ()
+    """Streams that it writes, in Synapse's words: it listens for replication then."""
+    autoscale_cpu: int | None = None
+    """Percent of requested CPU that an autoscaler aims at."""
+    internet: bool = False
+    """Whether it opens connections to the Internet."""
+
+    @property
+    def called(self) -> str:
+        """For people."""
+        return "main" if self.kind is Kind.MAIN else self.component
+
+    @property
+    def replicates(self) -> bool:
+        """Whether other processes connect to it."""
+        return self.kind is Kind.MAIN or bool(self.streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +83,74 @@ class ConnectionBudget:
 
 
 def processes_of(tenant: Tenant) -> tuple[Process, ...]:
-    """The processes; every one at nothing while the tenant is stopped."""
+    """The processes, main first; every one at nothing while the tenant is stopped."""
     running = tenant.state is State.RUNNING
+    connections = tenant.synapse.connection_pool.max
+    workers = tenant.workers
+
+    def pool(
+        component: str,
+        spec: Named | Stateless,
+        *,
+        serves: bool = False,
+        internet: bool = False,
+        streams: tuple[str, ...] = (),
+    ) -> Process:
+        scale = spec.autoscale
+        return Process(
+            component,
+            Kind.STATELESS if isinstance(spec, Stateless) else Kind.NAMED,
+            GENERIC_WORKER,
+            spec.replicas,
+            scale.max_replicas if scale else spec.replicas,
+            spec.replicas if running else 0,
+            connections,
+            spec.resources,
+            serves,
+            streams,
+            scale.cpu_percent if scale else None,
+            internet,
+        )
+
     main = Process(
-        "main",
-        "synapse",
-        "synapse.app.homeserver",
-        1 if running else 0,
-        tenant.synapse.connection_pool.max,
-        tenant.synapse.resources,
+        component="synapse",
+        kind=Kind.MAIN,
+        app="synapse.app.homeserver",
+        count=1,
+        most=1,
+        replicas=1 if running else 0,
+        connections=connections,
+        resources=tenant.synapse.resources,
+        serves=True,
+        internet=True,
     )
-    return (main,)
+    pools = [
+        # A join, an invite or a key query is a request to another server, made by whoever serves it.
+        pool("generic", workers.generic, serves=True, internet=True),
+        pool("client-reader", workers.client_reader, serves=True, internet=True),
+        pool("federation-reader", workers.federation_reader, serves=True, internet=True),
+        pool("event-persister", workers.event_persister, streams=("events",)),
+        *(
+            pool(
+                f"writer-{name}",
+                Named(resources=writer.resources),
+                serves=True,
+                streams=tuple(stream.value for stream in writer.streams),
+            )
+            for name, writer in sorted(workers.stream_writers.items())
+        ),
+        pool("federation-sender", workers.federation_sender, internet=True),
+        pool("pusher", workers.pusher, internet=True),
+        pool("media-repository", workers.media_repository, serves=True, internet=True),
+        pool("background", workers.background, internet=True),
+    ]
+    return (main, *(one for one in pools if one.count or one.autoscale_cpu))
 
 
 def budget_of(tenant: Tenant, processes: tuple[Process, ...]) -> ConnectionBudget:
     """The connection budget. Raises Refused when it does not fit: Synapse does not fail on a database
     that is full, it stalls while its health endpoint goes on answering 200."""
-    parts = [(process.name, max(process.replicas, 1) * process.connections) for process in processes]
+    parts = [(process.called, process.most * process.connections) for process in processes]
     budget = ConnectionBudget((*parts, ("reserved", RESERVED_CONNECTIONS)), tenant.database.max_connections)
     if budget.total > budget.limit:
         told = " + ".join(f"{name} {count}" for name, count in budget.parts)

@@ -37,8 +37,13 @@ class Secret:
         return f"/secrets/{self.purpose}/{key}"
 
 
-def secrets_of(tenant_name: str, tenant: Tenant, namespace: str, turn_namespace: str) -> tuple[Secret, ...]:
-    """The secrets that a tenant needs."""
+def secrets_of(
+    tenant_name: str, tenant: Tenant, namespace: str, turn_namespace: str, readers: tuple[str, ...]
+) -> tuple[Secret, ...]:
+    """The secrets that a tenant needs.
+
+    readers: the components that are Synapse processes: all read one configuration
+    """
 
     def secret(purpose: str, generation: int, keys: tuple[tuple[str, str], ...], **rest: tuple[str, ...]) -> Secret:
         namespaces = rest.get("namespaces", (namespace,))
@@ -54,19 +59,29 @@ def secrets_of(tenant_name: str, tenant: Tenant, namespace: str, turn_namespace:
                 ("form_secret", RANDOM),
                 ("registration_shared_secret", RANDOM),
             ),
-            readers=("synapse",),
+            readers=readers,
             rotate=("matrix", "secrets"),
         ),
         secret(
             "database",
             tenant.database.credentials,
             (("password", RANDOM),),
-            readers=("postgresql", "synapse"),
+            readers=("postgresql", *readers),
             rotate=("matrix", "database", "credentials"),
         ),
     ]
     if tenant.synapse.signing_key is SigningKey.SECRET:
-        found.append(secret("signing-key", 1, (("signing.key", SIGNING_KEY),), readers=("synapse",)))
+        found.append(secret("signing-key", 1, (("signing.key", SIGNING_KEY),), readers=readers))
+    if tenant.workers.any:
+        found.append(
+            secret(
+                "workers",
+                tenant.redis.password,
+                (("redis_password", RANDOM), ("replication_secret", RANDOM)),
+                readers=("redis", *readers),
+                rotate=("matrix", "redis", "password"),
+            )
+        )
     if tenant.turn.kind is Turn.DAEMONSET:
         found.append(
             secret(
@@ -74,7 +89,7 @@ def secrets_of(tenant_name: str, tenant: Tenant, namespace: str, turn_namespace:
                 tenant.turn.secret,
                 (("shared_secret", RANDOM),),
                 namespaces=(turn_namespace, namespace),
-                readers=("turn", "synapse"),
+                readers=("turn", *readers),
                 rotate=("matrix", "turn", "secret"),
             )
         )

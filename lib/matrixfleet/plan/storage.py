@@ -40,7 +40,7 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
             volume_name(name, "media"),
             classes.media.name,
             tenant.media.storage,
-            "synapse",
+            "media-repository" if tenant.workers.media_repository.replicas else "synapse",
             "/data/media",
         ),
         Volume(
@@ -65,5 +65,11 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
                 "synapse",
                 "/data/logs",
             )
+        )
+    media = found[0]
+    if media.owner != "synapse" and not any(volume.owner == "synapse" for volume in found):
+        # Main mounts nothing of use then, and must still be held to one: this volume is its lock.
+        found.append(
+            Volume("lock", volume_name(name, "lock"), classes.signing_key.name, "1Mi", "synapse", "/data/lock")
         )
     return tuple(found)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from matrixfleet.model import Image, Release, Resources, Tenant
 from matrixfleet.model.choices import Turn
 from matrixfleet.model.types import bytes_of, millicores_of
+from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import waves
-from matrixfleet.plan.processes import Process
+from matrixfleet.plan.processes import Kind, Process
 
 _HELPER = Resources(cpu="10m", memory="64Mi")
 _GENERATOR = Resources(cpu="50m", memory="256Mi")
@@ -29,12 +30,14 @@ class Workload:
     surge: int
     """Pods on top while a rollout goes on."""
     wave: int
-    containers: Mapping[str, Resources]
+    containers: Mapping[str, Resources | WorkerResources]
     """Requests and limits of each container, init containers included."""
     ports: Mapping[str, int]
     """Named TCP ports that its Service offers."""
     metrics_path: str = ""
     """Where its port `metrics` answers Prometheus."""
+    autoscaled: bool = False
+    """Whether an autoscaler sets its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,32 @@ class Guest:
     reason: str
 
 
+def _synapse(process: Process, image: Image) -> Workload:
+    """A Synapse process as a workload. Health has a listener of its own: a probe waits for no request."""
+    ports = {"metrics": 9092, "health": 8081}
+    if process.serves:
+        ports = {"http": 8008} | ports
+    if process.replicates:
+        ports |= {"replication": 9093}
+    main = process.kind is Kind.MAIN
+    return Workload(
+        process.component,
+        "synapse",
+        image,
+        process.replicas,
+        # A Deployment's rollout has one more; StatefulSets and main replace.
+        process.most - process.replicas + (1 if process.kind is Kind.STATELESS else 0),
+        waves.MAIN if main else waves.WORKERS,
+        {"signing-key": _GENERATOR, "synapse": process.resources},
+        ports,
+        "/_synapse/metrics",
+        bool(process.autoscale_cpu) and process.replicas > 0,
+    )
+
+
 def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...]) -> dict[str, Workload]:
     """The workloads of a tenant, by component."""
     images = release.images
-    main = next(process for process in processes if process.name == "main")
     found = [
         Workload("bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}),
         Workload(
@@ -66,22 +91,12 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
             {"initdb": _GENERATOR, "postgresql": tenant.database.resources, "reconciler": _HELPER},
             {"postgresql": 5432},
         ),
-        Workload(
-            "synapse",
-            "synapse",
-            images.synapse,
-            main.replicas,
-            0,
-            waves.MAIN,
-            {"signing-key": _GENERATOR, "synapse": main.resources},
-            {"http": 8008, "metrics": 9092},
-            "/_synapse/metrics",
-        ),
+        *(_synapse(process, images.synapse) for process in processes),
         Workload(
             "router",
             "haproxy",
             images.haproxy,
-            1,
+            tenant.router.replicas,
             1,
             waves.FRONT,
             {"haproxy": tenant.router.resources},
@@ -89,13 +104,26 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
             "/metrics",
         ),
     ]
+    if tenant.workers.any:
+        found.append(
+            Workload(
+                "redis",
+                "redis",
+                images.redis,
+                1,
+                0,
+                waves.DATABASE,
+                {"configuration": _HELPER, "redis": tenant.redis.resources},
+                {"redis": 6379},
+            )
+        )
     if tenant.hosts.element:
         found.append(
             Workload(
                 "element",
                 "element-web",
                 images.element_web,
-                1,
+                tenant.element.replicas,
                 1,
                 waves.FRONT,
                 {"nginx": tenant.element.resources},

@@ -54,7 +54,7 @@ BREAKS = [
                 mountPath="/var/tmp"
             ),
         ),
-        "container synapse: writable volume at /var/tmp: expected it at or below one of ['/data', '/tmp']",
+        "container synapse: writable volume at /var/tmp: expected it at or below one of ['/tmp', '/data']",
     ),
     Break(
         "no volume where it writes",

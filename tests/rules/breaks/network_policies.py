@@ -148,7 +148,7 @@ BREAKS = [
     ),
     Break(
         "who is let in may not send",
-        edit(ROUTER, lambda doc: doc["spec"]["egress"].pop(0)),
+        edit(ROUTER, lambda doc: doc["spec"]["egress"].pop(1)),
         "ingress allows Deployment matrix-prod/matrix-prod-router to Deployment matrix-prod/matrix-prod-synapse on TCP"
         " 8008; expected the egress of it too",
     ),

@@ -70,8 +70,9 @@ def container_faults(pod: Pod, one: Json, row: Image) -> Iterator[str]:
     if added != sorted(row.capabilities):
         yield f"expected capabilities.add {sorted(row.capabilities)}, got {added}"
     for path in writable(pod, [one]):
-        if not any(below(path, allowed) for allowed in row.writes):
-            yield f"writable volume at {path}: expected it at or below one of {list(row.writes)}"
+        places = [*row.writes, *row.keeps]
+        if not any(below(path, allowed) for allowed in places):
+            yield f"writable volume at {path}: expected it at or below one of {places}"
 
 
 def writable(pod: Pod, containers: Iterable[Json]) -> list[str]:

@@ -11,6 +11,7 @@ from matrixfleet.model.tenant import Rate, Tenant
 from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.networks import denied
+from matrixfleet.plan.processes import Kind, Process
 
 Options = dict[str, Any]
 _MIB = 1024**2
@@ -33,6 +34,8 @@ def homeserver(plan: TenantPlan) -> Options:
         **caches(tenant),
         "presence": {"enabled": tenant.synapse.presence},
         **turn(plan),
+        **workers(plan),
+        **lock(plan),
         "log_config": "/etc/synapse/log.yaml",
     }
 
@@ -40,17 +43,25 @@ def homeserver(plan: TenantPlan) -> Options:
 def listeners(plan: TenantPlan) -> Options:
     """Ports as the plan names them. Behind the router, whose X-Forwarded-For is believed: it writes
     exactly one address, and no other Pod reaches this port."""
-    ports = plan.workloads["synapse"].ports
-    names = ["client", "federation"] if plan.tenant.synapse.federation.enabled else ["client"]
-    http = {
-        "port": ports["http"],
-        "type": "http",
-        "bind_addresses": ["0.0.0.0"],
-        "x_forwarded": True,
-        "resources": [{"names": names, "compress": False}],
-    }
-    metrics = {"port": ports["metrics"], "type": "metrics", "bind_addresses": ["0.0.0.0"]}
-    return {"listeners": [http, metrics], "enable_metrics": True}
+    return {"listeners": listening(plan, plan.processes[0]), "enable_metrics": True}
+
+
+def listening(plan: TenantPlan, process: Process) -> list[Options]:
+    """The listeners of one process, by the ports that its workload has."""
+    public = ["client", "federation"] if plan.tenant.synapse.federation.enabled else ["client"]
+    if process.component == "media-repository":
+        public = ["media"]
+    found: list[Options] = []
+    for name, port in plan.workloads[process.component].ports.items():
+        listener: Options = {"port": port, "type": "metrics" if name == "metrics" else "http"}
+        listener["bind_addresses"] = ["0.0.0.0"]
+        if name == "http":
+            listener["x_forwarded"] = True
+        if name != "metrics":
+            names = public if name == "http" else [name]
+            listener["resources"] = [{"names": names, "compress": False}]
+        found.append(listener)
+    return found
 
 
 def database(plan: TenantPlan) -> Options:
@@ -177,13 +188,88 @@ def turn(plan: TenantPlan) -> Options:
     }
 
 
-def logging_of(plan: TenantPlan) -> Options:
+def workers(plan: TenantPlan) -> Options:
+    """Who does what, in the words that every process reads alike. Names of processes are names of Pods."""
+    if len(plan.processes) == 1:
+        return {}
+    secret = plan.secret("workers")
+    instances: Options = {}
+    writers: dict[str, list[str]] = {}
+    for process in plan.processes:
+        if not process.replicates:
+            continue
+        port = plan.workloads[process.component].ports["replication"]
+        if process.kind is Kind.MAIN:
+            instances["main"] = {"host": plan.address("synapse"), "port": port}
+            continue
+        for member in plan.members(process):
+            instances[member] = {"host": plan.member_address(process, member), "port": port}
+            for stream in process.streams:
+                writers.setdefault(stream, []).append(member)
+    options: Options = {
+        "redis": {
+            "enabled": True,
+            "host": plan.address("redis"),
+            "port": plan.workloads["redis"].ports["redis"],
+            "password_path": secret.path("redis_password"),
+        },
+        "worker_replication_secret_path": secret.path("replication_secret"),
+        "instance_map": instances,
+    }
+    if writers:
+        options["stream_writers"] = writers
+    return options | duties(plan)
+
+
+def lock(plan: TenantPlan) -> Options:
+    """Main's volume where it keeps nothing else: mounted is what matters, since one Pod alone can."""
+    locked = next((volume for volume in plan.volumes_for("synapse") if volume.purpose == "lock"), None)
+    return {"pid_file": f"{locked.mount}/homeserver.pid"} if locked else {}
+
+
+def duties(plan: TenantPlan) -> Options:
+    """Duties that main hands over, each to the processes that are named for it and to nobody else."""
+    pools = {process.component: plan.members(process) for process in plan.processes}
+    options: Options = {}
+    if "federation-sender" in pools:
+        options["federation_sender_instances"] = pools["federation-sender"]
+    if "pusher" in pools:
+        options["pusher_instances"] = pools["pusher"]
+    if "background" in pools:
+        (background,) = pools["background"]
+        options |= {
+            "run_background_tasks_on": background,
+            "update_user_directory_from_worker": background,
+            "notify_appservices_from_worker": background,
+        }
+    if "media-repository" in pools:
+        (media_repository,) = pools["media-repository"]
+        options |= {
+            "enable_media_repo": False,
+            "media_instance_running_background_jobs": media_repository,
+        }
+    return options
+
+
+def worker(plan: TenantPlan, process: Process) -> Options:
+    """worker.yaml, read after homeserver.yaml: what differs for one pool. The worker's own name is the
+    one line that only its Pod knows, and comes last."""
+    return {
+        "worker_app": process.app,
+        "worker_listeners": listening(plan, process),
+        "worker_log_config": "/etc/synapse-worker/log.yaml",
+        # Media is one process's: another would make its folder at start, on a root that it cannot write.
+        "enable_media_repo": process.component == "media-repository",
+    }
+
+
+def logging_of(plan: TenantPlan, process: Process) -> Options:
     """JSON lines on stdout, and on the logs' volume where there is one: five files that fill four fifths
     of it at most. SQL is kept out of the log: at DEBUG it would hold what people write."""
     handlers: Options = {
         "console": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
     }
-    logs = next((volume for volume in plan.volumes if volume.purpose == "logs"), None)
+    logs = next((volume for volume in plan.volumes_for(process.component) if volume.purpose == "logs"), None)
     if logs:
         handlers["file"] = {
             "class": "logging.handlers.RotatingFileHandler",
