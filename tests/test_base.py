@@ -70,6 +70,12 @@ REFUSED: dict[str, list[tuple[Change, str]]] = {
         ),
         (moved, "was in namespace matrix-prod; expected no change"),
     ],
+    "duties-move-while-stopped": [
+        (
+            replace("report_stats: false", "report_stats: false\nfederation_sender_instances: [a, b]"),
+            "federation_sender_instances changes while eu1.matrix-prod runs; set matrix.state: stopped, then change it",
+        ),
+    ],
     "postgresql-major": [
         (
             put(POSTGRESQL, "metadata", "labels", "app.kubernetes.io/version", to="19.1"),
@@ -105,6 +111,12 @@ def test_a_stopped_tenant_may_go(tree: Tree) -> None:
     for path in [path for path in tree.entries if path.startswith(PROD)]:
         gone = gone.without(path)
     assert list(RULES["data-kept"](stopped, gone)) == []
+
+
+def test_a_stopped_tenant_may_share_out_its_duties_anew(tree: Tree) -> None:
+    stopped = put(SYNAPSE, "spec", "replicas", to=0)(tree)
+    changed = replace("report_stats: false", "report_stats: false\npusher_instances: [a]")(stopped)
+    assert list(RULES["duties-move-while-stopped"](stopped, changed)) == []
 
 
 def test_a_claim_may_grow(tree: Tree) -> None:

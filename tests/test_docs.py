@@ -47,6 +47,16 @@ def test_a_secret_is_rotated_as_told(tmp_path: Path) -> None:
     assert tenant is not None and tenant.turn.secret == 2
 
 
+def test_workers_are_said_as_told(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    (workers,) = blocks(TOP / "docs/scaling.md", "yaml")
+    path = "inventory/targets/eu1/chess-club.yml"
+    added = workers.removeprefix("parameters:\n  matrix:\n") + "    database: {max_connections: 200}\n"
+    repository.write(path, repository.read(path) + added)
+    tenant = read_fleet(tmp_path).target("eu1.chess-club").tenant
+    assert tenant is not None and tenant.workers.generic.replicas == 3
+
+
 def test_a_cluster_is_added_as_told(tmp_path: Path) -> None:
     repository = Repository(tmp_path)
     (target,) = blocks(TOP / "docs/add-a-cluster.md", "yaml")

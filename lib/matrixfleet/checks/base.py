@@ -156,6 +156,28 @@ def identity(before: Tree, after: Tree) -> Iterator[Finding]:
             yield after.finding(new, "identity", message)
 
 
+# Duties that are shared out by the list of names: two processes that read different lists both believe
+# an event theirs, or neither does (docs/workers.md: all must be restarted together).
+SHARED_OUT = ("stream_writers", "federation_sender_instances", "pusher_instances")
+ALONE = ("run_background_tasks_on", "media_instance_running_background_jobs", "enable_media_repo")
+
+
+def duties_move_while_stopped(before: Tree, after: Tree) -> Iterator[Finding]:
+    """Who does what among Synapse's processes changes while none of them runs."""
+    now = {entry.target: (entry, options) for entry, options in _homeservers(after)}
+    for old, options in _homeservers(before):
+        if old.target not in now or _stopped(before, old.target):
+            continue
+        new, wanted = now[old.target]
+        for option in (*SHARED_OUT, *ALONE):
+            if options.get(option) != wanted.get(option):
+                message = (
+                    f"{option} changes while {old.target} runs; set matrix.state: stopped, then change it, then"
+                    " running again, each in a pull request of its own"
+                )
+                yield after.finding(new, "duties-move-while-stopped", message)
+
+
 def postgresql_major(before: Tree, after: Tree) -> Iterator[Finding]:
     """A bundled PostgreSQL keeps its major version: a data directory belongs to one."""
 
@@ -177,4 +199,5 @@ RULES: dict[str, Compare] = {
     "no-shrinking": no_shrinking,
     "identity": identity,
     "postgresql-major": postgresql_major,
+    "duties-move-while-stopped": duties_move_while_stopped,
 }
