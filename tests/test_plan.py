@@ -33,6 +33,22 @@ def drawn(fleet: Fleet, name: str = PROD) -> Tree:
     return Tree.of(texts, fleet)
 
 
+PRIVATE_SSO = {
+    "kind": "oidc",
+    "password": False,
+    "providers": {
+        "sso": {
+            "preset": "keycloak",
+            "issuer": "https://sso.example.com/realms/main",
+            "client_id": "matrix",
+            "reach": [
+                {"cidrs": ["10.30.0.0/24"], "port": 443},
+                {"namespace": "sso", "pods": {"app": "keycloak"}, "port": 8443},
+            ],
+        }
+    },
+}
+
 # Everything a tenant may say that changes shape, each drawn and held against every rule.
 VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "STOPPED": [(("matrix", "state"), "stopped")],
@@ -52,6 +68,117 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
         (
             ("cluster", "network", "private"),
             ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fd00::/8"],
+        ),
+    ],
+    "OIDC presets: KEYCLOAK, ENTRA, GOOGLE, GITHUB, AUTHENTIK, GENERIC": [
+        (
+            ("matrix", "auth"),
+            {
+                "kind": "oidc",
+                "providers": {
+                    "keycloak": {
+                        "preset": "keycloak",
+                        "issuer": "https://sso.example.com/realms/main",
+                        "client_id": "matrix",
+                        "backchannel_logout": True,
+                        "generation": 2,
+                    },
+                    "entra": {
+                        "preset": "entra",
+                        "directory": "00000000-0000-0000-0000-000000000000",
+                        "client_id": "matrix",
+                    },
+                    "google": {"preset": "google", "client_id": "matrix", "requirements": {"hd": ["example.com"]}},
+                    "github": {"preset": "github", "client_id": "matrix", "registration": False},
+                    "authentik": {
+                        "preset": "authentik",
+                        "issuer": "https://id.example.com/application/o/matrix/",
+                        "client_id": "matrix",
+                    },
+                    "old": {
+                        "preset": "generic",
+                        "name": "The old one",
+                        "issuer": "https://old.example.com:8443/",
+                        "client_id": "matrix",
+                        "scopes": ["openid", "groups"],
+                        "endpoints": {
+                            "authorization": "https://old.example.com:8443/authorize",
+                            "token": "https://old.example.com:8443/token",
+                            "userinfo": "https://old.example.com:8443/user",
+                            "jwks": "https://old.example.com:8443/keys",
+                        },
+                        "mapping": {"subject": "{{ user.number }}", "localpart": "{{ user.login }}"},
+                        "backchannel_logout": True,
+                    },
+                },
+            },
+        ),
+    ],
+    "no password, a provider in a private network": [
+        (("matrix", "synapse", "federation"), {"enabled": False}),
+        (("matrix", "synapse", "url_previews"), False),
+        (("matrix", "auth"), PRIVATE_SSO),
+    ],
+    "registration by token": [(("matrix", "auth"), {"registration": {"tokens": True}})],
+    "mail by STARTTLS": [
+        (("matrix", "email"), {"host": "smtp.example.com", "user": "matrix", "sender": "chat@example.com"}),
+    ],
+    "mail by IMPLICIT TLS, from a closed homeserver": [
+        (("matrix", "synapse", "federation"), {"enabled": False}),
+        (("matrix", "synapse", "url_previews"), False),
+        (
+            ("matrix", "email"),
+            {"host": "smtp.example.com", "port": 465, "security": "implicit", "sender": "chat@example.com"},
+        ),
+    ],
+    "mail in a private network, unencrypted": [
+        (
+            ("matrix", "email"),
+            {
+                "host": "mail.example.com",
+                "port": 25,
+                "security": "none",
+                "sender": "chat@example.com",
+                "reach": [{"cidrs": ["10.30.0.25/32"], "port": 25}],
+            },
+        ),
+    ],
+    "a policy": [
+        (
+            ("matrix", "consent"),
+            {
+                "version": "1.0",
+                "text": "Be {kind} & <brief>.\n\nNo spam: {{ secret }}.",
+                "block": "Agree first: %(consent_uri)s",
+            },
+        ),
+        (("matrix", "admin_contact"), "ops@example.com"),
+    ],
+    "bridges, bots and modules": [
+        (
+            ("matrix", "appservices"),
+            {
+                "irc": {"reach": [{"namespace": "bridges", "pods": {"app": "irc"}, "port": 8090}]},
+                "old-pbx": {"generation": 3, "reach": [{"cidrs": ["10.30.0.9/32"], "port": 9000}]},
+                "bot": {},
+            },
+        ),
+        (
+            ("matrix", "modules"),
+            [{"module": "synapse.handlers.oidc.JinjaOidcMappingProvider", "config": {"display_name_template": "x"}}],
+        ),
+    ],
+    "everything ends": [
+        (
+            ("matrix", "retention"),
+            {
+                "remote_media": "30d",
+                "local_media": "2y",
+                "messages": {"default": "1y", "at_least": "1d", "at_most": "5y"},
+                "forgotten_rooms": "28d",
+                "redacted": "3d",
+                "addresses": "14d",
+            },
         ),
     ],
     "integrations and themes": [

@@ -19,20 +19,29 @@ from matrixfleet.kubernetes.pods import (
 )
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.storage import Volume
+from matrixfleet.templates import read
 
 from .homeserver import homeserver, logging_of
+from .policy import policy_folder, policy_pages
 
 # Not rolling: a new main process beside an old one is what must never be. Recreate orders rollouts only,
 # so the ReadWriteOncePod volume is the lock that holds when a node is lost too.
 RECREATE = {"type": "Recreate"}
 # Seconds: the first start after an upgrade migrates the schema before it listens.
 MIGRATION = 1800
+JOINED_EMAIL = "/run/email/email.yaml"
 
 
 @component("workload/synapse")
 def main(plan: TenantPlan) -> Iterator[Object]:
     """Configuration, volumes, Service, Deployment."""
-    files = {"homeserver.yaml": to_yaml(homeserver(plan)), "log.yaml": to_yaml(logging_of(plan))}
+    files = {
+        "homeserver.yaml": to_yaml(homeserver(plan)),
+        "log.yaml": to_yaml(logging_of(plan)),
+        **policy_pages(plan.tenant.consent),
+    }
+    if plan.joins_email:
+        files["join_email.py"] = read(__file__, "join_email.py")
     yield config_map(plan, "synapse", files)
     for volume in plan.volumes_for("synapse"):
         yield claim(plan, volume)
@@ -45,12 +54,21 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     volumes = plan.volumes_for("synapse")
     mounts = [
         configuration(plan, "synapse", "/etc/synapse"),
+        *policy_folder(plan),
         *(secret_files(secret) for secret in plan.secrets if mounted_as_files(plan, secret.purpose)),
         tls_files("database", plan.called("postgresql-tls"), ("ca.crt",)),
         *(claimed(volume) for volume in volumes),
         # Uploads and fetched previews pass through here before they are media.
         scratch("tmp", "/tmp", "1Gi"),
     ]
+    init = [generate_key(plan, volume, mounts) for volume in volumes if volume.purpose == "signing-key"]
+    password: list[Mount] = []
+    configurations = ["/etc/synapse/homeserver.yaml"]
+    if plan.joins_email:
+        mounts.append(scratch("email", "/run/email", "1Mi", memory=True))
+        password = [secret_files(plan.secret("email"))]
+        init.append(join_email(plan, [*mounts, *password]))
+        configurations.append(JOINED_EMAIL)
     health = {"httpGet": {"path": "/health", "port": "http"}}
     (process,) = plan.processes
     synapse = container(
@@ -59,7 +77,8 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
         "synapse",
         [
             *("python", "-B", "-m", process.app),
-            *("--config-path", "/etc/synapse/homeserver.yaml", "--no-secrets-in-config"),
+            *(word for path in configurations for word in ("--config-path", path)),
+            "--no-secrets-in-config",
         ],
         mounts,
         env=environment(plan),
@@ -72,16 +91,17 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
         plan,
         "synapse",
         [synapse],
-        mounts,
-        init=[generate_key(plan, volume, mounts) for volume in volumes if volume.purpose == "signing-key"],
+        [*mounts, *password],
+        init=init,
         reads=files,
         terminationGracePeriodSeconds=60,
     )
 
 
 def mounted_as_files(plan: TenantPlan, purpose: str) -> bool:
-    """The database's password has no `_path` option: libpq reads it from the environment."""
-    return purpose != "database" and "synapse" in plan.secret(purpose).readers
+    """Two passwords have no `_path` option: the database's libpq reads from the environment, and the mail
+    server's is joined to the configuration before Synapse starts."""
+    return purpose not in ("database", "email") and "synapse" in plan.secret(purpose).readers
 
 
 def environment(plan: TenantPlan) -> list[Object]:
@@ -105,3 +125,10 @@ def generate_key(plan: TenantPlan, volume: Volume, mounts: list[Mount]) -> Objec
     )
     mine = [mount for mount in mounts if mount.name in (volume.purpose, "tmp")]
     return container(plan, "synapse", "signing-key", ["sh", "-c", script, "sh", volume.mount], mine)
+
+
+def join_email(plan: TenantPlan, mounts: list[Mount]) -> Object:
+    """Write the mail server's block with its password where only memory holds it."""
+    mine = [mount for mount in mounts if mount.name in ("configuration", "email", "secret-email")]
+    arguments = ["/etc/synapse/homeserver.yaml", plan.secret("email").path("password"), JOINED_EMAIL]
+    return container(plan, "synapse", "email", ["python", "-B", "/etc/synapse/join_email.py", *arguments], mine)

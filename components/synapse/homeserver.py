@@ -12,6 +12,8 @@ from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.networks import denied
 
+from .accounts import accounts, consent, email, retention, services, single_sign_on
+
 Options = dict[str, Any]
 _MIB = 1024**2
 
@@ -28,7 +30,12 @@ def homeserver(plan: TenantPlan) -> Options:
         **secrets(plan),
         **media(plan),
         **federation(tenant),
-        **accounts(tenant),
+        **accounts(plan),
+        **single_sign_on(plan),
+        **consent(tenant),
+        **email(tenant.email),
+        **services(plan),
+        **retention(tenant),
         **rate_limits(tenant),
         **caches(tenant),
         "presence": {"enabled": tenant.synapse.presence},
@@ -42,6 +49,8 @@ def listeners(plan: TenantPlan) -> Options:
     exactly one address, and no other Pod reaches this port."""
     ports = plan.workloads["synapse"].ports
     names = ["client", "federation"] if plan.tenant.synapse.federation.enabled else ["client"]
+    if plan.tenant.consent:
+        names.append("consent")
     http = {
         "port": ports["http"],
         "type": "http",
@@ -115,15 +124,6 @@ def federation(tenant: Tenant) -> Options:
     if spec.allow:
         options["federation_domain_whitelist"] = list(spec.allow)
     return options
-
-
-def accounts(tenant: Tenant) -> Options:
-    """Who may be somebody here."""
-    return {
-        "enable_registration": False,
-        "allow_guest_access": tenant.synapse.guests,
-        "password_config": {"enabled": True},
-    }
 
 
 def rate_limits(tenant: Tenant) -> Options:

@@ -5,11 +5,13 @@ The outside has no names in a NetworkPolicy, only Pods and networks: the cluster
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
+from matrixfleet.model.cluster import Reach
+from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.workloads import Guest, Workload
 
 TCP, UDP = "TCP", "UDP"
@@ -56,6 +58,54 @@ def _internet(private: tuple[str, ...]) -> Outside:
     return Outside("the Internet", internet_without=private)
 
 
+def to_internet(tenant: Tenant, internet: Outside) -> Flow:
+    """What Synapse opens to the Internet. Servers delegate federation to any port, and links may name one;
+    without either it is the ports of what was named."""
+    synapse = tenant.synapse
+    reasons = [
+        "federation: servers delegate to any port" if synapse.federation.enabled else "",
+        "URL previews" if synapse.url_previews else "",
+        "push gateways",
+    ]
+    ports = {HTTPS}
+    for login in logins_of(tenant.auth.providers):
+        if not login.said.reach:
+            ports.add(login.port)
+            reasons.append(f"log-in by {login.id}")
+    if tenant.email and not tenant.email.reach:
+        ports.add(tenant.email.port)
+        reasons.append("mail")
+    if any(not service.reach for service in tenant.appservices.values()):
+        reasons.append("application services")
+    every = synapse.federation.enabled or synapse.url_previews
+    return Flow(
+        "synapse",
+        internet,
+        () if every else tuple((TCP, port) for port in sorted(ports)),
+        ", ".join(filter(None, reasons)),
+    )
+
+
+def private_flows(tenant: Tenant, router: int) -> Iterator[Flow]:
+    """What Synapse talks to in private networks, and the Pods of bridges that talk to it through the router."""
+
+    def to(name: str, reach: tuple[Reach, ...], reason: str) -> Iterator[Flow]:
+        for one in reach:
+            yield Flow("synapse", Outside(name, (one,)), ((TCP, one.port),), reason)
+
+    for login in logins_of(tenant.auth.providers):
+        why = f"log-in by {login.id}: discovery, tokens, keys"
+        yield from to(f"OpenID provider {login.id}", login.said.reach, why)
+    if tenant.email:
+        yield from to("the mail server", tenant.email.reach, "mail")
+    for name, service in tenant.appservices.items():
+        yield from to(f"application service {name}", service.reach, "events, and questions about its users and rooms")
+        for one in service.reach:
+            if one.namespace:
+                bridge = Outside(f"application service {name}", (one,))
+                yield Flow(bridge, "router", ((TCP, router),), "client API")
+
+
 def flows_of(
     tenant: Tenant, cluster: Cluster, workloads: Mapping[str, Workload], guests: tuple[Guest, ...]
 ) -> tuple[Flow, ...]:
@@ -76,15 +126,8 @@ def flows_of(
         Flow("synapse", dns, lookup, "finds PostgreSQL, and other servers"),
         Flow("bootstrap", api, ((TCP, network.api_server.port),), "creates Secrets that are absent"),
     ]
-    if tenant.synapse.federation.enabled or tenant.synapse.url_previews:
-        reasons = [
-            "federation: servers delegate to any port" if tenant.synapse.federation.enabled else "",
-            "URL previews" if tenant.synapse.url_previews else "",
-            "push gateways",
-        ]
-        flows.append(Flow("synapse", internet, (), ", ".join(filter(None, reasons))))
-    else:
-        flows.append(Flow("synapse", internet, ((TCP, 443),), "push gateways"))
+    flows.append(to_internet(tenant, internet))
+    flows += private_flows(tenant, router["http"])
     if "element" in workloads:
         flows.append(Flow(edge, "element", ((TCP, workloads["element"].ports["http"]),), "the web client"))
     if cluster.metrics is not Metrics.NONE and network.monitoring:

@@ -54,6 +54,7 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
     """The workloads of a tenant, by component."""
     images = release.images
     main = next(process for process in processes if process.name == "main")
+    joins = {"email": _HELPER} if tenant.email and tenant.email.user else {}
     found = [
         Workload("bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}),
         Workload(
@@ -73,7 +74,7 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
             main.replicas,
             0,
             waves.MAIN,
-            {"signing-key": _GENERATOR, "synapse": main.resources},
+            {"signing-key": _GENERATOR, **joins, "synapse": main.resources},
             {"http": 8008, "metrics": 9092},
             "/_synapse/metrics",
         ),
