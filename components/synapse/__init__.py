@@ -29,7 +29,7 @@ from .policy import policy_folder, policy_pages
 RECREATE = {"type": "Recreate"}
 # Seconds: the first start after an upgrade migrates the schema before it listens.
 MIGRATION = 1800
-JOINED_EMAIL = "/run/email/email.yaml"
+JOINED_EMAIL = "/data/email/email.yaml"
 
 
 @component("workload/synapse")
@@ -65,7 +65,7 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     password: list[Mount] = []
     configurations = ["/etc/synapse/homeserver.yaml"]
     if plan.joins_email:
-        mounts.append(scratch("email", "/run/email", "1Mi", memory=True))
+        mounts.append(scratch("email", "/data/email", "1Mi", memory=True))
         password = [secret_files(plan.secret("email"))]
         init.append(join_email(plan, [*mounts, *password]))
         configurations.append(JOINED_EMAIL)

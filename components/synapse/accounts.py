@@ -81,7 +81,8 @@ def endpoints(login: Login) -> Options:
         "jwks_uri": login.endpoints.jwks,
     }
     options: Options = {"discover": False, **{name: address for name, address in found.items() if address}}
-    if login.endpoints.userinfo:
+    if "openid" not in login.scopes:
+        # No id token tells who it is.
         options["user_profile_method"] = "userinfo_endpoint"
     return options
 

@@ -56,6 +56,13 @@ class Consent(Model):
     """`block_events_error`: what those who have not agreed are told instead of their messages being sent;
     %(consent_uri)s is where they agree. Unset, nobody is blocked."""
 
+    @model_validator(mode="after")
+    def _formats(self) -> Consent:
+        # Synapse fills it in when somebody is blocked; a stray % would be an error 500 for them.
+        if self.block and "%" in self.block.replace("%(consent_uri)s", ""):
+            raise expected("block without % but in %(consent_uri)s", self.block)
+        return self
+
 
 class AppService(Model):
     """A bridge or a bot. Its registration file holds tokens: it is the Secret
