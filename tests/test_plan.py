@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import yaml
+from jinja2 import Environment, StrictUndefined
 
 from fleets import TOP
 from matrixfleet.checks import Tree, run
@@ -277,3 +279,52 @@ def test_the_internet_is_without_what_is_private() -> None:
 def test_ranges_for_coturn() -> None:
     assert address_range("10.0.0.0/8") == "10.0.0.0-10.255.255.255"
     assert address_range("::1/128") == "::1"
+
+
+def test_a_provider_in_a_private_network_has_a_flow_with_its_reason(fleet: Fleet) -> None:
+    closed = plan(changed(fleet, *VARIANTS["no password, a provider in a private network"]))
+    found = {(flow.target_name, flow.ports_told, flow.reason) for flow in closed.flows if flow.source == "synapse"}
+    why = "log-in by sso: discovery, tokens, keys"
+    assert {("OpenID provider sso", "TCP 443", why), ("OpenID provider sso", "TCP 8443", why)} <= found
+    assert ("the Internet", "TCP 443", "push gateways") in found
+
+
+def test_a_closed_homeserver_reaches_the_ports_that_were_named(fleet: Fleet) -> None:
+    closed = plan(changed(fleet, *VARIANTS["mail by IMPLICIT TLS, from a closed homeserver"]))
+    (internet,) = (flow for flow in closed.flows if flow.target_name == "the Internet")
+    assert (internet.ports_told, internet.reason) == ("TCP 443, TCP 465", "push gateways, mail")
+
+
+def test_a_bridge_talks_to_the_router_alone(fleet: Fleet) -> None:
+    bridged = plan(changed(fleet, *VARIANTS["bridges, bots and modules"]))
+    found = {(flow.source_name, flow.target_name) for flow in bridged.flows if "service" in flow.source_name}
+    assert found == {("application service irc", "router")}
+
+
+def test_a_policy_is_text_to_browsers_and_to_synapse(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, *VARIANTS["a policy"]))
+    config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")
+    assert config is not None
+    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(config.doc["data"]["policy.html"])
+    person = {"user": "@a:example.com", "userhmac": "00", "version": "1.0", "has_consented": False}
+    asked = page.render(**person, public_version=False)
+    assert "<p>Be &#123;kind&#125; &amp; &lt;brief&gt;.</p>" in asked
+    assert "<p>No spam: &#123;&#123; secret &#125;&#125;.</p>" in asked
+    assert 'name="h" value="00"' in asked and "<form" not in page.render(**person, public_version=True)
+    assert "<form" not in page.render(**{**person, "has_consented": True}, public_version=False)
+
+
+def test_element_offers_what_there_is(fleet: Fleet) -> None:
+    def features(variant: str) -> dict[str, bool]:
+        tree = drawn(changed(fleet, *VARIANTS[variant]))
+        config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-element")
+        assert config is not None
+        defaults = json.loads(config.doc["data"]["config.json"])["setting_defaults"]
+        return {key: value for key, value in defaults.items() if key.startswith("UIFeature")}
+
+    assert features("rotated") == {"UIFeature.registration": False}
+    assert features("registration by token") == {"UIFeature.registration": True}
+    assert features("no password, a provider in a private network") == {
+        "UIFeature.registration": False,
+        "UIFeature.passwordReset": False,
+    }
