@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -90,3 +91,43 @@ def test_values_differ(script: ModuleType) -> None:
     assert script.generate("random") != script.generate("random")
     with pytest.raises(SystemExit, match="unknown kind 'word'"):
         script.generate("word")
+
+
+GIVEN = {"name": "t-oidc-sso-1", "namespaces": ["t"], "keys": {"client_secret": "given"}}
+GIVEN_PLACE = "/api/v1/namespaces/t/secrets/t-oidc-sso-1"
+CREATE = "kubectl -n t create secret generic t-oidc-sso-1 --from-file=client_secret=client_secret"
+
+
+def wants(script: ModuleType, *secrets: Any) -> None:
+    """Another list beside the script."""
+    Path(script.__file__ or "").with_name("secrets.json").write_text(json.dumps(secrets))
+
+
+def test_what_is_given_is_asked_for_and_never_made(api: Api, script: ModuleType) -> None:
+    other = {"name": "t-email-1", "namespaces": ["t"], "keys": {"password": "given"}}
+    wants(script, GIVEN, *WANTED, other)
+    with pytest.raises(SystemExit) as caught:
+        script.main()
+    assert str(caught.value).splitlines() == [
+        f"t/t-oidc-sso-1: is not there, and only a person can create it: {CREATE}",
+        "t/t-email-1: is not there, and only a person can create it: "
+        "kubectl -n t create secret generic t-email-1 --from-file=password=password",
+    ]
+    assert GIVEN_PLACE not in api.secrets and place("t") in api.secrets, "what can be made is made meanwhile"
+
+
+def test_what_is_given_is_taken_as_it_is(api: Api, script: ModuleType) -> None:
+    wants(script, GIVEN)
+    api.secrets[GIVEN_PLACE] = {"client_secret": "Z2l2ZW4="}
+    script.main()
+    assert api.secrets == {GIVEN_PLACE: {"client_secret": "Z2l2ZW4="}} and api.writes == 0
+
+
+@pytest.mark.parametrize("data", [{"secret": "Z2l2ZW4="}, {"client_secret": ""}])
+def test_what_is_given_under_another_key_or_empty_is_told(api: Api, script: ModuleType, data: dict[str, str]) -> None:
+    wants(script, GIVEN)
+    api.secrets[GIVEN_PLACE] = data
+    delete = "kubectl -n t delete secret t-oidc-sso-1"
+    with pytest.raises(SystemExit, match="lacks client_secret") as caught:
+        script.main()
+    assert str(caught.value) == f"t/t-oidc-sso-1: lacks client_secret; create it again: {delete} && {CREATE}"

@@ -8,9 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fleets import TOP, Repository
 from matrixfleet.cli.compile import read_fleet
+from matrixfleet.model import Fleet
+from matrixfleet.model.auth import NO_LOGOUT, AuthSpec
+from matrixfleet.plan import TenantPlan, plan_of
+from matrixfleet.plan.oidc import PRESETS
 from test_compile import files, run
 
 DOCS = sorted((TOP / "docs").glob("*.md"))
@@ -55,6 +60,24 @@ def test_workers_are_said_as_told(tmp_path: Path) -> None:
     repository.write(path, repository.read(path) + added)
     tenant = read_fleet(tmp_path).target("eu1.chess-club").tenant
     assert tenant is not None and tenant.workers.generic.replicas == 3
+
+
+def test_openid_is_said_as_told(fleet: Fleet) -> None:
+    (said,) = blocks(TOP / "docs/log-in-with-oidc.md", "yaml")
+    plan = plan_of(fleet, "us1.research")
+    assert isinstance(plan, TenantPlan)
+    told = yaml.safe_load(said)["parameters"]["matrix"]["auth"]
+    assert plan.tenant.auth == AuthSpec.model_validate(told), "the reference fleet is the example"
+    (create,) = blocks(TOP / "docs/log-in-with-oidc.md", "text")
+    assert create in (TOP / "compiled/us1/research/docs/README.md").read_text()
+    text = (TOP / "docs/log-in-with-oidc.md").read_text()
+    rows = {
+        words[1].strip(): words[4].strip()
+        for words in (line.split("|") for line in text.splitlines())
+        if len(words) == 6
+    }
+    presets = {preset.value: "no" if preset in NO_LOGOUT else "yes" for preset in PRESETS}
+    assert {name: rows[name] for name in presets} == presets
 
 
 def test_a_cluster_is_added_as_told(tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ def chain(*changes: Change) -> Change:
     return lambda repository: [change(repository) for change in changes] and None
 
 
+def provider(said: str) -> str:
+    """One OpenID provider, at the end of a tenant's file."""
+    return f"    auth:\n      kind: oidc\n      providers:\n        sso: {{{said}, client_id: m}}\n"
+
+
 CASES: dict[str, tuple[Change, str]] = {
     "unknown key": (
         edit(CHESS, "url_previews", "url_preview"),
@@ -174,6 +179,116 @@ CASES: dict[str, tuple[Change, str]] = {
     "a Kapitan reference": (
         edit(CHESS, "brand: Chess Club", "brand: '?{plain:chess}'"),
         f"{CHESS}:1: expected no Kapitan reference (?{{...}}); secrets are named in the model, never inlined",
+    ),
+    "OIDC without providers": (
+        add(CHESS, "    auth: {kind: oidc}\n"),
+        f"{CHESS}:15: matrix.auth: expected providers, since kind is oidc, got 'none'",
+    ),
+    "providers without OIDC": (
+        add(
+            CHESS, "    auth: {providers: {sso: {preset: keycloak, issuer: 'https://sso.example.org', client_id: m}}}\n"
+        ),
+        f"{CHESS}:15: matrix.auth: expected kind: oidc, since there are providers, got 'password'",
+    ),
+    "two providers of one name": (
+        add(
+            CHESS,
+            "    auth:\n      kind: oidc\n      providers:\n"
+            "        sso: {preset: github, client_id: m, registration: false}\n"
+            "        sso: {preset: google, client_id: m, registration: false}\n",
+        ),
+        f"{CHESS}:19: matrix.auth.providers.sso: duplicate key, first set on line 18; expected once, remove one of them",
+    ),
+    "a preset that knows its issuer": (
+        add(CHESS, provider("preset: github, issuer: 'https://github.example.org', registration: false")),
+        f"{CHESS}:18: matrix.auth.providers.sso: expected no issuer, since preset github knows it,"
+        " got 'https://github.example.org'; or preset: generic",
+    ),
+    "a preset that needs its issuer": (
+        add(CHESS, provider("preset: authentik")),
+        f"{CHESS}:18: matrix.auth.providers.sso: expected issuer, since preset authentik may be anywhere, got 'none'",
+    ),
+    "Entra ID without its directory": (
+        add(CHESS, provider("preset: entra")),
+        f"{CHESS}:18: matrix.auth.providers.sso: expected directory, Entra ID's directory (tenant) id, got 'none'",
+    ),
+    "open to whoever has an account at GitHub": (
+        add(CHESS, provider("preset: github")),
+        f"{CHESS}:18: matrix.auth.providers.sso: expected requirements, or registration: false, since anybody has an"
+        " account at github, got 'neither'; open registration has no place here",
+    ),
+    "a logout that never comes": (
+        add(CHESS, provider("preset: google, registration: false, backchannel_logout: true")),
+        f"{CHESS}:18: matrix.auth.providers.sso: expected backchannel_logout: false, since preset google sends none,"
+        " got True",
+    ),
+    "a preset that there is not": (
+        add(CHESS, provider("preset: githb")),
+        f"{CHESS}:18: matrix.auth.providers.sso.preset: expected one of keycloak, entra, google, github, authentik,"
+        " generic, got 'githb', did you mean github?",
+    ),
+    "unknown key below a name of one's own": (
+        add(CHESS, provider("preset: github, registraton: false")),
+        f"{CHESS}:18: matrix.auth.providers.sso.registraton: unknown key, did you mean registration?",
+    ),
+    "a provider in the clear": (
+        add(CHESS, provider("preset: keycloak, issuer: 'http://sso.example.org/realms/main'")),
+        f"{CHESS}:18: matrix.auth.providers.sso.issuer: expected an https:// address,"
+        " got 'http://sso.example.org/realms/main'",
+    ),
+    "generic endpoints without keys": (
+        add(
+            CHESS,
+            provider(
+                "preset: generic, issuer: 'https://x.example',"
+                " endpoints: {authorization: 'https://x.example/a', token: 'https://x.example/t'}"
+            ),
+        ),
+        f"{CHESS}:18: matrix.auth.providers.sso: expected endpoints.jwks, since the scope openid is asked for, got 'none'",
+    ),
+    "no password and no provider": (
+        add(CHESS, "    auth: {password: false}\n"),
+        f"{CHESS}:15: matrix.auth: expected password: true, since no provider lets anybody in, got False",
+    ),
+    "accounts with passwords where there are none": (
+        edit(
+            "inventory/targets/us1/research.yml",
+            "password: false",
+            "password: false\n      registration: {tokens: true}",
+        ),
+        "inventory/targets/us1/research.yml:15: matrix.auth: expected registration.tokens: false,"
+        " since such accounts have a password, got True",
+    ),
+    "open registration": (
+        add(CHESS, "    auth: {registration: {enabled: true}}\n"),
+        f"{CHESS}:15: matrix.auth.registration.enabled: unknown key; known here: shared_secret, tokens",
+    ),
+    "a mail password in the clear": (
+        add(CHESS, "    email: {host: mail.example.org, security: none, user: chess, sender: chess@example.org}\n"),
+        f"{CHESS}:15: matrix.email: expected security: starttls or implicit, since there is a user, got 'none';"
+        " anybody on the way would read the password",
+    ),
+    "a mail password in the inventory": (
+        add(CHESS, "    email: {host: mail.example.org, user: chess, password: x, sender: chess@example.org}\n"),
+        f"{CHESS}:15: matrix.email.password: unknown key;"
+        " known here: generation, host, port, reach, security, sender, user",
+    ),
+    "a text that Synapse cannot fill in": (
+        add(CHESS, "    consent: {version: '1', text: Be kind, block: '100% of you must agree'}\n"),
+        f"{CHESS}:15: matrix.consent: expected block without % but in %(consent_uri)s, got '100% of you must agree'",
+    ),
+    "a bridge that is nowhere": (
+        add(CHESS, "    appservices: {irc: {reach: [{namespace: irc, port: 8090}]}}\n"),
+        f"{CHESS}:15: matrix.appservices.irc.reach[0]: expected pods: the labels of the Pods in that namespace, got 'none'",
+    ),
+    "a retention that contradicts itself": (
+        add(CHESS, "    retention: {messages: {at_least: 2d, at_most: 36h}}\n"),
+        f"{CHESS}:15: matrix.retention.messages: expected at_least no more than at_most (36h), got '2d'",
+    ),
+    "a retention without a unit": (
+        add(CHESS, "    retention: {remote_media: 30}\n"),
+        f"{CHESS}:15: matrix.retention.remote_media: expected a duration with a unit (ms, s, m, h, d, w, y), got 30;"
+        " did you mean 30s?",
     ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import yaml
+from jinja2 import Environment, StrictUndefined
 
 from fleets import TOP
 from matrixfleet.checks import Tree, run
@@ -53,6 +55,21 @@ WITH_WORKERS: list[tuple[tuple[str, ...], Any]] = [
     (("matrix", "database", "max_connections"), 500),
     (("matrix", "router"), {"replicas": 2}),
 ]
+PRIVATE_SSO = {
+    "kind": "oidc",
+    "password": False,
+    "providers": {
+        "sso": {
+            "preset": "keycloak",
+            "issuer": "https://sso.example.com/realms/main",
+            "client_id": "matrix",
+            "reach": [
+                {"cidrs": ["10.30.0.0/24"], "port": 443},
+                {"namespace": "sso", "pods": {"app": "keycloak"}, "port": 8443},
+            ],
+        }
+    },
+}
 
 # Everything a tenant may say that changes shape, each drawn and held against every rule.
 VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
@@ -79,6 +96,117 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
         (
             ("cluster", "network", "private"),
             ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fd00::/8"],
+        ),
+    ],
+    "OIDC presets: KEYCLOAK, ENTRA, GOOGLE, GITHUB, AUTHENTIK, GENERIC": [
+        (
+            ("matrix", "auth"),
+            {
+                "kind": "oidc",
+                "providers": {
+                    "keycloak": {
+                        "preset": "keycloak",
+                        "issuer": "https://sso.example.com/realms/main",
+                        "client_id": "matrix",
+                        "backchannel_logout": True,
+                        "generation": 2,
+                    },
+                    "entra": {
+                        "preset": "entra",
+                        "directory": "00000000-0000-0000-0000-000000000000",
+                        "client_id": "matrix",
+                    },
+                    "google": {"preset": "google", "client_id": "matrix", "requirements": {"hd": ["example.com"]}},
+                    "github": {"preset": "github", "client_id": "matrix", "registration": False},
+                    "authentik": {
+                        "preset": "authentik",
+                        "issuer": "https://id.example.com/application/o/matrix/",
+                        "client_id": "matrix",
+                    },
+                    "old": {
+                        "preset": "generic",
+                        "name": "The old one",
+                        "issuer": "https://old.example.com:8443/",
+                        "client_id": "matrix",
+                        "scopes": ["openid", "groups"],
+                        "endpoints": {
+                            "authorization": "https://old.example.com:8443/authorize",
+                            "token": "https://old.example.com:8443/token",
+                            "userinfo": "https://old.example.com:8443/user",
+                            "jwks": "https://old.example.com:8443/keys",
+                        },
+                        "mapping": {"subject": "{{ user.number }}", "localpart": "{{ user.login }}"},
+                        "backchannel_logout": True,
+                    },
+                },
+            },
+        ),
+    ],
+    "no password, a provider in a private network": [
+        (("matrix", "synapse", "federation"), {"enabled": False}),
+        (("matrix", "synapse", "url_previews"), False),
+        (("matrix", "auth"), PRIVATE_SSO),
+    ],
+    "registration by token": [(("matrix", "auth"), {"registration": {"tokens": True}})],
+    "mail by STARTTLS": [
+        (("matrix", "email"), {"host": "smtp.example.com", "user": "matrix", "sender": "chat@example.com"}),
+    ],
+    "mail by IMPLICIT TLS, from a closed homeserver": [
+        (("matrix", "synapse", "federation"), {"enabled": False}),
+        (("matrix", "synapse", "url_previews"), False),
+        (
+            ("matrix", "email"),
+            {"host": "smtp.example.com", "port": 465, "security": "implicit", "sender": "chat@example.com"},
+        ),
+    ],
+    "mail in a private network, unencrypted": [
+        (
+            ("matrix", "email"),
+            {
+                "host": "mail.example.com",
+                "port": 25,
+                "security": "none",
+                "sender": "chat@example.com",
+                "reach": [{"cidrs": ["10.30.0.25/32"], "port": 25}],
+            },
+        ),
+    ],
+    "a policy": [
+        (
+            ("matrix", "consent"),
+            {
+                "version": "1.0",
+                "text": "Be {kind} & <brief>.\n\nNo spam: {{ secret }}.",
+                "block": "Agree first: %(consent_uri)s",
+            },
+        ),
+        (("matrix", "admin_contact"), "ops@example.com"),
+    ],
+    "bridges, bots and modules": [
+        (
+            ("matrix", "appservices"),
+            {
+                "irc": {"reach": [{"namespace": "bridges", "pods": {"app": "irc"}, "port": 8090}]},
+                "old-pbx": {"generation": 3, "reach": [{"cidrs": ["10.30.0.9/32"], "port": 9000}]},
+                "bot": {},
+            },
+        ),
+        (
+            ("matrix", "modules"),
+            [{"module": "synapse.handlers.oidc.JinjaOidcMappingProvider", "config": {"display_name_template": "x"}}],
+        ),
+    ],
+    "everything ends": [
+        (
+            ("matrix", "retention"),
+            {
+                "remote_media": "30d",
+                "local_media": "2y",
+                "messages": {"default": "1y", "at_least": "1d", "at_most": "5y"},
+                "forgotten_rooms": "28d",
+                "redacted": "3d",
+                "addresses": "14d",
+            },
         ),
     ],
     "integrations and themes": [
@@ -177,3 +305,52 @@ def test_the_internet_is_without_what_is_private() -> None:
 def test_ranges_for_coturn() -> None:
     assert address_range("10.0.0.0/8") == "10.0.0.0-10.255.255.255"
     assert address_range("::1/128") == "::1"
+
+
+def test_a_provider_in_a_private_network_has_a_flow_with_its_reason(fleet: Fleet) -> None:
+    closed = plan(changed(fleet, *VARIANTS["no password, a provider in a private network"]))
+    found = {(flow.target_name, flow.ports_told, flow.reason) for flow in closed.flows if flow.source == "synapse"}
+    why = "log-in by sso: discovery, tokens, keys"
+    assert {("OpenID provider sso", "TCP 443", why), ("OpenID provider sso", "TCP 8443", why)} <= found
+    assert ("the Internet", "TCP 443", "push gateways") in found
+
+
+def test_a_closed_homeserver_reaches_the_ports_that_were_named(fleet: Fleet) -> None:
+    closed = plan(changed(fleet, *VARIANTS["mail by IMPLICIT TLS, from a closed homeserver"]))
+    (internet,) = (flow for flow in closed.flows if flow.target_name == "the Internet")
+    assert (internet.ports_told, internet.reason) == ("TCP 443, TCP 465", "push gateways, mail")
+
+
+def test_a_bridge_talks_to_the_router_alone(fleet: Fleet) -> None:
+    bridged = plan(changed(fleet, *VARIANTS["bridges, bots and modules"]))
+    found = {(flow.source_name, flow.target_name) for flow in bridged.flows if "service" in flow.source_name}
+    assert found == {("application service irc", "router")}
+
+
+def test_a_policy_is_text_to_browsers_and_to_synapse(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, *VARIANTS["a policy"]))
+    config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")
+    assert config is not None
+    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(config.doc["data"]["policy.html"])
+    person = {"user": "@a:example.com", "userhmac": "00", "version": "1.0", "has_consented": False}
+    asked = page.render(**person, public_version=False)
+    assert "<p>Be &#123;kind&#125; &amp; &lt;brief&gt;.</p>" in asked
+    assert "<p>No spam: &#123;&#123; secret &#125;&#125;.</p>" in asked
+    assert 'name="h" value="00"' in asked and "<form" not in page.render(**person, public_version=True)
+    assert "<form" not in page.render(**{**person, "has_consented": True}, public_version=False)
+
+
+def test_element_offers_what_there_is(fleet: Fleet) -> None:
+    def features(variant: str) -> dict[str, bool]:
+        tree = drawn(changed(fleet, *VARIANTS[variant]))
+        config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-element")
+        assert config is not None
+        defaults = json.loads(config.doc["data"]["config.json"])["setting_defaults"]
+        return {key: value for key, value in defaults.items() if key.startswith("UIFeature")}
+
+    assert features("rotated") == {"UIFeature.registration": False}
+    assert features("registration by token") == {"UIFeature.registration": True}
+    assert features("no password, a provider in a private network") == {
+        "UIFeature.registration": False,
+        "UIFeature.passwordReset": False,
+    }

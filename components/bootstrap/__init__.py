@@ -20,7 +20,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 
 
 def wanted(plan: TenantPlan) -> str:
-    """What the script is to make."""
+    """What the script is to make, and what it is to find."""
     secrets = [
         {"name": secret.name, "namespaces": secret.namespaces, "keys": dict(secret.keys)} for secret in plan.secrets
     ]

@@ -1,8 +1,9 @@
 """Create the Secrets of a tenant that are absent. Runs in a Job; needs Python and Synapse, nothing else.
 
-Reads secrets.json beside it: a list of {"name", "namespaces", "keys": {key: "random" | "signing-key"}}.
+Reads secrets.json beside it: a list of {"name", "namespaces", "keys": {key: "random" | "signing-key" | "given"}}.
 A Secret is made in its first namespace and copied to the others. What exists is never changed: where a
-copy differs from the original the Job fails and says so, since only a person knows which is right.
+copy differs from the original the Job fails and says so, since only a person knows which is right. A Secret
+that is given comes from outside: where it is not there the Job fails, and says how to create it.
 """
 
 import base64
@@ -95,10 +96,31 @@ def ensure(secret):
             sys.exit(f"{namespace}/{name}: differs from {first}/{name}; delete the wrong one and run again")
 
 
+def missing(secret):
+    """What a person must do for a Secret that is given, or nothing. An empty value is none."""
+    (namespace,), name, keys = secret["namespaces"], secret["name"], secret["keys"]
+    data = fetch(namespace, name)
+    absent = sorted(key for key in keys if not (data or {}).get(key))
+    if not absent:
+        return ""
+    files = " ".join(f"--from-file={key}={key}" for key in sorted(keys))
+    create = f"kubectl -n {namespace} create secret generic {name} {files}"
+    if data is None:
+        return f"{namespace}/{name}: is not there, and only a person can create it: {create}"
+    delete = f"kubectl -n {namespace} delete secret {name}"
+    return f"{namespace}/{name}: lacks {', '.join(absent)}; create it again: {delete} && {create}"
+
+
 def main():
-    """Every Secret of the list."""
-    for secret in json.loads(Path(__file__).with_name("secrets.json").read_text()):
-        ensure(secret)
+    """Every Secret of the list: first what is made here, then all that a person must do."""
+    wanted = json.loads(Path(__file__).with_name("secrets.json").read_text())
+    given = [secret for secret in wanted if "given" in secret["keys"].values()]
+    for secret in wanted:
+        if secret not in given:
+            ensure(secret)
+    told = [line for line in map(missing, given) if line]
+    if told:
+        sys.exit("\n".join(told))
 
 
 if __name__ == "__main__":

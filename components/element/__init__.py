@@ -66,13 +66,23 @@ def config(plan: TenantPlan) -> dict[str, Any]:
         "brand": branding.brand,
         "branding": {key: value for key, value in look.items() if value},
         "default_theme": branding.default_theme,
-        "setting_defaults": {"custom_themes": themes, "UIFeature.registration": False},
+        "setting_defaults": {"custom_themes": themes, **account_features(plan)},
         "integrations_ui_url": integrations.ui_url if integrations else None,
         "integrations_rest_url": integrations.rest_url if integrations else None,
         "integrations_widgets_urls": [f"{integrations.rest_url}/widgets"] if integrations else [],
         "show_labs_settings": False,
         "map_style_url": None,
     }
+
+
+def account_features(plan: TenantPlan) -> dict[str, bool]:
+    """What Element offers of accounts: registration where a token opens it, and no lost passwords where
+    there are none."""
+    auth = plan.tenant.auth
+    features = {"UIFeature.registration": auth.registration.tokens}
+    if not auth.password:
+        features["UIFeature.passwordReset"] = False
+    return features
 
 
 def manifest(plan: TenantPlan) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def service_account(plan: TenantPlan, name: str) -> Object:
 
 
 def role(plan: TenantPlan, place: str) -> Object:
-    """The bootstrap Job's: create Secrets, and read just those it makes, by name. RBAC cannot bind
+    """The bootstrap Job's: create Secrets, and read just those of its list, by name. RBAC cannot bind
     `create` to names; nothing that exists can be read or changed with it."""
     mine = sorted(secret.name for secret in plan.secrets if place in secret.namespaces)
     rules = [

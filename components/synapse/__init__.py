@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 from matrixfleet.drawing import component
-from matrixfleet.kubernetes.emit import Object, to_yaml
+from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import claim, config_map, service
 from matrixfleet.kubernetes.pods import Mount, container, deployment, pod_template
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.storage import Volume
-from matrixfleet.synapse.homeserver import homeserver, logging_of
-from matrixfleet.synapse.pods import CONFIGURATION, mounts_of, synapse_container
+from matrixfleet.synapse.pods import read_by, shared_files, synapse_container
 
 # Not rolling: a new main process beside an old one is what must never be. Recreate orders rollouts only,
 # so the ReadWriteOncePod volume is the lock that holds when a node is lost too.
@@ -21,7 +20,7 @@ MIGRATION = 1800
 @component("workload/synapse")
 def main(plan: TenantPlan) -> Iterator[Object]:
     """Configuration, volumes, Service, Deployment."""
-    files = {"homeserver.yaml": to_yaml(homeserver(plan)), "log.yaml": to_yaml(logging_of(plan, plan.processes[0]))}
+    files = shared_files(plan)
     yield config_map(plan, "synapse", files)
     for volume in plan.volumes_for("synapse"):
         yield claim(plan, volume)
@@ -32,16 +31,15 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     """The Pod of the main process."""
     process = plan.processes[0]
-    mounts = mounts_of(plan, process)
-    command = ["python", "-B", "-m", process.app, "--config-path", f"{CONFIGURATION}/homeserver.yaml"]
-    synapse = synapse_container(plan, process, [*command, "--no-secrets-in-config"], mounts, startup=MIGRATION)
-    volumes = [volume for volume in plan.volumes_for("synapse") if volume.purpose == "signing-key"]
+    reads = read_by(plan, process)
+    command = ["python", "-B", "-m", process.app, *reads.arguments, "--no-secrets-in-config"]
+    keys = [volume for volume in plan.volumes_for("synapse") if volume.purpose == "signing-key"]
     return pod_template(
         plan,
         "synapse",
-        [synapse],
-        mounts,
-        init=[generate_key(plan, volume, mounts) for volume in volumes],
+        [synapse_container(plan, process, command, reads.mounts, startup=MIGRATION)],
+        [*reads.mounts, *reads.others],
+        init=[*(generate_key(plan, volume, reads.mounts) for volume in keys), *reads.init],
         reads=files,
         terminationGracePeriodSeconds=60,
     )

@@ -17,23 +17,20 @@ from matrixfleet.kubernetes.pods import (
 )
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.processes import Kind, Process
-from matrixfleet.synapse.homeserver import homeserver, logging_of, worker
-from matrixfleet.synapse.pods import CONFIGURATION, mounts_of, synapse_container
+from matrixfleet.synapse.homeserver import logging_of, worker
+from matrixfleet.synapse.pods import read_by, shared_files, synapse_container
 
 FOLDER = "/etc/synapse-worker"
 # Seconds. A worker waits for nothing but the schema, which main has migrated by then.
 STARTUP = 300
-# Its name is its Pod's, and comes last: a later file wins.
-START = (
-    'printf \'worker_name: %s\\n\' "$POD_NAME" >/tmp/name.yaml; exec python -B -m "$0"'
-    f" -c {CONFIGURATION}/homeserver.yaml -c {FOLDER}/worker.yaml -c /tmp/name.yaml --no-secrets-in-config"
-)
+# Its name is its Pod's, and comes last: of several configurations the last wins.
+START = 'printf \'worker_name: %s\\n\' "$POD_NAME" >/tmp/name.yaml; exec python -B -m "$0" "$@"'
 
 
 @component("workload/workers")
 def main(plan: TenantPlan) -> Iterator[Object]:
     """Each pool's configuration, Service and workload."""
-    shared = {"homeserver.yaml": to_yaml(homeserver(plan)), "log.yaml": to_yaml(logging_of(plan, plan.processes[0]))}
+    shared = shared_files(plan)
     for process in plan.processes[1:]:
         files = {
             "worker.yaml": to_yaml(worker(plan, process)),
@@ -56,7 +53,17 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 def template(plan: TenantPlan, process: Process, reads: dict[str, dict[str, str]]) -> Object:
     """A worker's Pod."""
     own = Mount("worker", FOLDER, configuration(plan, process.component, FOLDER).source)
-    mounts = [*mounts_of(plan, process), own]
+    shared = read_by(plan, process)
+    mounts = [*shared.mounts, own]
+    configurations = [*shared.arguments, "--config-path", f"{FOLDER}/worker.yaml", "--config-path", "/tmp/name.yaml"]
+    command = ["sh", "-c", START, process.app, *configurations, "--no-secrets-in-config"]
     name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}
-    synapse = synapse_container(plan, process, ["sh", "-c", START, process.app], mounts, startup=STARTUP, env=[name])
-    return pod_template(plan, process.component, [synapse], mounts, reads=reads, terminationGracePeriodSeconds=60)
+    return pod_template(
+        plan,
+        process.component,
+        [synapse_container(plan, process, command, mounts, startup=STARTUP, env=[name])],
+        [*mounts, *shared.others],
+        init=shared.init,
+        reads=reads,
+        terminationGracePeriodSeconds=60,
+    )

@@ -166,6 +166,6 @@ def _others(value: Any) -> Iterator[Any]:
             yield str(int(number[0]) * 2) + value[number.end() :]
         yield from (f"x{value}", "https://x.example.com/x", "10.99.0.0/16", "example.invalid")
     elif value is None:
-        yield from ("explain.example.invalid", "1Gi", "https://explain.example.invalid/x", ["10.99.0.0/16"])
+        yield from ("explain.example.invalid", "1Gi", "30d", "https://explain.example.invalid/x", ["10.99.0.0/16"])
     elif isinstance(value, tuple):
         yield from (["10.99.0.0/16"], ["explain.example.invalid"], [])

@@ -106,6 +106,26 @@ class Auth(StrEnum):
     OIDC = "oidc"
 
 
+class Provider(StrEnum):
+    """Which OpenID provider it is: what a preset knows of it need not be said."""
+
+    KEYCLOAK = "keycloak"
+    ENTRA = "entra"
+    GOOGLE = "google"
+    GITHUB = "github"
+    AUTHENTIK = "authentik"
+    GENERIC = "generic"
+
+
+class MailSecurity(StrEnum):
+    """How the way to the mail server is encrypted: upgraded and refused without, from the first byte, or
+    not at all."""
+
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+    NONE = "none"
+
+
 class Calls(StrEnum):
     """Which technique carries calls."""
 
@@ -154,7 +174,9 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Mesh: frozenset({Mesh.NONE}),
     Metrics: frozenset({Metrics.PROMETHEUS_OPERATOR, Metrics.ANNOTATIONS, Metrics.NONE}),
     Logs: frozenset({Logs.STDOUT}),
-    Auth: frozenset({Auth.PASSWORD}),
+    Auth: frozenset(Auth),
+    Provider: frozenset(Provider),
+    MailSecurity: frozenset(MailSecurity),
     Calls: frozenset(Calls),
     Backup: frozenset({Backup.NONE}),
     State: frozenset(State),

@@ -31,6 +31,15 @@ class Peer(Model):
         return self
 
 
+class Reach(Peer):
+    """Something that a tenant talks to and that is not on the Internet: where it is, as NetworkPolicies see
+    it. A public name that leads back into the same cluster is such a thing too: its packets end at the edge's
+    Pods, on the Pods' port."""
+
+    port: Port
+    """TCP, where the connection ends: the Pods' port, not a Service's."""
+
+
 class ArgoCD(Model):
     """The Argo CD that syncs this cluster, in it or on a hub."""
 

@@ -45,14 +45,20 @@ def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 def model_at(model: type[BaseModel], key: tuple[str | int, ...]) -> type[BaseModel] | None:
     """The model of the block at a key, or None where there is none."""
     current: type[BaseModel] | None = model
+    named = False
     for part in key:
         if isinstance(part, int):
+            continue
+        if named:
+            # The name of an entry: the model is its value's.
+            named = False
             continue
         field = current.model_fields.get(part) if current else None
         if field is None:
             return None
         current = _model_in(field.annotation)
-    return current
+        named = typing.get_origin(field.annotation) is dict
+    return None if named else current
 
 
 def _sentence(model: type[BaseModel], error: Mapping[str, Any]) -> str:

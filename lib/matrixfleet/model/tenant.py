@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from matrixfleet.model.auth import AuthSpec
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import (
-    Auth,
     Backup,
     Built,
     Calls,
@@ -21,11 +21,16 @@ from matrixfleet.model.choices import (
     State,
     Turn,
 )
+from matrixfleet.model.retention import Retention
+from matrixfleet.model.services import AppService, Consent, Mail, Module
 from matrixfleet.model.types import (
     Cidr,
     Cpu,
+    Email,
+    Generation,
     Host,
     HttpsUrl,
+    Id,
     Memory,
     Name,
     Port,
@@ -34,8 +39,6 @@ from matrixfleet.model.types import (
     millicores_of,
 )
 from matrixfleet.model.workers import Workers
-
-Generation = Annotated[int, Field(ge=1, le=9999)]
 
 
 class Resources(Model):
@@ -160,14 +163,6 @@ class Synapse(Model):
     """Where the signing key lies."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Of the root logger. DEBUG writes what people say into the log: Synapse warns of it."""
-
-
-class Registration(Model):
-    """How accounts come to be. Open registration has no place here: a server open to the world without
-    verification is a spam source within days."""
-
-    shared_secret: bool = True
-    """Accounts by an administrator with the registration shared secret."""
 
 
 class DatabaseSpec(Model):
@@ -311,15 +306,6 @@ class Router(Model):
     """Of one router."""
 
 
-class AuthSpec(Model):
-    """How people prove who they are."""
-
-    kind: Built[Auth] = Auth.PASSWORD
-    """Passwords in Synapse, or an OpenID provider."""
-    registration: Registration = Registration()
-    """How accounts come to be."""
-
-
 class LogsSpec(Model):
     """Log lines: JSON on stdout, always."""
 
@@ -369,6 +355,18 @@ class Tenant(Model):
     """The router."""
     auth: AuthSpec = AuthSpec()
     """Who may log in."""
+    consent: Consent | None = None
+    """A policy that people agree to."""
+    admin_contact: Email | None = None
+    """`admin_contact`: whom people are told to write to when the server refuses them for a limit."""
+    email: Mail | None = None
+    """The mail server. Without it nobody gets mail, and a lost password is an administrator's to reset."""
+    appservices: dict[Id, AppService] = Field(default_factory=dict)
+    """Bridges and bots, by name."""
+    modules: tuple[Module, ...] = ()
+    """Modules, in the order in which Synapse asks them."""
+    retention: Retention = Retention()
+    """How long things are kept. Volumes have a size each: media.storage, database.storage, logs.volume."""
     logs: LogsSpec = LogsSpec()
     """Logs."""
     backup: Built[Backup] = Backup.NONE

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _BINARY = {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
@@ -162,3 +162,9 @@ def _port(value: int) -> int:
 
 Port = Annotated[int, AfterValidator(_port)]
 """A TCP or UDP port."""
+
+Generation = Annotated[int, Field(ge=1, le=9999)]
+"""Of a secret: part of its Secret's name, raised to rotate it."""
+
+Id = Annotated[str, BeforeValidator(_name), Field(max_length=32), _schema(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "main")]
+"""The name of one of several things: it becomes part of a volume's name, which is a DNS label."""

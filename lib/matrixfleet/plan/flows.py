@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
-from matrixfleet.plan.processes import Process
+from matrixfleet.model.cluster import Reach
+from matrixfleet.plan.oidc import HTTPS, logins_of
+from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.workloads import Guest, Workload
 
 TCP, UDP = "TCP", "UDP"
@@ -75,16 +77,53 @@ def _process_flows(
 
 
 def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
-    """What a process opens to the Internet."""
-    reasons = []
-    if tenant.synapse.federation.enabled:
-        reasons.append("federation: servers delegate to any port")
-    if tenant.synapse.url_previews and process.component in ("synapse", "media-repository"):
-        reasons.append("URL previews")
-    if process.component in ("synapse", "pusher"):
-        reasons.append("push gateways")
-    open_ended = tenant.synapse.federation.enabled or "URL previews" in reasons
-    return Flow(process.component, internet, () if open_ended else ((TCP, 443),), ", ".join(reasons or ["HTTPS"]))
+    """What a process opens to the Internet. Servers delegate federation to any port, and links may name
+    one; without either it is the ports of what was named."""
+    synapse = tenant.synapse
+    previews = synapse.url_previews and process.component in ("synapse", "media-repository")
+    reasons = [
+        "federation: servers delegate to any port" if synapse.federation.enabled else "",
+        "URL previews" if previews else "",
+        "push gateways" if process.component in ("synapse", "pusher") else "",
+    ]
+    ports = {HTTPS}
+    if process.kind is Kind.MAIN:
+        # Single sign-on is main's alone.
+        for login in logins_of(tenant.auth.providers):
+            if not login.said.reach:
+                ports.add(login.port)
+                reasons.append(f"log-in by {login.id}")
+    if tenant.email and not tenant.email.reach:
+        ports.add(tenant.email.port)
+        reasons.append("mail")
+    if any(not service.reach for service in tenant.appservices.values()):
+        reasons.append("application services")
+    every = synapse.federation.enabled or previews
+    told = ", ".join(filter(None, reasons)) or "HTTPS"
+    return Flow(process.component, internet, () if every else tuple((TCP, port) for port in sorted(ports)), told)
+
+
+def private_flows(tenant: Tenant, processes: tuple[Process, ...], router: int) -> Iterator[Flow]:
+    """What Synapse talks to in private networks, and the Pods of bridges that talk to it through the router."""
+    talking = [process.component for process in processes if process.internet]
+
+    def to(name: str, reach: tuple[Reach, ...], reason: str, sources: list[str]) -> Iterator[Flow]:
+        for one in reach:
+            for source in sources:
+                yield Flow(source, Outside(name, (one,)), ((TCP, one.port),), reason)
+
+    for login in logins_of(tenant.auth.providers):
+        why = f"log-in by {login.id}: discovery, tokens, keys"
+        yield from to(f"OpenID provider {login.id}", login.said.reach, why, talking[:1])
+    if tenant.email:
+        yield from to("the mail server", tenant.email.reach, "mail", talking)
+    for name, service in tenant.appservices.items():
+        events = "events, and questions about its users and rooms"
+        yield from to(f"application service {name}", service.reach, events, talking)
+        for one in service.reach:
+            if one.namespace:
+                bridge = Outside(f"application service {name}", (one,))
+                yield Flow(bridge, "router", ((TCP, router),), "client API")
 
 
 def flows_of(
@@ -114,6 +153,7 @@ def flows_of(
         flows.append(Flow(process.component, dns, lookup, "finds PostgreSQL, its peers and other servers"))
         if process.internet:
             flows.append(_outward(process, tenant, internet))
+    flows += private_flows(tenant, processes, router["http"])
     if "element" in workloads:
         flows.append(Flow(edge, "element", ((TCP, workloads["element"].ports["http"]),), "the web client"))
     if cluster.metrics is not Metrics.NONE and network.monitoring:

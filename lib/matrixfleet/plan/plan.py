@@ -13,6 +13,7 @@ from matrixfleet.model.release import Release
 from matrixfleet.plan.edge import PublicHost, RouterLimits, public_hosts_of, router_limits_of, well_known_of
 from matrixfleet.plan.flows import Flow, flows_of
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
+from matrixfleet.plan.oidc import Login, logins_of
 from matrixfleet.plan.postgresql import settings_of
 from matrixfleet.plan.processes import ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
@@ -143,6 +144,17 @@ class TenantPlan(_Plan):
     def secret(self, purpose: str) -> Secret:
         """The secret of a purpose."""
         return next(secret for secret in self.secrets if secret.purpose == purpose)
+
+    @cached_property
+    def logins(self) -> tuple[Login, ...]:
+        """OpenID providers."""
+        return logins_of(self.tenant.auth.providers)
+
+    @cached_property
+    def joins_email(self) -> bool:
+        """Whether the mail server's password must be joined to Synapse's configuration: `smtp_pass` has no
+        `_path` beside it."""
+        return self.tenant.email is not None and self.tenant.email.user is not None
 
     @cached_property
     def volumes(self) -> tuple[Volume, ...]:

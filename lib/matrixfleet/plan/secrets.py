@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matrixfleet.model import Tenant
@@ -12,18 +13,20 @@ RANDOM = "random"
 """64 hexadecimal characters from the operating system's generator: 256 bits."""
 SIGNING_KEY = "signing-key"
 """An ed25519 key as Synapse's own generator writes it."""
+GIVEN = "given"
+"""From outside: a person creates the Secret, and nothing goes on before it is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A Kubernetes Secret, made once and never overwritten."""
+    """A Kubernetes Secret, made once and never overwritten, or given by a person."""
 
     purpose: str
     """What it is for; also the folder below /secrets where Pods see it."""
     name: str
     """The object's name, generation included."""
     keys: tuple[tuple[str, str], ...]
-    """Each key and how its value is made: RANDOM or SIGNING_KEY."""
+    """Each key and how its value is made: RANDOM, SIGNING_KEY or GIVEN."""
     namespaces: tuple[str, ...]
     """Where it is: made in the first, where it is verified, and copied to the others."""
     readers: tuple[str, ...]
@@ -31,6 +34,11 @@ class Secret:
     rotate: tuple[str, ...]
     """The key in the tenant's file whose generation is raised to rotate it; empty where that is no
     everyday act (the signing key)."""
+
+    @property
+    def given(self) -> bool:
+        """Whether a person creates it."""
+        return any(kind == GIVEN for _, kind in self.keys)
 
     def path(self, key: str) -> str:
         """Where a Pod sees one key."""
@@ -93,4 +101,18 @@ def secrets_of(
                 rotate=("matrix", "turn", "secret"),
             )
         )
+    found += [
+        secret(purpose, generation, ((key, GIVEN),), readers=readers, rotate=("matrix", *said, "generation"))
+        for purpose, key, generation, said in given_of(tenant)
+    ]
     return tuple(found)
+
+
+def given_of(tenant: Tenant) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
+    """What comes from outside: purpose, key, generation, and where that is said. Every one for Synapse."""
+    for name, provider in tenant.auth.providers.items():
+        yield f"oidc-{name}", "client_secret", provider.generation, ("auth", "providers", name)
+    if tenant.email and tenant.email.user:
+        yield "email", "password", tenant.email.generation, ("email",)
+    for name, service in tenant.appservices.items():
+        yield f"appservice-{name}", "registration.yaml", service.generation, ("appservices", name)

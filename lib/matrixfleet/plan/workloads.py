@@ -53,7 +53,7 @@ class Guest:
     reason: str
 
 
-def _synapse(process: Process, image: Image) -> Workload:
+def _synapse(process: Process, image: Image, joins: Mapping[str, Resources]) -> Workload:
     """A Synapse process as a workload. Health has a listener of its own: a probe waits for no request."""
     ports = {"metrics": 9092, "health": 8081}
     if process.serves:
@@ -69,7 +69,7 @@ def _synapse(process: Process, image: Image) -> Workload:
         # A Deployment's rollout has one more; StatefulSets and main replace.
         process.most - process.replicas + (1 if process.kind is Kind.STATELESS else 0),
         waves.MAIN if main else waves.WORKERS,
-        {"signing-key": _GENERATOR, "synapse": process.resources},
+        {"signing-key": _GENERATOR, **joins, "synapse": process.resources},
         ports,
         "/_synapse/metrics",
         bool(process.autoscale_cpu) and process.replicas > 0,
@@ -79,6 +79,7 @@ def _synapse(process: Process, image: Image) -> Workload:
 def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...]) -> dict[str, Workload]:
     """The workloads of a tenant, by component."""
     images = release.images
+    joins = {"email": _HELPER} if tenant.email and tenant.email.user else {}
     found = [
         Workload("bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}),
         Workload(
@@ -91,7 +92,7 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
             {"initdb": _GENERATOR, "postgresql": tenant.database.resources, "reconciler": _HELPER},
             {"postgresql": 5432},
         ),
-        *(_synapse(process, images.synapse) for process in processes),
+        *(_synapse(process, images.synapse, joins) for process in processes),
         Workload(
             "router",
             "haproxy",

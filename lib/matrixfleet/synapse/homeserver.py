@@ -12,6 +12,7 @@ from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.networks import denied
 from matrixfleet.plan.processes import Kind, Process
+from matrixfleet.synapse.accounts import accounts, consent, email, retention, services, single_sign_on
 
 Options = dict[str, Any]
 _MIB = 1024**2
@@ -29,7 +30,12 @@ def homeserver(plan: TenantPlan) -> Options:
         **secrets(plan),
         **media(plan),
         **federation(tenant),
-        **accounts(tenant),
+        **accounts(plan),
+        **single_sign_on(plan),
+        **consent(tenant),
+        **email(tenant.email),
+        **services(plan),
+        **retention(tenant),
         **rate_limits(tenant),
         **caches(tenant),
         "presence": {"enabled": tenant.synapse.presence},
@@ -51,6 +57,8 @@ def listening(plan: TenantPlan, process: Process) -> list[Options]:
     public = ["client", "federation"] if plan.tenant.synapse.federation.enabled else ["client"]
     if process.component == "media-repository":
         public = ["media"]
+    elif process.kind is Kind.MAIN and plan.tenant.consent:
+        public.append("consent")
     found: list[Options] = []
     for name, port in plan.workloads[process.component].ports.items():
         listener: Options = {"port": port, "type": "metrics" if name == "metrics" else "http"}
@@ -126,15 +134,6 @@ def federation(tenant: Tenant) -> Options:
     if spec.allow:
         options["federation_domain_whitelist"] = list(spec.allow)
     return options
-
-
-def accounts(tenant: Tenant) -> Options:
-    """Who may be somebody here."""
-    return {
-        "enable_registration": False,
-        "allow_guest_access": tenant.synapse.guests,
-        "password_config": {"enabled": True},
-    }
 
 
 def rate_limits(tenant: Tenant) -> Options:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.emit import Object, to_yaml
 from matrixfleet.kubernetes.pods import (
     Mount,
     claimed,
@@ -17,29 +18,74 @@ from matrixfleet.kubernetes.pods import (
 )
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.processes import Process
+from matrixfleet.plan.secrets import Secret
+from matrixfleet.synapse.homeserver import homeserver, logging_of
+from matrixfleet.synapse.policy import policy_folder, policy_pages
+from matrixfleet.templates import read
 
 CONFIGURATION = "/etc/synapse"
 
 
-def mounts_of(plan: TenantPlan, process: Process) -> list[Mount]:
-    """What a process sees beside its image. All read one configuration, and so all secrets it names."""
-    return [
+JOINED_EMAIL = "/data/email/email.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a process reads at start, and the init containers that prepare it."""
+
+    mounts: list[Mount]
+    """Of Synapse's container."""
+    others: list[Mount]
+    """Of init containers alone."""
+    init: list[Object]
+    arguments: list[str]
+    """`--config-path` for each configuration that every process reads."""
+
+
+def read_by(plan: TenantPlan, process: Process) -> Read:
+    """All processes read one configuration, and so every file that it names."""
+    mounts = [
         configuration(plan, "synapse", CONFIGURATION),
-        *(
-            secret_files(secret)
-            for secret in plan.secrets
-            if _mounted_as_files(process, secret.purpose, secret.readers)
-        ),
+        *policy_folder(plan),
+        *(secret_files(secret) for secret in plan.secrets if _mounted_as_files(process, secret)),
         tls_files("database", plan.called("postgresql-tls"), ("ca.crt",)),
         *(claimed(volume) for volume in plan.volumes_for(process.component)),
         # Uploads and fetched previews pass through here before they are media.
         scratch("tmp", "/tmp", "1Gi"),
     ]
+    arguments = ["--config-path", f"{CONFIGURATION}/homeserver.yaml"]
+    if not plan.joins_email:
+        return Read(mounts, [], [], arguments)
+    mounts.append(scratch("email", "/data/email", "1Mi", memory=True))
+    password = [secret_files(plan.secret("email"))]
+    joined = [*arguments, "--config-path", JOINED_EMAIL]
+    return Read(mounts, password, [_join_email(plan, process, [*mounts, *password])], joined)
 
 
-def _mounted_as_files(process: Process, purpose: str, readers: Sequence[str]) -> bool:
-    """The database's password has no `_path` option: libpq reads it from the environment."""
-    return purpose != "database" and process.component in readers
+def _mounted_as_files(process: Process, secret: Secret) -> bool:
+    """Two passwords have no `_path` option: the database's libpq reads from the environment, and the mail
+    server's is joined to the configuration before Synapse starts."""
+    return secret.purpose not in ("database", "email") and process.component in secret.readers
+
+
+def _join_email(plan: TenantPlan, process: Process, mounts: list[Mount]) -> Object:
+    """Write the mail server's block with its password where only memory holds it."""
+    mine = [mount for mount in mounts if mount.name in ("configuration", "email", "secret-email")]
+    arguments = [f"{CONFIGURATION}/homeserver.yaml", plan.secret("email").path("password"), JOINED_EMAIL]
+    command = ["python", "-B", f"{CONFIGURATION}/join_email.py", *arguments]
+    return container(plan, process.component, "email", command, mine)
+
+
+def shared_files(plan: TenantPlan) -> dict[str, str]:
+    """The ConfigMap that every process mounts."""
+    files = {
+        "homeserver.yaml": to_yaml(homeserver(plan)),
+        "log.yaml": to_yaml(logging_of(plan, plan.processes[0])),
+        **policy_pages(plan.tenant.consent),
+    }
+    if plan.joins_email:
+        files["join_email.py"] = read(__file__, "join_email.py")
+    return files
 
 
 def environment(plan: TenantPlan) -> list[Object]:

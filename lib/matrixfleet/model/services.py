@@ -1,0 +1,84 @@
+"""What a homeserver works with beside people: a mail server, bridges and bots, modules, a policy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from matrixfleet.model.base import Model
+from matrixfleet.model.choices import Built, MailSecurity
+from matrixfleet.model.cluster import Reach
+from matrixfleet.model.types import Email, Generation, Host, Port, expected
+
+
+class Mail(Model):
+    """The mail server that Synapse sends through: lost passwords, addresses to confirm, missed messages.
+    With a user the password is the Secret `<tenant>-email-<generation>`, key `password`, which a person
+    creates."""
+
+    host: Host
+    """`smtp_host`; its certificate must be valid for it."""
+    port: Port = 587
+    """`smtp_port`; the default is mail submission's (RFC 6409)."""
+    security: Built[MailSecurity] = MailSecurity.STARTTLS
+    """How it is encrypted."""
+    user: str | None = None
+    """`smtp_user`. Without it Synapse does not log in."""
+    sender: Email
+    """`notif_from`."""
+    generation: Generation = 1
+    """Of the password."""
+    reach: tuple[Reach, ...] = ()
+    """Where it is, unless it is on the Internet."""
+
+    @model_validator(mode="after")
+    def _no_password_in_the_clear(self) -> Mail:
+        if self.user and self.security is MailSecurity.NONE:
+            wanted = "security: starttls or implicit, since there is a user"
+            raise expected(wanted, "none", "anybody on the way would read the password")
+        return self
+
+
+class Consent(Model):
+    """A policy that people agree to; Synapse serves it at /_matrix/consent and remembers who agreed to which
+    version."""
+
+    version: Annotated[str, Field(pattern=r"^[0-9a-z][0-9a-z.-]{0,31}$")]
+    """`version`, in quotes. Another one must be agreed to anew."""
+    name: str = "Privacy Policy"
+    """`policy_name`."""
+    text: Annotated[str, Field(min_length=1)]
+    """The policy: plain text, an empty line between paragraphs."""
+    at_registration: bool = True
+    """`require_at_registration`: nobody gets an account without agreeing."""
+    block: Annotated[str, Field(min_length=1)] | None = None
+    """`block_events_error`: what those who have not agreed are told instead of their messages being sent;
+    %(consent_uri)s is where they agree. Unset, nobody is blocked."""
+
+    @model_validator(mode="after")
+    def _formats(self) -> Consent:
+        # Synapse fills it in when somebody is blocked; a stray % would be an error 500 for them.
+        if self.block and "%" in self.block.replace("%(consent_uri)s", ""):
+            raise expected("block without % but in %(consent_uri)s", self.block)
+        return self
+
+
+class AppService(Model):
+    """A bridge or a bot. Its registration file holds tokens: it is the Secret
+    `<tenant>-appservice-<id>-<generation>`, key `registration.yaml`, which a person creates."""
+
+    generation: Generation = 1
+    """Of the registration file."""
+    reach: tuple[Reach, ...] = ()
+    """Where it is: Synapse may talk to it there, and Pods among these to the router. None for one on the
+    Internet, or one that Synapse never calls (`url: null`)."""
+
+
+class Module(Model):
+    """A module that Synapse loads (`modules`)."""
+
+    module: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    """Its Python class. The release's Synapse image must have it: nothing is installed at start."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """As the module documents it. Nothing secret: it is in git."""
