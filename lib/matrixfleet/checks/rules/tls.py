@@ -56,14 +56,14 @@ def of_ingress(tree: Tree, entry: Entry) -> Iterator[Route]:
 
 
 def by_middleware(tree: Tree, entry: Entry) -> bool:
-    """Whether one of Traefik's Middlewares redirects what an Ingress takes."""
-    names = str(entry.annotations.get(MIDDLEWARES, "")).split(",")
-    return any(
-        found.cluster == entry.cluster
-        and f"{found.namespace}-{found.name}@kubernetescrd" in names
-        and (found.spec.get("redirectScheme") or {}).get("scheme") == "https"
-        for found in tree.of_kind("Middleware")
-    )
+    """Whether one of Traefik's Middlewares, of its own namespace, redirects what an Ingress takes."""
+    for said in str(entry.annotations.get(MIDDLEWARES, "")).split(","):
+        name = said.removesuffix("@kubernetescrd").removeprefix(f"{entry.namespace}-")
+        found = tree.find(entry.cluster, "Middleware", entry.namespace, name)
+        scheme = (found.spec.get("redirectScheme") or {}).get("scheme") if found else None
+        if found and scheme == "https" and said == f"{entry.namespace}-{name}@kubernetescrd":
+            return True
+    return False
 
 
 def by_frontend(tree: Tree, entry: Entry) -> bool:
