@@ -247,6 +247,13 @@ def test_a_gateway_that_all_share(fleet: Fleet) -> None:
     assert parents == [("gateways", "public", "https"), ("gateways", "public", "federation")]
 
 
+def test_the_router_answers_whoever_asks_for_its_health(fleet: Fleet) -> None:
+    config = drawn(fleet).find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-router")
+    assert config is not None
+    text = config.doc["data"]["haproxy.cfg"]
+    assert text.index('string "ok" if { path /health }') < text.index("if !path_public")
+
+
 def test_a_path_is_not_rewritten(fleet: Fleet) -> None:
     """%2F is part of a name: whatever rewrites a path decodes it first."""
     for edge in SPECS:

@@ -12,8 +12,9 @@ from matrixfleet.model.choices import Edge
 def warnings_of(fleet: Fleet) -> Iterator[Fault]:
     """Warnings of a fleet that can be read, by cluster."""
     for name in fleet.names:
-        edge = fleet.target(name).cluster.edge
-        if name == fleet.platform_name(name) and edge.controller is Edge.INGRESS_NGINX:
+        if name != fleet.platform_name(name):
+            continue
+        if fleet.platform(name).cluster.edge.controller is Edge.INGRESS_NGINX:
             yield fleet.fault(
                 name,
                 ("cluster", "edge", "controller"),
