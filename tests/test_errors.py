@@ -33,6 +33,16 @@ def provider(said: str) -> str:
     return f"    auth:\n      kind: oidc\n      providers:\n        sso: {{{said}, client_id: m}}\n"
 
 
+EU1 = "inventory/classes/cluster/eu1.yml"
+ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
+
+
+def edge(*lines: str) -> Change:
+    """Another edge for cluster eu1."""
+    old = "      controller: traefik\n      class_name: traefik\n"
+    return edit(EU1, old, "".join(f"      {line}\n" for line in lines))
+
+
 CASES: dict[str, tuple[Change, str]] = {
     "unknown key": (
         edit(CHESS, "url_previews", "url_preview"),
@@ -289,6 +299,47 @@ CASES: dict[str, tuple[Change, str]] = {
         add(CHESS, "    retention: {remote_media: 30}\n"),
         f"{CHESS}:15: matrix.retention.remote_media: expected a duration with a unit (ms, s, m, h, d, w, y), got 30;"
         " did you mean 30s?",
+    ),
+    "an edge without its class": (
+        edge("controller: nginx"),
+        f"{EU1}:7: cluster.edge: expected class_name, since controller is nginx, got 'none'",
+    ),
+    "another edge's key": (
+        edge("controller: haproxy", "class_name: haproxy", "https_entrypoint: websecure"),
+        f"{EU1}:7: cluster.edge: expected controller: traefik, since https_entrypoint is said, got 'haproxy'",
+    ),
+    "port 8448 where there is one port": (
+        edge("controller: haproxy", "class_name: haproxy", "federation_on_8448: true"),
+        f"{EU1}:7: cluster.edge: expected federation_on_8448: false, got True; HAProxy Ingress has one HTTPS port for all Ingresses",
+    ),
+    "port 8448 of somebody else's Gateway": (
+        edge(
+            "controller: gateway-api",
+            "class_name: envoy",
+            "federation_on_8448: true",
+            "gateway: {namespace: gateways, name: public}",
+        ),
+        f"{EU1}:7: cluster.edge: expected federation_on_8448: false, got True; whoever owns the Gateway adds a listener; name it in gateway.https_listeners",
+    ),
+    "a load balancer without a certificate": (
+        edge("controller: aws-alb", "class_name: alb"),
+        f"{EU1}:7: cluster.edge: expected either certificate_arns or certificate_discovery: true, since controller is aws-alb, got 'neither of them'",
+    ),
+    "a load balancer with two kinds of certificate": (
+        edge("controller: aws-alb", "class_name: alb", "certificate_discovery: true", f"certificate_arns: ['{ARN}']"),
+        f"{EU1}:7: cluster.edge: expected either certificate_arns or certificate_discovery: true, since controller is aws-alb, got 'both'",
+    ),
+    "something else than a certificate's ARN": (
+        edge("controller: aws-alb", "class_name: alb", "certificate_arns: [letsencrypt]"),
+        f"{EU1}:10: cluster.edge.certificate_arns[0]: expected the ARN of a certificate (arn:aws:acm:<region>:<account>:certificate/<id>), got 'letsencrypt'",
+    ),
+    "Google's balancer without its second entry": (
+        edge("controller: gke", "class_name: gce"),
+        f"{EU1}:7: cluster.edge: expected trusted_hops of 2 or more, since controller is gke, got 1; its load balancer appends the client's address and its own",
+    ),
+    "a solver that no request reaches": (
+        edge("controller: nginx", "class_name: nginx"),
+        f"{EU1}:3: cluster: expected issuers.web.acme.dns01, since edge.controller is nginx, got 'HTTP-01'; a host of two Ingresses is a collision there, and the solver's Ingress loses",
     ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),

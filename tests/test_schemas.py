@@ -63,6 +63,13 @@ CASES: list[tuple[str, Any, str]] = [
     ("networking.k8s.io/v1/NetworkPolicy", policy(1.5, podSelektor={}), IN_POLICY),
     ("cert-manager.io/v1/Certificate", {"secretName": "tls", "issuerRef": {"name": "ca"}}, ""),
     ("cert-manager.io/v1/Certificate", {"secretNam": "tls", "issuerRef": {"name": "ca"}}, IN_CERTIFICATE),
+    ("cloud.google.com/v1/BackendConfig", {"timeoutSec": 300}, ""),
+    ("cloud.google.com/v1/BackendConfig", {"timeoutSec": "300"}, 'spec.timeoutSec: expected integer, got "300"'),
+    (
+        "networking.gke.io/v1beta1/FrontendConfig",
+        {"redirectToHttps": {}},
+        "spec.redirectToHttps.enabled: required field is missing",
+    ),
     ("argoproj.io/v1alpha1/Application", WEB, ""),
     ("argoproj.io/v1alpha1/Application", WEB | {"project": 5}, "spec.project: expected string, got 5"),
     ("apps/v1/Deploymnt", {}, "no schema for apps/v1/Deploymnt; did you mean apps/v1/Deployment?"),

@@ -35,7 +35,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
         "manifest.json": json.dumps(manifest(plan), indent=2) + "\n",
     }
     yield config_map(plan, "element", files)
-    yield service(plan, "element", annotations=backend_annotations(plan))
+    yield service(plan, "element", annotations=backend_annotations(plan, "element"))
     yield deployment(plan, "element", template(plan, files), strategy=ROLLING)
 
 

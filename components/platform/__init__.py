@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.argocd import ANY_NAME, API, HUB, application, folder, project
+from matrixfleet.kubernetes.edges import http01_solver
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import KEEP, make
-from matrixfleet.model.choices import Provision
+from matrixfleet.model.choices import Edge, Provision
 from matrixfleet.model.cluster import Issuer, StorageClassSpec
 from matrixfleet.plan import PlatformPlan
 
@@ -69,7 +70,7 @@ def cluster_issuer(plan: PlatformPlan, issuer: Issuer) -> Object:
     """An ACME account; its key is cert-manager's, in a Secret of its own."""
     acme = issuer.acme
     assert acme is not None
-    http01 = {"http01": {"ingress": {"ingressClassName": plan.cluster.edge.class_name}}}
+    http01 = {"http01": http01_solver(plan.cluster)}
     spec = {
         "acme": {
             "server": acme.server,
@@ -106,14 +107,22 @@ def operators(plan: PlatformPlan) -> Iterator[Object]:
             namespaces=["cert-manager", "kube-system"],
             sources=[chart.repository],
         )
+        # CRDs outlive the Application: with them would go every Certificate of every tenant.
+        values: Object = {"crds": {"enabled": True, "keep": True}}
+        if plan.cluster.edge.controller is Edge.GATEWAY_API:
+            # Its HTTP-01 solver makes HTTPRoutes only then.
+            values["config"] = {
+                "apiVersion": "controller.config.cert-manager.io/v1alpha1",
+                "kind": "ControllerConfiguration",
+                "enableGatewayAPI": True,
+            }
         source = {
             "repoURL": chart.repository,
             "chart": chart.chart,
             "targetRevision": chart.version,
             "helm": {
                 "releaseName": "cert-manager",
-                # CRDs outlive the Application: with them would go every Certificate of every tenant.
-                "valuesObject": {"crds": {"enabled": True, "keep": True}},
+                "valuesObject": values,
             },
         }
         yield application(

@@ -39,7 +39,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     for name, content in plan.well_known.items():
         files[f"well-known-{name}.json"] = body(**content)
     yield config_map(plan, "router", files)
-    yield service(plan, "router", annotations=backend_annotations(plan))
+    yield service(plan, "router", annotations=backend_annotations(plan, "router"))
     yield deployment(plan, "router", template(plan, files), strategy=ROLLING)
 
 

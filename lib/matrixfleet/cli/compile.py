@@ -18,6 +18,7 @@ from matrixfleet.checks import Finding, Tree, run
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.model import Fleet
 from matrixfleet.plan import plan_of
+from matrixfleet.plan.warnings import warnings_of
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
@@ -63,6 +64,8 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
         refuse(run(tree, whole_fleet=not targets))
         _publish(top, staged, targets)
     publish_bootstrap(top)
+    for warning in warnings_of(fleet):
+        print(f"warning: {warning}", file=sys.stderr)
     return f"{len(targets or fleet.names)} targets, {len(tree.entries)} objects: compiled and checked"
 
 

@@ -39,7 +39,8 @@ class Pooling(StrEnum):
 
 
 class Edge(StrEnum):
-    """What brings HTTPS from outside into the cluster."""
+    """What brings HTTPS from outside into the cluster. `nginx` is F5's NGINX Ingress Controller, `haproxy`
+    is HAProxy Ingress, `ingress-nginx` was archived by Kubernetes in March 2026."""
 
     TRAEFIK = "traefik"
     GATEWAY_API = "gateway-api"
@@ -167,7 +168,7 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Pattern: frozenset({Pattern.SINGLE_TENANT}),
     Database: frozenset({Database.STATEFULSET}),
     Pooling: frozenset({Pooling.NONE}),
-    Edge: frozenset({Edge.TRAEFIK}),
+    Edge: frozenset(Edge),
     Secrets: frozenset({Secrets.KUBERNETES}),
     Turn: frozenset({Turn.DAEMONSET, Turn.NONE}),
     Media: frozenset({Media.PVC}),

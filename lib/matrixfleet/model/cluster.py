@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Secrets
-from matrixfleet.model.types import Cidr, Email, Host, HttpsUrl, Name, Port, expected
+from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
 
 
 class Peer(Model):
@@ -54,23 +54,125 @@ class ArgoCD(Model):
     """What is synced, fully qualified: a short name costs Argo CD a look-up of branches and tags."""
 
 
+class GatewayRef(Model):
+    """A Gateway that the cluster has: its owner says ports, certificates and addresses, tenants attach to it."""
+
+    namespace: Name
+    """Its namespace."""
+    name: Name
+    """The Gateway. Its listeners must admit HTTPRoutes of the tenants' namespaces (`allowedRoutes`)."""
+    http_listener: Name = "http"
+    """The listener on port 80: it redirects."""
+    https_listeners: tuple[Name, ...] = Field(default=("https",), min_length=1)
+    """The listeners that serve; one on port 8448 among them, where there is one."""
+
+
 class EdgeSpec(Model):
-    """The way in: which controller, and who stands before the tenant's router."""
+    """The way in: which controller, and who stands before the tenant's router. docs/edges.md compares them."""
 
     controller: Built[Edge] = Edge.TRAEFIK
     """The kind of edge."""
     class_name: Name = "traefik"
-    """The IngressClass."""
+    """The IngressClass; the GatewayClass where controller is gateway-api. Every other controller than
+    traefik must be told it."""
     peers: tuple[Peer, ...] = Field(min_length=1)
-    """Where the edge's connections come from. Only these reach a router or Element Web."""
+    """Where the edge's connections come from. Only these reach a router or Element Web. A load balancer of a
+    cloud is no Pod: its networks, and those of its health checks."""
     trusted_hops: int = Field(default=1, ge=1, le=5)
     """How many proxies append to X-Forwarded-For before the router sees it: 1 for the edge alone, 2 with
     an HTTP load balancer before it. The client's address is that many entries from the right; whatever
-    stands further left was written by the client and is not believed."""
+    stands further left was written by the client and is not believed. Google's load balancers append two
+    entries, the client's address and their own: 2 or more with gke."""
+    federation_on_8448: bool = False
+    """Whether the edge serves the same on port 8448 too, for servers that neither read
+    /.well-known/matrix/server nor an SRV record. 443 stays; .well-known goes on to name it."""
     http_entrypoint: Name = "web"
     """Traefik's entry point for port 80."""
     https_entrypoint: Name = "websecure"
     """Traefik's entry point for port 443."""
+    federation_entrypoint: Name = "federation"
+    """Traefik's entry point for port 8448."""
+    gateway: GatewayRef | None = None
+    """A Gateway that all tenants share, with its owner's certificates. Without, each tenant has a Gateway of
+    its own: a tenant's listeners in a shared one would be a change to somebody else's object."""
+    load_balancer_group: Name | None = None
+    """aws-alb: the load balancer that all tenants share (IngressGroup). Without, each tenant has its own."""
+    certificate_arns: tuple[CertificateArn, ...] = ()
+    """aws-alb: certificates of AWS Certificate Manager; a load balancer there reads no Secrets."""
+    certificate_discovery: bool = False
+    """aws-alb: instead of certificate_arns, the controller looks in AWS Certificate Manager for a certificate
+    of each host."""
+    source_ranges: tuple[Cidr, ...] = ()
+    """aws-alb: the networks that may connect; everybody unless said. Elsewhere the load balancer is the
+    controller's Service (`loadBalancerSourceRanges`) or the cloud's own firewall."""
+
+    @model_validator(mode="after")
+    def _the_class_is_the_controllers(self) -> EdgeSpec:
+        if self.controller is not Edge.TRAEFIK and "class_name" not in self.model_fields_set:
+            raise expected(f"class_name, since controller is {self.controller}", "none")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_of_this_controller(self) -> EdgeSpec:
+        for key, owner in _OF_ONE_CONTROLLER.items():
+            if self.controller is not owner and key in self.model_fields_set:
+                raise expected(f"controller: {owner}, since {key} is said", str(self.controller))
+        return self
+
+    @model_validator(mode="after")
+    def _federation_has_a_listener(self) -> EdgeSpec:
+        hint = _NO_8448.get(self.controller, "")
+        if self.gateway:
+            hint = "whoever owns the Gateway adds a listener; name it in gateway.https_listeners"
+        if self.federation_on_8448 and hint:
+            raise expected("federation_on_8448: false", True, hint)
+        return self
+
+    @model_validator(mode="after")
+    def _balancers_have_certificates(self) -> EdgeSpec:
+        if self.controller is Edge.AWS_ALB and bool(self.certificate_arns) == self.certificate_discovery:
+            raise expected(
+                "either certificate_arns or certificate_discovery: true, since controller is aws-alb",
+                "both" if self.certificate_discovery else "neither of them",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _google_appends_twice(self) -> EdgeSpec:
+        if self.controller is Edge.GKE and self.trusted_hops < 2:
+            raise expected(
+                "trusted_hops of 2 or more, since controller is gke",
+                self.trusted_hops,
+                "its load balancer appends the client's address and its own",
+            )
+        return self
+
+    @property
+    def reads_secrets(self) -> bool:
+        """Whether it serves with certificates that cert-manager puts in the tenant's Secrets."""
+        return self.controller is not Edge.AWS_ALB and self.gateway is None
+
+
+_OF_ONE_CONTROLLER = {
+    "http_entrypoint": Edge.TRAEFIK,
+    "https_entrypoint": Edge.TRAEFIK,
+    "federation_entrypoint": Edge.TRAEFIK,
+    "gateway": Edge.GATEWAY_API,
+    "load_balancer_group": Edge.AWS_ALB,
+    "certificate_arns": Edge.AWS_ALB,
+    "certificate_discovery": Edge.AWS_ALB,
+    "source_ranges": Edge.AWS_ALB,
+}
+_NO_8448 = {
+    Edge.INGRESS_NGINX: "ingress-nginx has one HTTPS port for all Ingresses",
+    Edge.HAPROXY: "HAProxy Ingress has one HTTPS port for all Ingresses",
+    Edge.GKE: "Ingress on GKE listens on 80 and 443 alone",
+}
+# Why an HTTP-01 solver's own Ingress gets no request there.
+_NO_HTTP01 = {
+    Edge.NGINX: "a host of two Ingresses is a collision there, and the solver's Ingress loses",
+    Edge.GKE: "the solver's Ingress would get a load balancer and an address of its own",
+}
 
 
 class ApiServer(Model):
@@ -201,4 +303,11 @@ class Cluster(Model):
                 "none",
                 "name Prometheus's Pods, or set metrics: none",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _solvers_are_reached(self) -> Cluster:
+        acme, why = self.issuers.web.acme, _NO_HTTP01.get(self.edge.controller)
+        if acme and acme.dns01 is None and why:
+            raise expected(f"issuers.web.acme.dns01, since edge.controller is {self.edge.controller}", "HTTP-01", why)
         return self

@@ -153,6 +153,18 @@ Email = Annotated[
 ]
 """An e-mail address."""
 
+CertificateArn = Annotated[
+    str,
+    BeforeValidator(
+        _text(
+            r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]+",
+            "the ARN of a certificate (arn:aws:acm:<region>:<account>:certificate/<id>)",
+        )
+    ),
+    _schema("^arn:aws", "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"),
+]
+"""The Amazon Resource Name of a certificate in AWS Certificate Manager."""
+
 
 def _port(value: int) -> int:
     if not 1 <= value <= 65535:

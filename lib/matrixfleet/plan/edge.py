@@ -11,6 +11,13 @@ from matrixfleet.model.types import bytes_of, millicores_of
 # minutes. Every hop has the same, so none cuts what another still waits for.
 REQUEST_TIMEOUT = 300
 """Seconds."""
+TRANSFER_TIMEOUT = 3600
+"""Seconds, for edges that count a whole exchange and not its silence: the largest media over a slow line
+(100 MiB at 256 kbit/s) must come through."""
+FEDERATION_PORT = 8448
+"""Where servers connect that found no delegation (Matrix specification, server discovery)."""
+HEALTH_PATHS = {"router": "/health", "element": "/"}
+"""What answers 200 to a load balancer that asks each backend itself."""
 PUBLIC_PATHS = ("/_matrix/", "/_synapse/client/")
 """What of Synapse is public (docs/reverse_proxy.md of Synapse); all else answers 404 at the router."""
 
@@ -57,6 +64,12 @@ def public_hosts_of(tenant: Tenant) -> tuple[PublicHost, ...]:
     if tenant.hosts.element:
         hosts.append(PublicHost(tenant.hosts.element, "/", "element", "element"))
     return tuple(hosts)
+
+
+def body_limit_of(tenant: Tenant) -> int:
+    """MiB that the edge lets through: a little more than an upload, so that it is the router who refuses,
+    with an answer that a Matrix client understands."""
+    return -(-bytes_of(tenant.synapse.max_upload_size) // _MIB) + 1
 
 
 def well_known_of(tenant: Tenant) -> dict[str, dict[str, object]]:

@@ -10,7 +10,14 @@ from matrixfleet.model import Fleet, Target, Tenant
 from matrixfleet.model.choices import Turn
 from matrixfleet.model.cluster import Cluster
 from matrixfleet.model.release import Release
-from matrixfleet.plan.edge import PublicHost, RouterLimits, public_hosts_of, router_limits_of, well_known_of
+from matrixfleet.plan.edge import (
+    PublicHost,
+    RouterLimits,
+    body_limit_of,
+    public_hosts_of,
+    router_limits_of,
+    well_known_of,
+)
 from matrixfleet.plan.flows import Flow, flows_of
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
@@ -133,7 +140,7 @@ class TenantPlan(_Plan):
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
         """Who else runs here."""
-        return guests_of()
+        return guests_of(self.cluster.edge)
 
     @cached_property
     def secrets(self) -> tuple[Secret, ...]:
@@ -192,6 +199,11 @@ class TenantPlan(_Plan):
     def router_limits(self) -> RouterLimits:
         """What one router may use."""
         return router_limits_of(self.tenant.router.resources)
+
+    @cached_property
+    def body_limit(self) -> int:
+        """MiB of a request at the edge."""
+        return body_limit_of(self.tenant)
 
     @cached_property
     def well_known(self) -> dict[str, dict[str, object]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matrixfleet.model import Image, Release, Resources, Tenant
 from matrixfleet.model.choices import Turn
+from matrixfleet.model.cluster import EdgeSpec
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import waves
@@ -147,9 +148,12 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
     return {workload.component: workload for workload in found}
 
 
-def guests_of() -> tuple[Guest, ...]:
+def guests_of(edge: EdgeSpec) -> tuple[Guest, ...]:
     """The guests. cert-manager solves HTTP-01 with a Pod a host in the certificate's namespace (its
-    resources: cert-manager's defaults, flags --acme-http01-solver-resource-*)."""
+    resources: cert-manager's defaults, flags --acme-http01-solver-resource-*), where it makes the edge's
+    certificates."""
+    if not edge.reads_secrets:
+        return ()
     return (
         Guest(
             "acme-solver",

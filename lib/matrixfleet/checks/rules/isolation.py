@@ -1,7 +1,7 @@
 """No tenant shares with another what must be its own, nor reaches into another's namespace.
 
 Hosts, names of servers, namespaces, Secrets, and ports of nodes; over all clusters, since a host or a name is
-the world's. A host is one tenant's with every path below it: one Ingress's prefix would catch another's.
+the world's. A host is one tenant's with every path below it: one route's prefix would catch another's.
 """
 
 from __future__ import annotations
@@ -56,6 +56,14 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
     for entry in filter(is_tenants, tree.of_kind("Ingress")):
         for rule in entry.spec.get("rules", []):
             yield ("host", rule.get("host", "*")), entry
+    for entry in filter(is_tenants, tree.of_kind("HTTPRoute")):
+        for host in entry.spec.get("hostnames", ["*"]):
+            yield ("host", host), entry
+    for entry in filter(is_tenants, tree.of_kind("Gateway")):
+        for listener in entry.spec.get("listeners", []):
+            # Without a name it is its own Gateway's, whose address is the tenant's.
+            if "hostname" in listener:
+                yield ("host", listener["hostname"]), entry
     for entry, options in homeservers(tree):
         yield ("server_name", str(options.get("server_name"))), entry
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
@@ -80,6 +88,8 @@ def reaches(entry: Entry) -> set[str]:
     if entry.kind == "NetworkPolicy":
         peers = [peer for rule in allowances(entry) for peer in rule.peers]
         found |= {labels_in(peer, "namespaceSelector").get(NAMESPACE, "") for peer in peers}
+    elif entry.kind == "HTTPRoute":
+        found |= {parent.get("namespace", "") for parent in entry.spec.get("parentRefs", [])}
     elif entry.kind == "RoleBinding":
         found |= {subject.get("namespace", "") for subject in entry.doc.get("subjects", [])}
     elif entry.kind == "ConfigMap":

@@ -20,19 +20,23 @@ def check(tree: Tree) -> Iterator[Finding]:
             if not reference.optional:
                 for fault in faults(tree, pod.entry, reference):
                     yield tree.finding(pod.entry, "references", fault)
-    for entry in tree.of_kind("Ingress", "Certificate", "Issuer"):
+    for entry in tree.of_kind("Ingress", "Gateway", "Certificate", "Issuer"):
         for reference in of_certificates(entry):
             for fault in faults(tree, entry, reference):
                 yield tree.finding(entry, "references", fault)
 
 
 def of_certificates(entry: Entry) -> Iterator[Reference]:
-    """What an Ingress, a Certificate or an Issuer names in its namespace."""
+    """What an Ingress, a Gateway, a Certificate or an Issuer names in its namespace."""
     pair = {"tls.crt": "", "tls.key": ""}
     if entry.kind == "Ingress":
         for tls in entry.spec.get("tls", []):
             if tls.get("secretName"):
                 yield Reference("tls", "Secret", tls["secretName"], pair)
+    elif entry.kind == "Gateway":
+        for listener in entry.spec.get("listeners", []):
+            for reference in (listener.get("tls") or {}).get("certificateRefs", []):
+                yield Reference("tls", "Secret", reference["name"], pair)
     elif entry.kind == "Certificate":
         if entry.spec["issuerRef"].get("kind", "Issuer") == "Issuer":
             yield Reference("issuerRef", "Issuer", entry.spec["issuerRef"]["name"])

@@ -1,30 +1,100 @@
 """Every public host is served with a certificate that somebody issues, and plain HTTP only sends to HTTPS.
 
 An Ingress whose secret nobody makes is served with the controller's own certificate: clients and other
-servers refuse it, and nothing on the cluster says so.
+servers refuse it, and nothing on the cluster says so. What is told only by a Gateway in another namespace or
+by a cloud's certificate manager is not seen here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from matrixfleet.checks.said import target_of
-from matrixfleet.checks.tree import Entry, Finding, Tree
+from matrixfleet.checks.tree import Entry, Finding, Json, Tree
 from matrixfleet.model.fleet import PLATFORM
 
-Route = tuple[str, str]
-"""A host, and the Secret of its certificate; "" where it is served in plain."""
 MIDDLEWARES = "traefik.ingress.kubernetes.io/router.middlewares"
+FRONTEND = "networking.gke.io/v1beta1.FrontendConfig"
+ALB = "alb.ingress.kubernetes.io"
+# By these an Ingress with TLS answers plain HTTP too, with a redirect.
+REDIRECTING = {
+    "nginx.org/ssl-redirect": "true",
+    "nginx.ingress.kubernetes.io/ssl-redirect": "true",
+    "haproxy-ingress.github.io/ssl-redirect": "true",
+    "appgw.ingress.kubernetes.io/ssl-redirect": "true",
+    f"{ALB}/ssl-redirect": "443",
+}
 
 
-def of_ingress(entry: Entry) -> Iterator[Route]:
+class Route(NamedTuple):
+    """One host of an object that takes hosts."""
+
+    host: str
+    secret: str = ""
+    """The Secret of its certificate."""
+    elsewhere: bool = False
+    """Whether its certificate is told elsewhere: by a load balancer, by somebody else's Gateway."""
+    redirects: bool = False
+    """Whether plain HTTP is sent to HTTPS by it."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is served over TLS."""
+        return bool(self.secret) or self.elsewhere
+
+
+def of_ingress(tree: Tree, entry: Entry) -> Iterator[Route]:
     """The hosts of an Ingress."""
+    said = entry.annotations
     secrets = {host: tls.get("secretName", "") for tls in entry.spec.get("tls", []) for host in tls.get("hosts", [])}
+    balanced = '"HTTPS"' in str(said.get(f"{ALB}/listen-ports", ""))
+    redirects = any(said.get(key) == value for key, value in REDIRECTING.items()) or by_frontend(tree, entry)
     for rule in entry.spec.get("rules", []):
-        yield rule.get("host", "*"), secrets.get(rule.get("host", "*"), "")
+        host = rule.get("host", "*")
+        yield Route(host, secrets.get(host, ""), balanced, redirects or by_middleware(tree, entry))
 
 
-ROUTES: dict[str, Callable[[Entry], Iterator[Route]]] = {"Ingress": of_ingress}
+def by_middleware(tree: Tree, entry: Entry) -> bool:
+    """Whether one of Traefik's Middlewares, of its own namespace, redirects what an Ingress takes."""
+    for said in str(entry.annotations.get(MIDDLEWARES, "")).split(","):
+        name = said.removesuffix("@kubernetescrd").removeprefix(f"{entry.namespace}-")
+        found = tree.find(entry.cluster, "Middleware", entry.namespace, name)
+        scheme = (found.spec.get("redirectScheme") or {}).get("scheme") if found else None
+        if found and scheme == "https" and said == f"{entry.namespace}-{name}@kubernetescrd":
+            return True
+    return False
+
+
+def by_frontend(tree: Tree, entry: Entry) -> bool:
+    """Whether Google's FrontendConfig redirects what an Ingress takes."""
+    found = tree.find(entry.cluster, "FrontendConfig", entry.namespace, str(entry.annotations.get(FRONTEND, "")))
+    return found is not None and bool((found.spec.get("redirectToHttps") or {}).get("enabled"))
+
+
+def of_http_route(tree: Tree, entry: Entry) -> Iterator[Route]:
+    """The hosts of an HTTPRoute, on each listener that it names."""
+    rules: list[Json] = entry.spec.get("rules", [])
+    redirects = bool(rules) and all(map(to_https, rules))
+    for parent in entry.spec.get("parentRefs", []):
+        gateway = tree.find(entry.cluster, "Gateway", parent.get("namespace", entry.namespace), parent["name"])
+        listeners = {one["name"]: one for one in gateway.spec.get("listeners", [])} if gateway else {}
+        listener = listeners.get(parent.get("sectionName", ""), {})
+        references = (listener.get("tls") or {}).get("certificateRefs") or [{}]
+        for host in entry.spec.get("hostnames", ["*"]):
+            mine = listener.get("hostname", host) == host
+            secret = references[0].get("name", "") if mine else ""
+            if mine or len(entry.spec["parentRefs"]) == 1:
+                yield Route(host, secret, gateway is None and not redirects, redirects)
+
+
+def to_https(rule: Json) -> bool:
+    """Whether a rule of an HTTPRoute does nothing but redirect to HTTPS."""
+    schemes = [one["requestRedirect"].get("scheme") for one in rule.get("filters", []) if "requestRedirect" in one]
+    return schemes == ["https"] and not rule.get("backendRefs")
+
+
+ROUTES: dict[str, Callable[[Tree, Entry], Iterator[Route]]] = {"Ingress": of_ingress, "HTTPRoute": of_http_route}
 """How each kind that takes hosts names them."""
 
 
@@ -56,16 +126,17 @@ def host_faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
     certificates: dict[tuple[str, str, str], Entry] = {
         (entry.cluster, entry.namespace, entry.spec["secretName"]): entry for entry in tree.of_kind("Certificate")
     }
-    redirects = {
-        (entry.cluster, f"{entry.namespace}-{entry.name}@kubernetescrd")
-        for entry in tree.of_kind("Middleware")
-        if (entry.spec.get("redirectScheme") or {}).get("scheme") == "https"
-    }
-    routes = [(entry, *route) for kind, read in ROUTES.items() for entry in tree.of_kind(kind) for route in read(entry)]
-    served = {(entry.cluster, host) for entry, host, secret in routes if secret}
-    for entry, host, secret in routes:
+    routes = [
+        (entry, route) for kind, read in ROUTES.items() for entry in tree.of_kind(kind) for route in read(tree, entry)
+    ]
+    served = {(entry.cluster, route.host) for entry, route in routes if route.serves}
+    redirected = {(entry.cluster, route.host) for entry, route in routes if route.redirects}
+    for entry, route in routes:
+        host, secret = route.host, route.secret
         if (entry.cluster, host) not in served:
             yield entry, f"host {host}: expected tls with a secretName in some {entry.kind}, got none"
+        elif (entry.cluster, host) not in redirected:
+            yield entry, f"host {host}: expected a redirect of plain HTTP to https by some {entry.kind}, got none"
         if secret:
             certificate = certificates.get((entry.cluster, entry.namespace, secret))
             if certificate is None:
@@ -74,10 +145,9 @@ def host_faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
                 yield certificate, f"dnsNames: expected {host}, which {entry} serves with it"
             elif certificate.spec["issuerRef"].get("kind") != "ClusterIssuer":
                 yield certificate, f"issuerRef: expected a ClusterIssuer, since {host} is public"
-        else:
-            names = str(entry.annotations.get(MIDDLEWARES, "")).split(",")
-            if not any((entry.cluster, name) in redirects for name in names):
-                yield entry, f"host {host} in plain HTTP: expected {MIDDLEWARES} to name a redirect to https"
+        elif not route.serves and not route.redirects:
+            how = f"{MIDDLEWARES} to name" if entry.kind == "Ingress" else "its rules to be"
+            yield entry, f"host {host} in plain HTTP: expected {how} a redirect to https"
 
 
 def covers(names: list[str], host: str) -> bool:

@@ -1,0 +1,63 @@
+"""How each kind of edge spells hosts, TLS, redirect to HTTPS, body size and timeouts: one module a kind.
+
+Each offers two functions:
+
+    objects(plan, groups)      what it takes to serve all groups of hosts
+    backend(plan, component)   annotations of a Service that stands behind it
+
+What the products do by themselves, and what their controllers must have set, is in docs/edges.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+
+from matrixfleet.kubernetes.edges import (
+    aws_alb,
+    azure_agic,
+    gateway_api,
+    gke,
+    haproxy,
+    ingress_nginx,
+    nginx,
+    traefik,
+)
+from matrixfleet.kubernetes.edges.group import certificate, groups_of
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.model import Cluster
+from matrixfleet.model.choices import Edge
+from matrixfleet.plan import TenantPlan
+
+KINDS: dict[Edge, ModuleType] = {
+    Edge.TRAEFIK: traefik,
+    Edge.GATEWAY_API: gateway_api,
+    Edge.NGINX: nginx,
+    Edge.INGRESS_NGINX: ingress_nginx,
+    Edge.HAPROXY: haproxy,
+    Edge.AWS_ALB: aws_alb,
+    Edge.GKE: gke,
+    Edge.AZURE_AGIC: azure_agic,
+}
+
+
+def edge_objects(plan: TenantPlan) -> Iterator[Object]:
+    """Everything at the edge of one tenant."""
+    edge, groups = plan.cluster.edge, groups_of(plan)
+    if edge.reads_secrets:
+        for group in groups:
+            yield certificate(plan, group)
+    yield from KINDS[edge.controller].objects(plan, groups)
+
+
+def backend_annotations(plan: TenantPlan, component: str) -> Mapping[str, str]:
+    """Annotations of a Service that stands behind the edge."""
+    annotations: Mapping[str, str] = KINDS[plan.cluster.edge.controller].backend(plan, component)
+    return annotations
+
+
+def http01_solver(cluster: Cluster) -> Object:
+    """How cert-manager reaches an ACME authority through this edge."""
+    if cluster.edge.controller is Edge.GATEWAY_API:
+        return gateway_api.solver(cluster.edge)
+    return {"ingress": {"ingressClassName": cluster.edge.class_name}}

@@ -1,0 +1,38 @@
+"""Application Gateway Ingress Controller: an Ingress is listeners and rules of an Azure Application Gateway,
+which sends to Pods' addresses itself.
+
+Without a WAF it has no body limit that Matrix reaches, so the router's is the only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.edge import FEDERATION_PORT, HEALTH_PATHS, REQUEST_TIMEOUT
+
+OURS = "appgw.ingress.kubernetes.io"
+
+
+def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+    """It takes nothing from Services."""
+    return {}
+
+
+def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+    """An Ingress a group, and another where there is a second port: the port is an annotation of the whole
+    Ingress."""
+    for group in groups:
+        name, tls = plan.called(group.purpose), tls_of(plan, group)
+        annotations = {
+            f"{OURS}/request-timeout": str(REQUEST_TIMEOUT),
+            f"{OURS}/health-probe-path": HEALTH_PATHS[group.backend],
+            f"{OURS}/health-probe-port": str(plan.workloads[group.backend].ports["http"]),
+            f"{OURS}/health-probe-status-codes": "200",
+        }
+        yield ingress(plan, name, group.hosts, {f"{OURS}/ssl-redirect": "true", **annotations}, tls=tls)
+        if plan.cluster.edge.federation_on_8448:
+            port = {f"{OURS}/override-frontend-port": str(FEDERATION_PORT)}
+            yield ingress(plan, f"{name}-federation", group.hosts, {**port, **annotations}, tls=tls)

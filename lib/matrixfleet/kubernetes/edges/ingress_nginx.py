@@ -1,0 +1,29 @@
+"""ingress-nginx, archived by Kubernetes in March 2026: for clusters that still have it. Compiling warns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.edge import REQUEST_TIMEOUT
+
+OURS = "nginx.ingress.kubernetes.io"
+
+
+def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+    """It takes nothing from Services."""
+    return {}
+
+
+def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+    """An Ingress a group. No rewrite-target, here or anywhere: it would decode %2F."""
+    annotations = {
+        f"{OURS}/ssl-redirect": "true",
+        f"{OURS}/proxy-body-size": f"{plan.body_limit}m",
+        f"{OURS}/proxy-read-timeout": f"{REQUEST_TIMEOUT}",
+        f"{OURS}/proxy-send-timeout": f"{REQUEST_TIMEOUT}",
+    }
+    for group in groups:
+        yield ingress(plan, plan.called(group.purpose), group.hosts, annotations, tls=tls_of(plan, group))
