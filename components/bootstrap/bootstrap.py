@@ -1,8 +1,10 @@
 """Create the Secrets of a tenant that are absent. Runs in a Job; needs Python and Synapse, nothing else.
 
-Reads secrets.json beside it: a list of {"name", "namespaces", "keys": {key: "random" | "signing-key"}}.
-A Secret is made in its first namespace and copied to the others. What exists is never changed: where a
-copy differs from the original the Job fails and says so, since only a person knows which is right.
+Reads secrets.json beside it: a list of {"name", "namespaces", "keys": {key: KIND}}, with KIND one of
+random, signing-key, given (a person makes it: it must exist) and copied (whoever owns the first namespace
+makes it there). A Secret is made in its first namespace and copied to the others. What exists is never
+changed: where a copy differs from the original the Job fails and says so, since only a person knows which
+is right.
 """
 
 import base64
@@ -41,14 +43,21 @@ def call(method, path, body=None):
         sys.exit(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}")
 
 
-def generate(kind):
-    """A new value."""
+def generate(kind, namespace="", name="", key=""):
+    """A new value of a key, where it is for this Job to make one."""
+    if kind == "given":
+        sys.exit(
+            f"{namespace}/{name}: must be given; create it with: "
+            f"kubectl -n {namespace} create secret generic {name} --from-file={key}=<file>"
+        )
+    if kind == "copied":
+        sys.exit(f"{namespace}/{name}: not there yet; the Job of the target that owns {namespace} makes it")
     if kind == "random":
         return secrets.token_hex(32)
     if kind == "signing-key":
         generator = [sys.executable, "-m", "synapse._scripts.generate_signing_key", "-o", "-"]
         return subprocess.run(generator, check=True, capture_output=True, text=True).stdout
-    sys.exit(f"secrets.json: unknown kind {kind!r}; expected random or signing-key")
+    sys.exit(f"secrets.json: unknown kind {kind!r}; expected random, signing-key, given or copied")
 
 
 def fetch(namespace, name):
@@ -82,7 +91,8 @@ def ensure(secret):
     name, keys = secret["name"], secret["keys"]
     data = fetch(first, name)
     if data is None:
-        fresh = {key: base64.b64encode(generate(kind).encode()).decode() for key, kind in keys.items()}
+        values = {key: generate(kind, first, name, key) for key, kind in keys.items()}
+        fresh = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         data = create(first, name, fresh)
     missing = sorted(set(keys) - set(data))
     if missing:

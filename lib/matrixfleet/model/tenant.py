@@ -21,30 +21,18 @@ from matrixfleet.model.choices import (
     State,
     Turn,
 )
+from matrixfleet.model.resources import Generation, Resources
+from matrixfleet.model.turn import TurnSpec
 from matrixfleet.model.types import (
     Cidr,
-    Cpu,
     Host,
     HttpsUrl,
     Memory,
     Name,
-    Port,
     bytes_of,
     expected,
     millicores_of,
 )
-
-Generation = Annotated[int, Field(ge=1, le=9999)]
-
-
-class Resources(Model):
-    """Requests and limits of one container. Memory is requested as it is limited, so a Pod is never the
-    node's first choice to evict; CPU is not limited, since a throttled Synapse stalls everybody."""
-
-    cpu: Cpu
-    """CPU requested."""
-    memory: Memory
-    """Memory requested, and the limit."""
 
 
 class Hosts(Model):
@@ -55,7 +43,7 @@ class Hosts(Model):
     element: Host | None = None
     """Element Web. Without it the tenant has none."""
     turn: Host | None = None
-    """The TURN relay: points at the nodes that run Coturn."""
+    """The tenant's own TURN relay: resolves to the nodes that run Coturn, or to its balancer."""
 
 
 class WellKnown(Model):
@@ -253,42 +241,6 @@ class Element(Model):
     """The integration manager."""
 
 
-class PortRange(Model):
-    """UDP ports, both ends included."""
-
-    first: Port = 49152
-    """`min-port`; the default begins the IANA's dynamic range."""
-    last: Port = 65535
-    """`max-port`."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> PortRange:
-        if self.first >= self.last:
-            raise expected(f"first below last ({self.last})", self.first)
-        return self
-
-
-class TurnSpec(Model):
-    """The relay for calls."""
-
-    kind: Built[Turn] = Turn.NONE
-    """Where it comes from."""
-    resources: Resources = Resources(cpu="100m", memory="256Mi")
-    """Of one Coturn."""
-    port: Port = 3478
-    """STUN and TURN, UDP and TCP."""
-    tls_port: Port = 5349
-    """TURN over TLS and DTLS."""
-    tls: bool = True
-    """Certificates by the cluster's DNS-01 issuer."""
-    relay_ports: PortRange = PortRange()
-    """Relayed media; the nodes' firewall must admit them."""
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    """Which nodes carry it. Their public addresses are what hosts.turn resolves to."""
-    secret: Generation = 1
-    """Generation of the shared secret."""
-
-
 class Router(Model):
     """The tenant's HAProxy: path rules, .well-known, body size, the closed admin API."""
 
@@ -359,9 +311,10 @@ class Tenant(Model):
 
     @model_validator(mode="after")
     def _turn_has_a_name(self) -> Tenant:
-        if self.turn.kind is Turn.DAEMONSET and self.hosts.turn is None:
+        where = {Turn.DAEMONSET: "the nodes", Turn.DEPLOYMENT: "its balancer"}.get(self.turn.kind)
+        if where and self.hosts.turn is None:
             raise expected(
-                "hosts.turn, since turn.kind is daemonset", "none", "name the host that resolves to the nodes"
+                f"hosts.turn, since turn.kind is {self.turn.kind}", "none", f"name the host that resolves to {where}"
             )
         return self
 

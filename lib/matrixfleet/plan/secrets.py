@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from matrixfleet.model import Tenant
 from matrixfleet.model.choices import SigningKey, Turn
+from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.plan.names import secret_name
 
+if TYPE_CHECKING:
+    from matrixfleet.plan.turn import TurnServer
+
+GIVEN = "given"
+"""By a person: it exists, or the Job fails and says how to make it."""
+COPIED = "copied"
+"""From the first namespace, whose owner makes it; never made here."""
 RANDOM = "random"
 """64 hexadecimal characters from the operating system's generator: 256 bits."""
 SIGNING_KEY = "signing-key"
@@ -23,7 +32,7 @@ class Secret:
     name: str
     """The object's name, generation included."""
     keys: tuple[tuple[str, str], ...]
-    """Each key and how its value is made: RANDOM or SIGNING_KEY."""
+    """Each key and how its value is made: RANDOM, SIGNING_KEY, GIVEN or COPIED."""
     namespaces: tuple[str, ...]
     """Where it is: made in the first, where it is verified, and copied to the others."""
     readers: tuple[str, ...]
@@ -32,12 +41,32 @@ class Secret:
     """The key in the tenant's file whose generation is raised to rotate it; empty where that is no
     everyday act (the signing key)."""
 
+    @property
+    def copied(self) -> bool:
+        """Whether another target makes it."""
+        return all(kind == COPIED for _, kind in self.keys)
+
     def path(self, key: str) -> str:
         """Where a Pod sees one key."""
         return f"/secrets/{self.purpose}/{key}"
 
 
-def secrets_of(tenant_name: str, tenant: Tenant, namespace: str, turn_namespace: str) -> tuple[Secret, ...]:
+def shared_turn_secret(platform: Platform, turn_namespace: str, reader: str = "") -> Secret:
+    """The platform's: it makes it where its Coturn verifies with it; a reader's Job copies it."""
+    assert platform.turn is not None
+    return Secret(
+        "turn",
+        secret_name(PLATFORM, "turn", platform.turn.secret),
+        (("shared_secret", COPIED if reader else RANDOM),),
+        (turn_namespace, reader) if reader else (turn_namespace,),
+        ("synapse",) if reader else ("turn",),
+        ("platform", "turn", "secret"),
+    )
+
+
+def secrets_of(
+    tenant_name: str, tenant: Tenant, namespace: str, turn: TurnServer | None, shared: Secret | None
+) -> tuple[Secret, ...]:
     """The secrets that a tenant needs."""
 
     def secret(purpose: str, generation: int, keys: tuple[tuple[str, str], ...], **rest: tuple[str, ...]) -> Secret:
@@ -67,15 +96,17 @@ def secrets_of(tenant_name: str, tenant: Tenant, namespace: str, turn_namespace:
     ]
     if tenant.synapse.signing_key is SigningKey.SECRET:
         found.append(secret("signing-key", 1, (("signing.key", SIGNING_KEY),), readers=("synapse",)))
-    if tenant.turn.kind is Turn.DAEMONSET:
+    if turn or tenant.turn.kind is Turn.EXTERNAL:
         found.append(
             secret(
                 "turn",
                 tenant.turn.secret,
-                (("shared_secret", RANDOM),),
-                namespaces=(turn_namespace, namespace),
-                readers=("turn", "synapse"),
+                (("shared_secret", RANDOM if turn else GIVEN),),
+                namespaces=(turn.namespace, namespace) if turn and turn.namespace != namespace else (namespace,),
+                readers=("turn", "synapse") if turn else ("synapse",),
                 rotate=("matrix", "turn", "secret"),
             )
         )
+    if shared:
+        found.append(shared)
     return tuple(found)

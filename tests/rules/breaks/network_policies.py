@@ -96,7 +96,7 @@ BREAKS = [
         0,
         "from",
         to=[{"ipBlock": {"cidr": "0.0.0.0/0"}}],
-        says="0.0.0.0/0: expected a network that cluster.edge.peers names, or a narrow one",
+        says="0.0.0.0/0: expected a network that cluster.edge.peers names, a narrow one, or ports that a Service of type",
     ),
     rule(
         "to nobody",
