@@ -15,7 +15,7 @@ from matrixfleet.drawing import draw_target
 from matrixfleet.errors import FleetError
 from matrixfleet.model import Fleet
 from matrixfleet.plan import TenantPlan, plan_of
-from matrixfleet.plan.networks import address_range, public
+from matrixfleet.plan.networks import address_range, denied_ranges, public
 
 PROD = "eu1.matrix-prod"
 
@@ -268,5 +268,6 @@ def test_the_internet_is_without_what_is_private() -> None:
 
 
 def test_ranges_for_coturn() -> None:
+    assert "::" not in denied_ranges(("10.0.0.0/8",)) and "::1" in denied_ranges(("10.0.0.0/8",))
     assert address_range("10.0.0.0/8") == "10.0.0.0-10.255.255.255"
     assert address_range("::1/128") == "::1"

@@ -17,7 +17,7 @@ from matrixfleet.kubernetes.pods import (
     tls_files,
 )
 from matrixfleet.plan import Plan, waves
-from matrixfleet.plan.networks import address_range, denied
+from matrixfleet.plan.networks import denied_ranges
 from matrixfleet.plan.turn import TurnPort, TurnServer
 from matrixfleet.templates import read, render
 
@@ -80,7 +80,7 @@ def turnserver(plan: Plan, turn: TurnServer) -> str:
         relay=turn.relay_ports,
         realm=turn.host,
         run=RUN,
-        denied=[address_range(network) for network in denied(plan.cluster.network.private)],
+        denied=denied_ranges(plan.cluster.network.private),
     )
 
 
