@@ -87,6 +87,16 @@ def test_a_secret_that_lacks_a_key_is_told(api: Api, script: ModuleType) -> None
         script.main()
 
 
+def test_what_another_makes_is_waited_for_and_copied(api: Api, script: ModuleType) -> None:
+    wanted = {"name": "t-turn-1", "namespaces": ["fleet-turn", "t"], "keys": {"shared_secret": "copied"}}
+    with pytest.raises(SystemExit, match="fleet-turn/t-turn-1: not there yet; the Job of the target that owns"):
+        script.ensure(wanted)
+    assert api.writes == 0
+    api.secrets[place("fleet-turn")] = {"shared_secret": "bWFkZQ=="}
+    script.ensure(wanted)
+    assert api.writes == 1 and api.secrets[place("t")] == {"shared_secret": "bWFkZQ=="}
+
+
 def test_values_differ(script: ModuleType) -> None:
     assert script.generate("random") != script.generate("random")
     with pytest.raises(SystemExit, match="unknown kind 'word'"):

@@ -150,6 +150,57 @@ CASES: dict[str, tuple[Change, str]] = {
         "inventory/targets/us1/research.yml:13: matrix.turn: turn.tls needs a DNS-01 issuer and cluster us1 has none: hosts.turn"
         " points at nodes, where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
     ),
+    "impossible: TURN by deployment without its balancer's address": (
+        edit(PROD, "    synapse:\n", "    turn: {kind: deployment}\n    synapse:\n"),
+        f"{PROD}:17: matrix.turn: expected turn.external_address, since turn.kind is deployment, got 'none'; name the balancer's address",
+    ),
+    "impossible: more relay ports than a balancer takes": (
+        edit(
+            PROD,
+            "    synapse:\n",
+            "    turn: {kind: deployment, external_address: 203.0.113.9, relay_ports: {last: 50000}}\n    synapse:\n",
+        ),
+        f"{PROD}:17: matrix.turn: expected turn.relay_ports of 48 ports or fewer, since each is a port of the Service, got 849",
+    ),
+    "impossible: TURN elsewhere, nobody knows where": (
+        edit(PROD, "    synapse:\n", "    turn: {kind: external}\n    synapse:\n"),
+        f"{PROD}:17: matrix.turn: expected turn.external, since turn.kind is external, got 'none'; name the URIs of that service",
+    ),
+    "impossible: what does not go with a kind of TURN": (
+        edit(PROD, "    synapse:\n", "    turn: {external_address: 203.0.113.9}\n    synapse:\n"),
+        f"{PROD}:17: matrix.turn: expected beside turn.kind daemonset of turn.* only external_addresses, node_selector, port,"
+        " relay_ports, resources, secret, tls, tls_port, got 'external_address'",
+    ),
+    "impossible: a shared TURN that there is not": (
+        edit(PROD, "    synapse:\n", "    turn: {kind: shared}\n    synapse:\n"),
+        f"{PROD}:17: matrix.turn.kind: shared is the platform's Coturn and cluster eu1 has none; say platform.turn in"
+        " its platform target, or another kind",
+    ),
+    "a port within the relay's": (
+        edit(PROD, "    synapse:\n", "    turn: {port: 50000}\n    synapse:\n"),
+        f"{PROD}:17: matrix.turn: expected port outside of relay_ports (49152 to 65535), got 50000",
+    ),
+    "an address that is none": (
+        edit(PROD, "    synapse:\n", "    turn: {external_addresses: {10.20.0.31: node1}}\n    synapse:\n"),
+        f"{PROD}:17: matrix.turn.external_addresses.10.20.0.31: expected an IP address (203.0.113.7), got 'node1'",
+    ),
+    "ports that two relays want of one node": (
+        chain(
+            edit(CHESS, "    element:\n", "    turn: {kind: daemonset, port: 3480}\n    element:\n"),
+            edit(CHESS, "    hosts:\n", "    hosts:\n      turn: turn.chess.example.org\n"),
+        ),
+        "inventory/classes/feature/calls.yml:4: matrix.turn: ports 5349, 49152 to 65535 of nodes are eu1.chess-club's already"
+        f" ({CHESS}:14, matrix.turn); expected other ports, or a node_selector that keeps the two apart",
+    ),
+    "ports of a node that the platform's relay wants": (
+        lambda repository: repository.write(
+            "inventory/targets/eu1/platform.yml",
+            repository.read("inventory/targets/eu1/platform.yml")
+            + "parameters:\n  platform:\n    turn: {host: turn.example.net, tls: false}\n",
+        ),
+        "inventory/targets/eu1/platform.yml:7: platform.turn: ports 3478, 49152 to 65535 of nodes are eu1.matrix-prod's already"
+        " (inventory/classes/feature/calls.yml:4, matrix.turn); expected other ports, or a node_selector that keeps the two apart",
+    ),
     "a network with host bits": (
         edit("inventory/targets/us1/research.yml", "198.51.100.0/24", "198.51.100.7/24"),
         "inventory/targets/us1/research.yml:14: matrix.synapse.admin_api.allow[0]: expected a network in CIDR form (10.0.0.0/8), got '198.51.100.7/24'; did you mean 198.51.100.0/24?",

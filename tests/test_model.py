@@ -55,10 +55,11 @@ def said(value: Any) -> Iterator[StrEnum]:
             yield from said(inner)
 
 
-# No target of the reference fleet is stopped or blind, its clusters have one kind of edge, and one provider
-# is enough: these are compiled by tests alone.
+# No target of the reference fleet is stopped or blind, its clusters have one kind of edge, one provider is
+# enough, and so is one relay: these are compiled by tests alone.
 ELSEWHERE: dict[StrEnum, str] = {choices.State.STOPPED: "test_plan.py", choices.Metrics.NONE: "test_plan.py"}
 ELSEWHERE |= dict.fromkeys([*choices.Provider, *choices.MailSecurity], "test_plan.py")
+ELSEWHERE |= dict.fromkeys([choices.Turn.DEPLOYMENT, choices.Turn.SHARED, choices.Turn.EXTERNAL], "test_plan.py")
 ELSEWHERE |= {edge: "test_edges.py" for edge in choices.Edge if edge is not choices.Edge.TRAEFIK}
 
 

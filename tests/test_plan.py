@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from matrixfleet.drawing import draw_target
 from matrixfleet.errors import FleetError
 from matrixfleet.model import Fleet
 from matrixfleet.plan import TenantPlan, plan_of
-from matrixfleet.plan.networks import address_range, public
+from matrixfleet.plan.networks import address_range, denied_ranges, public
 
 PROD = "eu1.matrix-prod"
 
@@ -84,6 +86,33 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "metrics by annotations": [(("cluster", "metrics"), "annotations")],
     "no TURN over TLS": [(("matrix", "turn", "tls"), False)],
     "TURN on some nodes": [(("matrix", "turn", "node_selector"), {"turn": "yes"})],
+    "TURN on nodes behind NAT": [(("matrix", "turn", "external_addresses"), {"10.20.0.31": "203.0.113.31"})],
+    "TURN DEPLOYMENT": [(("matrix", "turn"), {"kind": "deployment", "external_address": "203.0.113.9"})],
+    "TURN by deployment, scraped by annotations, other ports": [
+        (
+            ("matrix", "turn"),
+            {
+                "kind": "deployment",
+                "external_address": "203.0.113.9",
+                "port": 443,
+                "tls": False,
+                "relay_ports": {"first": 50000, "last": 50047},
+                "annotations": {"metallb.io/loadBalancerIPs": "203.0.113.9"},
+                "node_selector": {"turn": "yes"},
+            },
+        ),
+        (("cluster", "metrics"), "annotations"),
+    ],
+    "TURN EXTERNAL": [
+        (
+            ("matrix", "turn"),
+            {"kind": "external", "external": {"uris": ["turns:turn.example.net:443?transport=tcp"]}, "secret": 2},
+        )
+    ],
+    "TURN SHARED": [
+        (("matrix", "turn"), {"kind": "shared"}),
+        (("platform", "turn"), {"host": "turn.platform.example.com", "node_selector": {"turn": "yes"}}),
+    ],
     "server_name is the host": [(("matrix", "server_name"), "matrix.example.com")],
     "no Element": [(("matrix", "hosts", "element"), None)],
     "a namespace of another name": [(("matrix", "namespace"), "talk")],
@@ -261,6 +290,97 @@ def test_a_rotation_changes_references_of_its_consumers_alone(fleet: Fleet) -> N
     assert "matrix-prod-turn-2" in after[synapse] and "matrix-prod-turn-1" not in after[synapse]
 
 
+def test_a_balanced_relay_is_reached_on_its_ports_alone(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, *VARIANTS["TURN DEPLOYMENT"]))
+    policy = tree.find("eu1", "NetworkPolicy", "matrix-prod", "matrix-prod-turn")
+    assert policy is not None
+    assert [[peer["ipBlock"]["cidr"] for peer in rule["from"]] for rule in policy.spec["ingress"][:2]] == [
+        ["0.0.0.0/0", "::/0"]
+    ] * 2
+    assert policy.spec["ingress"][1]["ports"] == [{"protocol": "UDP", "port": 49152, "endPort": 49191}]
+    assert policy.spec["egress"][0]["ports"] == [{"protocol": "UDP", "port": 1, "endPort": 65535}]
+    assert "except" in policy.spec["egress"][0]["to"][0]["ipBlock"]
+    hard = tree.find("eu1", "ResourceQuota", "matrix-prod", "matrix-prod-fence")
+    assert hard is not None
+    assert (hard.spec["hard"]["services.loadbalancers"], hard.spec["hard"]["services.nodeports"]) == ("1", "44")
+    assert tree.find("eu1", "Namespace", "", "matrix-prod-turn") is None
+    assert tree.find("eu1", "PodMonitor", "matrix-prod", "matrix-prod-turn") is not None
+
+
+def test_a_shared_relay_is_read_by_name_and_changes_nothing_of_the_platform(fleet: Fleet) -> None:
+    shared = changed(fleet, VARIANTS["TURN SHARED"][1])
+    alone = draw_target(shared, "eu1.platform", TOP)
+    shared = changed(shared, VARIANTS["TURN SHARED"][0])
+    assert draw_target(shared, "eu1.platform", TOP) == alone
+    tree = drawn(shared)
+    role = tree.find("eu1", "Role", "fleet-turn", "matrix-prod-bootstrap")
+    assert role is not None and role.part == "shared"
+    assert role.doc["rules"] == [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["platform-turn-1"], "verbs": ["get"]}
+    ]
+    project = tree.find("eu1", "AppProject", "argocd", "eu1-matrix-prod-shared")
+    assert project is not None
+    assert [place["namespace"] for place in project.spec["destinations"]] == ["fleet-turn"]
+    assert {kind["kind"] for kind in project.spec["namespaceResourceWhitelist"]} == {"Role", "RoleBinding"}
+    config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")
+    assert config is not None
+    options = yaml.safe_load(config.doc["data"]["homeserver.yaml"])
+    assert options["turn_uris"][0] == "turn:turn.platform.example.com:3478?transport=udp"
+
+
+def test_two_tenants_share_one_relay(fleet: Fleet) -> None:
+    club = "eu1.chess-club"
+    fleet = changed(fleet, *VARIANTS["TURN SHARED"])
+    fleet = changed(fleet, (("matrix", "turn"), {"kind": "shared"}), name=club)
+    assert fleet.clashes == ()
+    texts = drawn(fleet).texts | drawn(fleet, club).texts
+    assert [
+        str(finding) for finding in run(Tree.of(texts, fleet), whole_fleet=True) if "isolation" in str(finding)
+    ] == []
+
+
+def configured(tmp_path: Path, address: str, addresses: str) -> subprocess.CompletedProcess[str]:
+    """configure.sh, with its folders moved."""
+    (tmp_path / "turnserver.conf").write_text("realm=turn.example.com\n")
+    (tmp_path / "addresses").write_text(addresses)
+    (tmp_path / "shared_secret").write_text("s")
+    script = (TOP / "components/turn/configure.sh").read_text()
+    for folder in ("/etc/coturn/addresses", "/etc/coturn/turnserver.conf", "/secrets/turn/shared_secret"):
+        script = script.replace(folder, str(tmp_path / folder.rpartition("/")[2]))
+    script = script.replace("/run/turn/turnserver.conf", str(tmp_path / "out.conf"))
+    return subprocess.run(
+        ["sh", "-c", script],
+        env={"ADDRESS": address, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_node_behind_nat_finds_its_public_address(tmp_path: Path) -> None:
+    addresses = "10.20.0.31 203.0.113.31\n10.20.0.32 203.0.113.32\n"
+    assert configured(tmp_path, "10.20.0.32", addresses).returncode == 0
+    lines = (tmp_path / "out.conf").read_text().splitlines()
+    assert lines[2:] == [
+        "listening-ip=10.20.0.32",
+        "relay-ip=10.20.0.32",
+        "external-ip=203.0.113.32/10.20.0.32",
+        "allowed-peer-ip=10.20.0.32",
+    ]
+    assert configured(tmp_path, "10.1.2.3", "* 203.0.113.9\n").returncode == 0
+    assert "external-ip=203.0.113.9/10.1.2.3" in (tmp_path / "out.conf").read_text()
+    assert configured(tmp_path, "198.51.100.3", "").returncode == 0
+    assert "external-ip" not in (tmp_path / "out.conf").read_text()
+
+
+def test_a_node_behind_nat_that_is_not_listed_says_so(tmp_path: Path) -> None:
+    done = configured(tmp_path, "10.20.0.33", "10.20.0.31 203.0.113.31\n")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "this node's address 10.20.0.33 is not among turn.external_addresses; add it with its public address\n"
+    )
+
+
 def plan(fleet: Fleet, name: str = PROD) -> TenantPlan:
     found = plan_of(fleet, name)
     assert isinstance(found, TenantPlan)
@@ -303,6 +423,7 @@ def test_the_internet_is_without_what_is_private() -> None:
 
 
 def test_ranges_for_coturn() -> None:
+    assert "::" not in denied_ranges(("10.0.0.0/8",)) and "::1" in denied_ranges(("10.0.0.0/8",))
     assert address_range("10.0.0.0/8") == "10.0.0.0-10.255.255.255"
     assert address_range("::1/128") == "::1"
 

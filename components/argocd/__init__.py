@@ -1,4 +1,4 @@
-"""The tenant as Argo CD sees it: two projects, two Applications. Drawn last, since a project admits the
+"""The tenant as Argo CD sees it: a project and an Application for each part. Drawn last, since a project admits the
 kinds that the other components drew, and no other."""
 
 from collections.abc import Iterator
@@ -11,26 +11,30 @@ from matrixfleet.plan import TenantPlan
 PARTS = {
     "fence": "Walls of {}: namespaces, quota, network policies, roles; its people change none of it.",
     "workload": "What {} runs, in its own namespaces.",
+    "shared": "What {} may read of what its platform shares.",
 }
 
 
 @component("argocd")
 def main(plan: TenantPlan) -> Iterator[Object]:
     """The walls and what runs inside them are two Applications: a workload that was tampered with cannot
-    move its walls. No order is promised between them; what needs the other waits for it."""
+    move its walls. What it may read in the platform's namespaces is a third. No order is promised between
+    them; what needs the other waits for it."""
     for part, description in PARTS.items():
+        if part not in plan.drawn:
+            continue
         name = plan.application if part == "workload" else f"{plan.application}-{part}"
         yield project(
             plan,
             name,
             description.format(plan.name),
             kinds=plan.drawn[part],
-            namespaces=plan.namespaces,
+            namespaces=sorted(plan.places[part]),
         )
         yield application(
             plan,
             name,
             folder(plan, f"{plan.path}/{part}"),
             project_name=name,
-            namespace=plan.namespace,
+            namespace=plan.namespace if plan.namespace in plan.places[part] else min(plan.places[part]),
         )

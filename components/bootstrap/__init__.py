@@ -7,19 +7,21 @@ from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object, content_hash
 from matrixfleet.kubernetes.objects import config_map, make
 from matrixfleet.kubernetes.pods import configuration, container, pod_template, scratch
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
 from matrixfleet.templates import read
 
 
 @component("workload/bootstrap")
-def main(plan: TenantPlan) -> Iterator[Object]:
+def main(plan: Plan) -> Iterator[Object]:
     """The script with its list of secrets, and the Job."""
+    if not plan.secrets:
+        return
     files = {"bootstrap.py": read(__file__, "bootstrap.py"), "secrets.json": wanted(plan)}
     yield config_map(plan, "bootstrap", files)
     yield job(plan, files)
 
 
-def wanted(plan: TenantPlan) -> str:
+def wanted(plan: Plan) -> str:
     """What the script is to make, and what it is to find."""
     secrets = [
         {"name": secret.name, "namespaces": secret.namespaces, "keys": dict(secret.keys)} for secret in plan.secrets
@@ -27,7 +29,7 @@ def wanted(plan: TenantPlan) -> str:
     return json.dumps(secrets, indent=2) + "\n"
 
 
-def job(plan: TenantPlan, files: dict[str, str]) -> Object:
+def job(plan: Plan, files: dict[str, str]) -> Object:
     """The Job. A Job's template cannot change, so its name carries its content: a change makes a new
     one. No ttlSecondsAfterFinished: Argo CD would make a vanished Job again, for ever."""
     mounts = [configuration(plan, "bootstrap", "/etc/bootstrap"), scratch("tmp", "/tmp", "16Mi")]

@@ -1,9 +1,10 @@
 """Create the Secrets of a tenant that are absent. Runs in a Job; needs Python and Synapse, nothing else.
 
-Reads secrets.json beside it: a list of {"name", "namespaces", "keys": {key: "random" | "signing-key" | "given"}}.
-A Secret is made in its first namespace and copied to the others. What exists is never changed: where a
-copy differs from the original the Job fails and says so, since only a person knows which is right. A Secret
-that is given comes from outside: where it is not there the Job fails, and says how to create it.
+Reads secrets.json beside it: a list of {"name", "namespaces", "keys": {key: KIND}}, with KIND one of
+random, signing-key, given (a person makes it: it must exist) and copied (whoever owns the first namespace
+makes it there). A Secret is made in its first namespace and copied to the others. What exists is never
+changed: where a copy differs from the original the Job fails and says so, since only a person knows which
+is right.
 """
 
 import base64
@@ -82,6 +83,8 @@ def ensure(secret):
     first, *copies = secret["namespaces"]
     name, keys = secret["name"], secret["keys"]
     data = fetch(first, name)
+    if data is None and "copied" in keys.values():
+        sys.exit(f"{first}/{name}: not there yet; the Job of the target that owns {first} makes it")
     if data is None:
         fresh = {key: base64.b64encode(generate(kind).encode()).decode() for key, kind in keys.items()}
         data = create(first, name, fresh)

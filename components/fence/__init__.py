@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from matrixfleet.drawing import component
+from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import CONFIRM, PREFIX, make
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan, TenantPlan
+from matrixfleet.plan.secrets import Secret
 
 WHY_HOST_NETWORK = (
     "Coturn relays on the nodes' own addresses (hostNetwork), which Pod Security restricted and baseline"
@@ -14,21 +15,27 @@ WHY_HOST_NETWORK = (
 
 
 @component("fence")
-def main(plan: TenantPlan) -> Iterator[Object]:
-    """Namespaces, quota, limits, ServiceAccounts, Roles."""
+def main(plan: Plan) -> Iterator[Object | In]:
+    """Namespaces, quota, limits, ServiceAccounts, Roles; nothing for a platform that runs nothing."""
+    if not plan.namespaces:
+        return
     yield namespace(plan, plan.namespace, "restricted")
-    if plan.has_turn:
+    if plan.turn and plan.turn.on_nodes:
         yield namespace(plan, plan.turn_namespace, "privileged", {PREFIX + "reason": WHY_HOST_NETWORK})
     yield quota(plan)
     yield limits(plan)
     for name in plan.workloads:
         yield service_account(plan, name)
-    for place in plan.namespaces:
+    for place in sorted({place for secret in plan.secrets for place in secret.namespaces} & {*plan.namespaces}):
         yield role(plan, place)
         yield role_binding(plan, place)
+    for secret in plan.borrows if isinstance(plan, TenantPlan) else ():
+        # A part of its own, and so a project of its own: the fence's would admit all of its kinds there.
+        yield In("shared", borrower_role(plan, secret))
+        yield In("shared", role_binding(plan, secret.namespaces[0]))
 
 
-def namespace(plan: TenantPlan, name: str, level: str, annotations: dict[str, str] | None = None) -> Object:
+def namespace(plan: Plan, name: str, level: str, annotations: dict[str, str] | None = None) -> Object:
     """A namespace with its Pod Security level."""
     thing = make(
         plan,
@@ -45,7 +52,7 @@ def namespace(plan: TenantPlan, name: str, level: str, annotations: dict[str, st
     return thing
 
 
-def quota(plan: TenantPlan) -> Object:
+def quota(plan: Plan) -> Object:
     """Room for all that is drawn, every rollout and guest included, and no more."""
     room = plan.quota
     hard = {
@@ -55,13 +62,13 @@ def quota(plan: TenantPlan) -> Object:
         "pods": str(room.pods),
         "persistentvolumeclaims": str(room.claims),
         "requests.storage": str(room.storage),
-        "services.loadbalancers": "0",
-        "services.nodeports": "0",
+        "services.loadbalancers": str(room.balancers),
+        "services.nodeports": str(room.node_ports),
     }
     return make(plan, "ResourceQuota", "fence", wave=1, spec={"hard": hard})
 
 
-def limits(plan: TenantPlan) -> Object:
+def limits(plan: Plan) -> Object:
     """For containers that say nothing of their resources: without these the quota would refuse them."""
     entry = {
         "type": "Container",
@@ -71,19 +78,19 @@ def limits(plan: TenantPlan) -> Object:
     return make(plan, "LimitRange", "fence", wave=1, spec={"limits": [entry]})
 
 
-def service_account(plan: TenantPlan, name: str) -> Object:
+def service_account(plan: Plan, name: str) -> Object:
     """One a workload, so that a token, where there is one, opens only what that workload needs."""
     return make(
         plan,
         "ServiceAccount",
         name,
         wave=1,
-        namespace=plan.turn_namespace if name == "turn" else plan.namespace,
+        namespace=plan.turn_namespace if plan.workloads[name].on_nodes else plan.namespace,
         automountServiceAccountToken=False,
     )
 
 
-def role(plan: TenantPlan, place: str) -> Object:
+def role(plan: Plan, place: str) -> Object:
     """The bootstrap Job's: create Secrets, and read just those of its list, by name. RBAC cannot bind
     `create` to names; nothing that exists can be read or changed with it."""
     mine = sorted(secret.name for secret in plan.secrets if place in secret.namespaces)
@@ -97,15 +104,38 @@ def role(plan: TenantPlan, place: str) -> Object:
         "bootstrap",
         api="rbac.authorization.k8s.io/v1",
         wave=1,
-        name=f"{plan.called('bootstrap')}{place.removeprefix(plan.namespace)}",
+        name=role_name(plan, place),
         namespace=place,
         rules=rules,
     )
 
 
-def role_binding(plan: TenantPlan, place: str) -> Object:
+def role_name(plan: Plan, place: str) -> str:
+    """The bootstrap Job's Role in one namespace."""
+    if place.startswith(plan.namespace):
+        return f"{plan.called('bootstrap')}{place.removeprefix(plan.namespace)}"
+    return plan.called("bootstrap")
+
+
+def borrower_role(plan: Plan, secret: Secret) -> Object:
+    """The bootstrap Job's in the platform's namespace: read the one Secret that it copies. Drawn here, so
+    that a tenant more changes nothing of the platform's."""
+    place = secret.namespaces[0]
+    return make(
+        plan,
+        "Role",
+        "bootstrap",
+        api="rbac.authorization.k8s.io/v1",
+        wave=1,
+        name=role_name(plan, place),
+        namespace=place,
+        rules=[{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret.name], "verbs": ["get"]}],
+    )
+
+
+def role_binding(plan: Plan, place: str) -> Object:
     """Only the Job's ServiceAccount has it."""
-    name = f"{plan.called('bootstrap')}{place.removeprefix(plan.namespace)}"
+    name = role_name(plan, place)
     return make(
         plan,
         "RoleBinding",

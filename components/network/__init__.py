@@ -5,24 +5,26 @@ from collections.abc import Iterable, Iterator
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import PREFIX, make, selector
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
 from matrixfleet.plan.flows import Flow, Outside
 from matrixfleet.plan.networks import public
 
 
 @component("fence")
-def main(plan: TenantPlan) -> Iterator[Object]:
+def main(plan: Plan) -> Iterator[Object]:
     """Default deny, then what each component and guest may receive and open."""
+    if not plan.namespaces:
+        return
     yield policy(plan, "default-deny", {}, {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
     guests = {guest.name: dict(guest.selector) for guest in plan.guests}
     for name in (*plan.workloads, *guests):
-        if name == "turn":
-            # On the nodes' network: no policy reaches it, so none pretends to.
+        if name in plan.workloads and plan.workloads[name].on_nodes:
+            # No policy reaches it, so none pretends to.
             continue
         yield component_policy(plan, name, guests.get(name))
 
 
-def component_policy(plan: TenantPlan, name: str, guest: dict[str, str] | None) -> Object:
+def component_policy(plan: Plan, name: str, guest: dict[str, str] | None) -> Object:
     """Everything that one component takes part in; its reasons are an annotation, a line a flow."""
     incoming = grouped((flow, flow.source, flow.source_name) for flow in plan.flows if flow.target == name)
     outgoing = grouped((flow, flow.target, flow.target_name) for flow in plan.flows if flow.source == name)
@@ -49,7 +51,7 @@ def grouped(flows: Iterable[Side]) -> list[list[Side]]:
     return list(groups.values())
 
 
-def sides(plan: TenantPlan, group: list[Side]) -> list[Object]:
+def sides(plan: Plan, group: list[Side]) -> list[Object]:
     """A rule's other sides."""
     return [peer for _, side, _ in group for peer in peers(plan, side)]
 
@@ -60,7 +62,7 @@ def told(direction: str, group: list[Side]) -> str:
     return f"{direction} {', '.join(name for _, _, name in group)} on {flow.ports_told}: {flow.reason}"
 
 
-def policy(plan: TenantPlan, name: str, annotations: dict[str, str], spec: Object) -> Object:
+def policy(plan: Plan, name: str, annotations: dict[str, str], spec: Object) -> Object:
     """A NetworkPolicy of the tenant's namespace."""
     return make(
         plan,
@@ -75,11 +77,13 @@ def policy(plan: TenantPlan, name: str, annotations: dict[str, str], spec: Objec
 
 def ports(flow: Flow) -> Object:
     """A rule's ports; every TCP port is a range, since a rule without ports would admit UDP too."""
-    entries = [{"protocol": protocol, "port": port} for protocol, port in flow.ports]
-    return {"ports": entries or [{"protocol": "TCP", "port": 1, "endPort": 65535}]}
+    entries: list[Object] = []
+    for protocol, first, *last in flow.ports or (("TCP", 1, 65535),):
+        entries.append({"protocol": protocol, "port": first} | ({"endPort": last[0]} if last else {}))
+    return {"ports": entries}
 
 
-def peers(plan: TenantPlan, side: str | Outside) -> list[Object]:
+def peers(plan: Plan, side: str | Outside) -> list[Object]:
     """A rule's other side: Pods of this namespace, Pods of another, or networks."""
     if isinstance(side, str):
         return [{"podSelector": {"matchLabels": selector(plan, side)}}]

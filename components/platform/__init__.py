@@ -136,16 +136,19 @@ def operators(plan: PlatformPlan) -> Iterator[Object]:
 
 
 def synced(plan: PlatformPlan) -> Iterator[Object]:
-    """The platform's own Application, where there is something for it to sync."""
-    kinds = plan.drawn.get("workload")
-    if kinds:
-        name = plan.application
+    """The platform's own Applications, where there is something for them to sync."""
+    parts = {
+        "fence": f"Walls around what the tenants of {plan.cluster.name} share.",
+        "workload": f"What the tenants of {plan.cluster.name} share.",
+    }
+    for part, description in parts.items():
+        if part not in plan.drawn:
+            continue
+        name = plan.application if part == "workload" else f"{plan.application}-{part}"
         # Objects without a namespace still need a destination; no namespaced kind is admitted.
-        namespace = plan.cluster.argocd.namespace
-        yield project(
-            plan, name, f"What the tenants of {plan.cluster.name} share.", kinds=kinds, namespaces=[namespace]
-        )
-        yield application(plan, name, folder(plan, f"{plan.path}/workload"), project_name=name, namespace=namespace)
+        places = sorted(plan.places[part]) or [plan.cluster.argocd.namespace]
+        yield project(plan, name, description, kinds=plan.drawn[part], namespaces=places)
+        yield application(plan, name, folder(plan, f"{plan.path}/{part}"), project_name=name, namespace=places[0])
 
 
 def root(plan: PlatformPlan) -> Iterator[Object]:

@@ -1,4 +1,4 @@
-"""Coturn on the nodes' own network, one a node that the tenant selects."""
+"""Coturn: on the nodes' own network, one a node that is selected, or one Pod behind a balancer."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,16 @@ from matrixfleet.kubernetes.pods import (
     Mount,
     configuration,
     container,
+    deployment,
     pod_template,
     probe,
     scratch,
     secret_files,
     tls_files,
 )
-from matrixfleet.plan import TenantPlan, waves
-from matrixfleet.plan.networks import address_range, denied
+from matrixfleet.plan import Plan, waves
+from matrixfleet.plan.networks import denied_ranges
+from matrixfleet.plan.turn import TurnPort, TurnServer
 from matrixfleet.templates import read, render
 
 FOLDER = "/etc/coturn"
@@ -24,23 +26,32 @@ RUN = "/run/turn"
 
 
 @component("workload/turn")
-def main(plan: TenantPlan) -> Iterator[Object]:
-    """Certificate, configuration, DaemonSet; nothing where the tenant runs no Coturn."""
-    if not plan.has_turn:
+def main(plan: Plan) -> Iterator[Object]:
+    """Certificate, configuration, DaemonSet or Deployment with its Service; nothing where the target runs
+    no Coturn."""
+    turn = plan.turn
+    if turn is None:
         return
-    if plan.tenant.turn.tls:
-        yield certificate(plan)
+    if turn.spec.tls:
+        yield certificate(plan, turn)
     files = {
-        "turnserver.conf": turnserver(plan),
+        "turnserver.conf": turnserver(plan, turn),
         "configure.sh": read(__file__, "configure.sh"),
         "run.sh": read(__file__, "run.sh"),
+        # Empty without NAT.
+        "addresses": "".join(f"{bound} {public}\n" for bound, public in turn.external.items()),
     }
-    yield config_map(plan, "turn", files, namespace=plan.turn_namespace)
-    yield daemon_set(plan, files)
+    yield config_map(plan, "turn", files, namespace=turn.namespace)
+    if turn.on_nodes:
+        yield daemon_set(plan, turn, files)
+    else:
+        yield balancer(plan, turn)
+        # Two at a time behind one Service would each get media for the other's relays.
+        yield deployment(plan, "turn", template(plan, turn, files), strategy={"type": "Recreate"})
 
 
-def certificate(plan: TenantPlan) -> Object:
-    """By DNS-01: the name resolves to nodes, where no edge could answer HTTP-01."""
+def certificate(plan: Plan, turn: TurnServer) -> Object:
+    """By DNS-01: the name resolves to nodes or a balancer of its own, where no edge could answer HTTP-01."""
     issuer = plan.cluster.issuers.dns
     assert issuer is not None
     return make(
@@ -49,10 +60,10 @@ def certificate(plan: TenantPlan) -> Object:
         "turn",
         api="cert-manager.io/v1",
         wave=waves.EDGE,
-        namespace=plan.turn_namespace,
+        namespace=turn.namespace,
         spec={
             "secretName": plan.called("turn-tls"),
-            "dnsNames": [plan.tenant.hosts.turn],
+            "dnsNames": [turn.host],
             "usages": ["server auth"],
             "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
             "issuerRef": {"name": issuer.name, "kind": "ClusterIssuer", "group": "cert-manager.io"},
@@ -60,35 +71,64 @@ def certificate(plan: TenantPlan) -> Object:
     )
 
 
-def turnserver(plan: TenantPlan) -> str:
-    """turnserver.conf without its secret and the node's address, which are joined at start."""
+def turnserver(plan: Plan, turn: TurnServer) -> str:
+    """turnserver.conf without its secret and its addresses, which are joined at start."""
     return render(
         __file__,
         "turnserver.conf.j2",
-        turn=plan.tenant.turn,
-        realm=plan.tenant.hosts.turn,
+        ports=plan.workloads["turn"].ports,
+        relay=turn.relay_ports,
+        realm=turn.host,
         run=RUN,
-        denied=[address_range(network) for network in denied(plan.cluster.network.private)],
+        denied=denied_ranges(plan.cluster.network.private),
     )
 
 
-def daemon_set(plan: TenantPlan, files: dict[str, str]) -> Object:
-    """The DaemonSet. The kubelet's own check is a STUN binding over UDP, answered by the relay itself."""
-    spec = plan.tenant.turn
+def balancer(plan: Plan, turn: TurnServer) -> Object:
+    """Every port, relays included: media comes to the port that a relay was given. Local keeps clients'
+    addresses, which Coturn logs and limits by, and media off other nodes."""
+    ports = [
+        {"name": port.name, "protocol": port.protocol, "port": port.offered, "targetPort": port.name}
+        for port in (*turn.ports, *turn.relays)
+    ]
+    return make(
+        plan,
+        "Service",
+        "turn",
+        wave=plan.workloads["turn"].wave,
+        annotations=turn.annotations,
+        spec={
+            "type": "LoadBalancer",
+            "externalTrafficPolicy": "Local",
+            "selector": selector(plan, "turn"),
+            "ports": ports,
+        },
+    )
+
+
+def container_port(turn: TurnServer, port: TurnPort) -> Object:
+    """A port of the Pod, and of its node where it is on that one's network."""
+    said: Object = {"name": port.name, "containerPort": port.number, "protocol": port.protocol}
+    return said | {"hostPort": port.number} if turn.on_nodes else said
+
+
+def template(plan: Plan, turn: TurnServer, files: dict[str, str]) -> Object:
+    """The Pod. The kubelet's own check is a STUN binding over UDP, answered by the relay itself."""
+    workload = plan.workloads["turn"]
     config = configuration(plan, "turn", FOLDER)
     run = scratch("run", RUN, "1Mi", memory=True)
     secret = secret_files(plan.secret("turn"))
-    tls = [tls_files("turn", plan.called("turn-tls"), ("tls.crt", "tls.key"))] if spec.tls else []
+    tls = [tls_files("turn", plan.called("turn-tls"), ("tls.crt", "tls.key"))] if turn.spec.tls else []
     mounts: list[Mount] = [config, run, secret, *tls]
-    node = {"name": "HOST_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIP"}}}
-    stun = {"exec": {"command": ["sh", "-c", f'turnutils_stunclient -p {spec.port} "$HOST_IP" | grep -q reflexive']}}
-    ports = [
-        {"name": f"{name}-{protocol.lower()}", "containerPort": port, "hostPort": port, "protocol": protocol}
-        for name, port in plan.workloads["turn"].ports.items()
-        for protocol in ("UDP", "TCP")
-    ]
+    field = {"apiVersion": "v1", "fieldPath": "status.hostIP" if turn.on_nodes else "status.podIP"}
+    address = {"name": "ADDRESS", "valueFrom": {"fieldRef": field}}
+    asked = f'turnutils_stunclient -p {workload.ports["turn"]} "$ADDRESS" | grep -q reflexive'
+    stun = {"exec": {"command": ["sh", "-c", asked]}}
+    ports = [container_port(turn, port) for port in (*turn.ports, *turn.relays)]
+    if "metrics" in workload.ports:
+        ports.append({"name": "metrics", "containerPort": workload.ports["metrics"], "protocol": "TCP"})
     configure = container(
-        plan, "turn", "configuration", ["sh", f"{FOLDER}/configure.sh"], [config, run, secret], env=[node]
+        plan, "turn", "configuration", ["sh", f"{FOLDER}/configure.sh"], [config, run, secret], env=[address]
     )
     coturn = container(
         plan,
@@ -96,32 +136,37 @@ def daemon_set(plan: TenantPlan, files: dict[str, str]) -> Object:
         "coturn",
         ["sh", f"{FOLDER}/run.sh", *(f"{one.path}/tls.crt" for one in tls)],
         [config, run, *tls],
-        env=[node],
+        env=[address],
         startupProbe=probe(5, 24, 5, **stun),
         readinessProbe=probe(10, 3, 5, **stun),
         livenessProbe=probe(20, 3, 5, **stun),
     )
     coturn["ports"] = ports
-    template = pod_template(
+    network = {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"} if turn.on_nodes else {}
+    nodes = {"nodeSelector": dict(turn.spec.node_selector)} if turn.spec.node_selector else {}
+    return pod_template(
         plan,
         "turn",
         [coturn],
         mounts,
         init=[configure],
         reads=files,
-        hostNetwork=True,
-        dnsPolicy="ClusterFirstWithHostNet",
-        **({"nodeSelector": dict(spec.node_selector)} if spec.node_selector else {}),
+        **network,
+        **nodes,
         # Calls that are under way move to another candidate; a long wait would only hold the node.
         terminationGracePeriodSeconds=30,
     )
+
+
+def daemon_set(plan: Plan, turn: TurnServer, files: dict[str, str]) -> Object:
+    """One on each node that is selected."""
     return make(
         plan,
         "DaemonSet",
         "turn",
         api="apps/v1",
         wave=plan.workloads["turn"].wave,
-        namespace=plan.turn_namespace,
+        namespace=turn.namespace,
         spec={
             "revisionHistoryLimit": 3,
             # Two on one node would fight for its ports.
@@ -130,6 +175,6 @@ def daemon_set(plan: TenantPlan, files: dict[str, str]) -> Object:
                 "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
             },
             "selector": {"matchLabels": selector(plan, "turn")},
-            "template": template,
+            "template": template(plan, turn, files),
         },
     )

@@ -23,7 +23,7 @@ from typing import Any
 from matrixfleet.errors import Fault, FleetError
 from matrixfleet.kubernetes.emit import Object, to_yaml
 from matrixfleet.model import Fleet
-from matrixfleet.plan import PlatformPlan, TenantPlan, plan_of
+from matrixfleet.plan import Plan, plan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def _file_name(thing: Object) -> str:
     return f"{thing['kind'].lower()}-{thing['metadata']['name']}.yaml"
 
 
-def drawn(draw: Draw, folder: str, plan: TenantPlan | PlatformPlan) -> Iterator[tuple[str, str]]:
+def drawn(draw: Draw, folder: str, plan: Plan) -> Iterator[tuple[str, str]]:
     """Path below the target's folder and text of every file that a component yields."""
     paths: set[str] = set()
     for thing in draw(plan):
@@ -60,8 +60,10 @@ def drawn(draw: Draw, folder: str, plan: TenantPlan | PlatformPlan) -> Iterator[
             where, thing = (thing.folder, thing.object) if isinstance(thing, In) else (folder, thing)
             path, text = f"{where}/{_file_name(thing)}", to_yaml(thing)
             group = thing["apiVersion"].rpartition("/")[0]
+            part, place = where.partition("/")[0], thing["metadata"].get("namespace")
             name = "" if "namespace" in thing["metadata"] else thing["metadata"]["name"]
-            plan.drawn.setdefault(where.partition("/")[0], set()).add((group, thing["kind"], name))
+            plan.drawn.setdefault(part, set()).add((group, thing["kind"], name))
+            plan.places.setdefault(part, set()).update([place] if place else [])
         if path in paths:
             raise ValueError(f"two objects for one file {path}")
         paths.add(path)
@@ -110,10 +112,10 @@ def _component_fault(draw: Draw, target: str, error: Exception) -> Fault:
 
 
 _fleet: Fleet | None = None
-_current: tuple[str, TenantPlan | PlatformPlan] | None = None
+_current: tuple[str, Plan] | None = None
 
 
-def _plan(target: str) -> TenantPlan | PlatformPlan:
+def _plan(target: str) -> Plan:
     """The plan of Kapitan's current target: read once a process, planned once a target."""
     global _fleet, _current
     if _fleet is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from matrixfleet.checks.tree import Entry, Json, Pod, Tree, matches
 
 T = TypeVar("T")
+RELAY = re.compile(r"^(min-port|max-port)=(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,17 @@ def environment_references(container: Json) -> Iterator[Reference]:
             if key in said:
                 by, optional = f"container {container['name']}: envFrom", said[key].get("optional", False)
                 yield Reference(by, kind, said[key]["name"], {}, optional)
+
+
+def relays(tree: Tree, pod: Pod) -> Iterator[tuple[int, int]]:
+    """First and last UDP port of each range that a Pod's configuration has it relay on."""
+    for volume in pod.spec.get("volumes", []):
+        name = volume.get("configMap", {}).get("name", "")
+        config = tree.find(pod.entry.cluster, "ConfigMap", pod.entry.namespace, name)
+        for text in (config.doc.get("data") or {}).values() if config else []:
+            relay = dict(RELAY.findall(text))
+            if len(relay) == 2:
+                yield int(relay["min-port"]), int(relay["max-port"])
 
 
 def maker(tree: Tree, entry: Entry, reference: Reference) -> tuple[Entry, set[str]] | None:

@@ -159,6 +159,13 @@ def matches(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
     return all(labels.get(key) == value for key, value in selector.items())
 
 
+def made_in(secret: Mapping[str, Any]) -> list[str]:
+    """Namespaces in which a bootstrap Job sees to a Secret of its list: of one that is copied, all but the
+    first, whose owner makes it."""
+    namespaces: list[str] = secret["namespaces"]
+    return namespaces[1:] if "copied" in secret["keys"].values() else namespaces
+
+
 @dataclass
 class Tree:
     """A compiled tree."""
@@ -282,7 +289,7 @@ class Tree:
                 config = self.find(pod.entry.cluster, "ConfigMap", pod.entry.namespace, name)
                 listed = config and (config.doc.get("data") or {}).get("secrets.json")
                 for secret in yaml.safe_load(listed) if listed else ():
-                    for namespace in secret["namespaces"]:
+                    for namespace in made_in(secret):
                         key = (pod.entry.cluster, namespace, secret["name"])
                         found[key] = (pod.entry, set(secret["keys"]))
         for entry in self.of_kind("Certificate"):

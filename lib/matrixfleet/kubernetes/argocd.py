@@ -13,7 +13,7 @@ from typing import Any
 
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
-from matrixfleet.plan import PlatformPlan, TenantPlan
+from matrixfleet.plan import Plan
 
 API = "argoproj.io/v1alpha1"
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
@@ -28,7 +28,7 @@ Kinds = Iterable[tuple[str, str, str]]
 
 
 def project(
-    plan: TenantPlan | PlatformPlan,
+    plan: Plan,
     name: str,
     description: str,
     *,
@@ -68,7 +68,7 @@ def project(
 
 
 def application(
-    plan: TenantPlan | PlatformPlan,
+    plan: Plan,
     name: str,
     source: Mapping[str, Any],
     *,
@@ -115,7 +115,7 @@ def application(
     return thing
 
 
-def folder(plan: TenantPlan | PlatformPlan, path: str, **directory: Any) -> Object:
+def folder(plan: Plan, path: str, **directory: Any) -> Object:
     """A folder of plain manifests in this repository."""
     argocd = plan.cluster.argocd
     return {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.plan import PlatformPlan, TenantPlan
+from matrixfleet.plan import Plan
 from matrixfleet.plan.storage import Volume
 
 PART_OF = "matrix-fleet"
@@ -19,7 +19,7 @@ KEEP = {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
 CONFIRM = {"argocd.argoproj.io/sync-options": "Prune=confirm,Delete=confirm"}
 
 
-def selector(plan: TenantPlan, component: str) -> dict[str, str]:
+def selector(plan: Plan, component: str) -> dict[str, str]:
     """The labels that find a component's Pods; they never change in an object's life."""
     return {
         "app.kubernetes.io/name": plan.workloads[component].software,
@@ -28,7 +28,7 @@ def selector(plan: TenantPlan, component: str) -> dict[str, str]:
     }
 
 
-def labels(plan: TenantPlan | PlatformPlan, component: str) -> dict[str, str]:
+def labels(plan: Plan, component: str) -> dict[str, str]:
     """The recommended labels of an object of a component."""
     workload = plan.workloads.get(component)
     return {
@@ -42,7 +42,7 @@ def labels(plan: TenantPlan | PlatformPlan, component: str) -> dict[str, str]:
 
 
 def make(
-    plan: TenantPlan | PlatformPlan,
+    plan: Plan,
     kind: str,
     component: str,
     *,
@@ -63,7 +63,7 @@ def make(
     return {"apiVersion": api, "kind": kind, "metadata": metadata, **body}
 
 
-def config_map(plan: TenantPlan, component: str, files: Mapping[str, str], namespace: str = "") -> Object:
+def config_map(plan: Plan, component: str, files: Mapping[str, str], namespace: str = "") -> Object:
     """A component's files."""
     return make(
         plan,
@@ -76,7 +76,7 @@ def config_map(plan: TenantPlan, component: str, files: Mapping[str, str], names
 
 
 def service(
-    plan: TenantPlan,
+    plan: Plan,
     component: str,
     *,
     headless: bool = False,
@@ -113,7 +113,7 @@ def _claim_spec(volume: Volume) -> Object:
     }
 
 
-def claim(plan: TenantPlan, volume: Volume) -> Object:
+def claim(plan: Plan, volume: Volume) -> Object:
     """A volume's claim, in the wave of the Pod that mounts it: with WaitForFirstConsumer an earlier one
     would stay Pending, and the sync would wait for it for ever (argo-cd#12840)."""
     return make(
@@ -127,7 +127,7 @@ def claim(plan: TenantPlan, volume: Volume) -> Object:
     )
 
 
-def claim_template(plan: TenantPlan, volume: Volume) -> Object:
+def claim_template(plan: Plan, volume: Volume) -> Object:
     """A StatefulSet's claim. Fields that the API server would fill in are written out: left to it, Argo
     CD under server-side apply reports the StatefulSet as OutOfSync for ever."""
     return {

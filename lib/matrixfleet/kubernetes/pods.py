@@ -9,7 +9,7 @@ from typing import Any
 from matrixfleet.kubernetes.emit import Object, content_hash
 from matrixfleet.kubernetes.objects import PREFIX, labels, make, selector
 from matrixfleet.model.choices import Metrics
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan, TenantPlan
 from matrixfleet.plan.processes import Process
 from matrixfleet.plan.secrets import Secret
 from matrixfleet.plan.storage import Volume
@@ -39,7 +39,7 @@ class Mount:
         return entry
 
 
-def configuration(plan: TenantPlan, component: str, path: str) -> Mount:
+def configuration(plan: Plan, component: str, path: str) -> Mount:
     """A component's ConfigMap as a folder."""
     return Mount("configuration", path, {"configMap": {"name": plan.called(component)}})
 
@@ -79,7 +79,7 @@ def probe(period: int, failures: int, timeout: int, **how: Any) -> Object:
 
 
 def container(
-    plan: TenantPlan,
+    plan: Plan,
     component: str,
     name: str,
     command: Sequence[str],
@@ -122,7 +122,7 @@ def container(
 
 
 def pod_template(
-    plan: TenantPlan,
+    plan: Plan,
     component: str,
     containers: Sequence[Object],
     mounts: Sequence[Mount],
@@ -177,7 +177,7 @@ def pod_template(
     return {"metadata": metadata, "spec": pod}
 
 
-def spread(plan: TenantPlan, component: str) -> list[Object]:
+def spread(plan: Plan, component: str) -> list[Object]:
     """One a node and evenly over zones, as far as it goes: a drain must never wait for a node that is
     not there."""
     return [
@@ -191,7 +191,7 @@ def spread(plan: TenantPlan, component: str) -> list[Object]:
     ]
 
 
-def deployment(plan: TenantPlan, component: str, template: Object, *, strategy: Object, deadline: int = 600) -> Object:
+def deployment(plan: Plan, component: str, template: Object, *, strategy: Object, deadline: int = 600) -> Object:
     """A component's Deployment.
 
     deadline: seconds until a rollout that is not Ready counts as failed; Argo CD calls it Degraded then

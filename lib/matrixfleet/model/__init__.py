@@ -7,6 +7,7 @@ from matrixfleet.model.choices import BUILT
 from matrixfleet.model.cluster import Cluster, Peer
 from matrixfleet.model.fleet import Fleet, Target
 from matrixfleet.model.release import Image, Release
-from matrixfleet.model.tenant import Resources, Tenant
+from matrixfleet.model.resources import Resources
+from matrixfleet.model.tenant import Tenant
 
 __all__ = ["BUILT", "Cluster", "Fleet", "Image", "Peer", "Release", "Resources", "Target", "Tenant"]

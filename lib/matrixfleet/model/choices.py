@@ -170,7 +170,7 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Pooling: frozenset({Pooling.NONE}),
     Edge: frozenset(Edge),
     Secrets: frozenset({Secrets.KUBERNETES}),
-    Turn: frozenset({Turn.DAEMONSET, Turn.NONE}),
+    Turn: frozenset(Turn),
     Media: frozenset({Media.PVC}),
     Mesh: frozenset({Mesh.NONE}),
     Metrics: frozenset({Metrics.PROMETHEUS_OPERATOR, Metrics.ANNOTATIONS, Metrics.NONE}),

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,15 +16,19 @@ from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
 from matrixfleet.inventory.source import Key, Said, Source, dotted
 from matrixfleet.model.base import Model
+from matrixfleet.model.choices import Turn
 from matrixfleet.model.cluster import Cluster
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.release import Release
 from matrixfleet.model.tenant import Tenant
+from matrixfleet.model.turn import SharedTurn, ports_on_nodes
 from matrixfleet.model.types import Name
 
 # Set by Kapitan and reclass themselves, not by an operator.
 _FOREIGN = ("kapitan", "_reclass_", "_kapitan_")
 PLATFORM = "platform"
+SHARED_NAMESPACE = "fleet"
+"""Of what the platform runs for its tenants; beside it fleet-turn."""
 _T = TypeVar("_T", bound=Model)
 
 
@@ -42,7 +47,9 @@ class Platform(Model):
     """What a cluster's platform target decides beside the cluster itself."""
 
     release: Name = "stable"
-    """Which release its managed operators are of."""
+    """Which release its managed operators and shared parts are of."""
+    turn: SharedTurn | None = None
+    """A Coturn for the tenants that have none of their own (matrix.turn.kind: shared)."""
 
 
 class TenantTarget(Model):
@@ -79,6 +86,8 @@ class Target:
     release: Release
     tenant: Tenant | None
     """None for a platform target."""
+    platform: Platform
+    """What its cluster's platform target decides."""
 
     @property
     def short(self) -> str:
@@ -122,7 +131,7 @@ class Fleet:
             offered = did_you_mean(release, list(platform.releases))
             key = ("platform", "release") if tenant is None else ("matrix", "release")
             raise FleetError([self.fault(name, key, f"no release {release!r} on {platform.cluster.name}{offered}")])
-        return Target(name, platform.cluster, release, platform.releases[release], tenant)
+        return Target(name, platform.cluster, release, platform.releases[release], tenant, platform.platform)
 
     def _tenant(self, name: str, platform: PlatformTarget) -> Tenant:
         """A tenant's own words over those of its size."""
@@ -225,6 +234,11 @@ class Fleet:
             folder, _, short = name.rpartition(".")
             # A hub holds many clusters' Applications: eu1 with a-b, and eu1-a with b.
             yield "Application", f"{folder}-{short}", name, ()
+            shared = self.raw(name, ("platform", "turn"))
+            if isinstance(shared, Mapping):
+                yield "host name", str(shared.get("host")), name, ("platform", "turn", "host")
+                for owned in (SHARED_NAMESPACE, f"{SHARED_NAMESPACE}-turn"):
+                    yield f"namespace on cluster {folder}", owned, name, ("platform", "turn")
             tenant = self._parameters[name].get("matrix")
             if not isinstance(tenant, Mapping):
                 continue
@@ -235,6 +249,36 @@ class Fleet:
             namespace = tenant.get("namespace") or short
             for owned in (namespace, f"{namespace}-turn"):
                 yield f"namespace on cluster {folder}", str(owned), name, ("matrix", "namespace")
+
+    def _relays(self) -> Iterator[tuple[str, Key, Mapping[str, Any], list[tuple[int, int]]]]:
+        """Every Coturn on nodes: its target, where that says so, which nodes, and which of their ports. Read
+        raw, like claims."""
+        for name in self.names:
+            key: Key = ("platform", "turn") if name == self.platform_name(name) else ("matrix", "turn")
+            said = self.raw(name, key)
+            if isinstance(said, Mapping) and (key[0] == "platform" or said.get("kind") == Turn.DAEMONSET):
+                nodes = said.get("node_selector")
+                yield name, key, nodes if isinstance(nodes, Mapping) else {}, ports_on_nodes(said)
+
+    def _port_clashes(self) -> Iterator[Fault]:
+        """Two Coturns that may meet on a node and want the same of its ports: the second never starts."""
+        by_cluster: dict[str, list[tuple[str, Key, Mapping[str, Any], list[tuple[int, int]]]]] = {}
+        for name, key, nodes, ports in self._relays():
+            others = by_cluster.setdefault(name.rpartition(".")[0], [])
+            for other, its_key, its_nodes, its_ports in others:
+                shared = [
+                    (max(first, start), min(last, end))
+                    for (first, last), (start, end) in product(ports, its_ports)
+                    if first <= end and start <= last
+                ]
+                if shared and not any(its_nodes.get(label, value) != value for label, value in nodes.items()):
+                    place = self.fault(other, its_key, "")
+                    taken = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in shared)
+                    message = f"ports {taken} of nodes are {other}'s already ({place.file}:{place.line}, {place.key})"
+                    hint = "expected other ports, or a node_selector that keeps the two apart"
+                    yield self.fault(name, key, f"{message}; {hint}")
+                    break
+            others.append((name, key, nodes, ports))
 
     @cached_property
     def clashes(self) -> tuple[Fault, ...]:
@@ -253,4 +297,4 @@ class Fleet:
                 place = self.fault(*holder, "")
                 said = f"{kind} {value!r} is {holder[0]}'s already ({place.file}:{place.line})"
                 faults.append(self.fault(name, key, f"{said}; expected one tenant's alone"))
-        return tuple(faults)
+        return (*faults, *self._port_clashes())

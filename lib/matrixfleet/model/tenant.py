@@ -21,34 +21,23 @@ from matrixfleet.model.choices import (
     State,
     Turn,
 )
+from matrixfleet.model.resources import Generation, Resources
 from matrixfleet.model.retention import Retention
 from matrixfleet.model.services import AppService, Consent, Mail, Module
+from matrixfleet.model.turn import TurnSpec
 from matrixfleet.model.types import (
     Cidr,
-    Cpu,
     Email,
-    Generation,
     Host,
     HttpsUrl,
     Id,
     Memory,
     Name,
-    Port,
     bytes_of,
     expected,
     millicores_of,
 )
 from matrixfleet.model.workers import Workers
-
-
-class Resources(Model):
-    """Requests and limits of one container. Memory is requested as it is limited, so a Pod is never the
-    node's first choice to evict; CPU is not limited, since a throttled Synapse stalls everybody."""
-
-    cpu: Cpu
-    """CPU requested."""
-    memory: Memory
-    """Memory requested, and the limit."""
 
 
 class Hosts(Model):
@@ -59,7 +48,7 @@ class Hosts(Model):
     element: Host | None = None
     """Element Web. Without it the tenant has none."""
     turn: Host | None = None
-    """The TURN relay: points at the nodes that run Coturn."""
+    """The tenant's own TURN relay: resolves to the nodes that run Coturn, or to its balancer."""
 
 
 class WellKnown(Model):
@@ -251,42 +240,6 @@ class Element(Model):
     """The integration manager."""
 
 
-class PortRange(Model):
-    """UDP ports, both ends included."""
-
-    first: Port = 49152
-    """`min-port`; the default begins the IANA's dynamic range."""
-    last: Port = 65535
-    """`max-port`."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> PortRange:
-        if self.first >= self.last:
-            raise expected(f"first below last ({self.last})", self.first)
-        return self
-
-
-class TurnSpec(Model):
-    """The relay for calls."""
-
-    kind: Built[Turn] = Turn.NONE
-    """Where it comes from."""
-    resources: Resources = Resources(cpu="100m", memory="256Mi")
-    """Of one Coturn."""
-    port: Port = 3478
-    """STUN and TURN, UDP and TCP."""
-    tls_port: Port = 5349
-    """TURN over TLS and DTLS."""
-    tls: bool = True
-    """Certificates by the cluster's DNS-01 issuer."""
-    relay_ports: PortRange = PortRange()
-    """Relayed media; the nodes' firewall must admit them."""
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    """Which nodes carry it. Their public addresses are what hosts.turn resolves to."""
-    secret: Generation = 1
-    """Generation of the shared secret."""
-
-
 class Redis(Model):
     """Redis, where there are workers: it carries what one process tells the others. One Pod without a
     volume: Synapse knows one address, keeps nothing in it, and reconnects when it is back."""
@@ -376,9 +329,10 @@ class Tenant(Model):
 
     @model_validator(mode="after")
     def _turn_has_a_name(self) -> Tenant:
-        if self.turn.kind is Turn.DAEMONSET and self.hosts.turn is None:
+        where = {Turn.DAEMONSET: "the nodes", Turn.DEPLOYMENT: "its balancer"}.get(self.turn.kind)
+        if where and self.hosts.turn is None:
             raise expected(
-                "hosts.turn, since turn.kind is daemonset", "none", "name the host that resolves to the nodes"
+                f"hosts.turn, since turn.kind is {self.turn.kind}", "none", f"name the host that resolves to {where}"
             )
         return self
 

@@ -104,6 +104,13 @@ def _cidr(value: Any) -> str:
         raise expected("a network in CIDR form (10.0.0.0/8)", value, hint) from error
 
 
+def _address(value: Any) -> str:
+    try:
+        return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
+    except ValueError as error:
+        raise expected("an IP address (203.0.113.7)", value) from error
+
+
 def _https_url(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"https://[^\s/]+\S*", value):
         raise expected("an https:// address", value)
@@ -142,6 +149,9 @@ Host = Annotated[str, BeforeValidator(_host), _schema(r"^[a-z0-9.-]+$", "chat.ex
 
 Cidr = Annotated[str, BeforeValidator(_cidr), _schema(r"^[0-9a-f.:]+/[0-9]+$", "10.0.0.0/8")]
 """A network, its host bits zero."""
+
+Address = Annotated[str, BeforeValidator(_address), _schema(r"^[0-9a-f.:]+$", "203.0.113.7")]
+"""An IPv4 or IPv6 address."""
 
 HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema(r"^https://", "https://example.com/logo.svg")]
 """An address that begins with https://."""

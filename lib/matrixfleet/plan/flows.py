@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
@@ -14,6 +15,9 @@ from matrixfleet.model.cluster import Reach
 from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.workloads import Guest, Workload
+
+if TYPE_CHECKING:
+    from matrixfleet.plan.turn import TurnServer
 
 TCP, UDP = "TCP", "UDP"
 
@@ -35,8 +39,8 @@ class Flow:
     source: str | Outside
     """A component or a guest of the tenant, or the outside."""
     target: str | Outside
-    ports: tuple[tuple[str, int], ...]
-    """Protocol and port; empty means every TCP port."""
+    ports: tuple[tuple[str, int] | tuple[str, int, int], ...]
+    """Protocol and port, or first and last of a range; empty means every TCP port."""
     reason: str
 
     @property
@@ -51,8 +55,13 @@ class Flow:
 
     @property
     def ports_told(self) -> str:
-        """For people: "TCP 443"."""
-        return ", ".join(f"{protocol} {port}" for protocol, port in self.ports) or "every TCP port"
+        """For people: "TCP 443", "UDP 49152 to 49191"."""
+        told = (f"{protocol} {' to '.join(map(str, numbers))}" for protocol, *numbers in self.ports)
+        return ", ".join(told) or "every TCP port"
+
+
+ANYWHERE = Outside("anywhere", (Peer(cidrs=("0.0.0.0/0", "::/0")),))
+"""Whoever is sent by a balancer: clients, and their peers."""
 
 
 def _internet(private: tuple[str, ...]) -> Outside:
@@ -126,18 +135,38 @@ def private_flows(tenant: Tenant, processes: tuple[Process, ...], router: int) -
                 yield Flow(bridge, "router", ((TCP, router),), "client API")
 
 
+def bootstrap_flow(cluster: Cluster) -> Flow:
+    """The Job that makes Secrets."""
+    api = cluster.network.api_server
+    outside = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
+    return Flow("bootstrap", outside, ((TCP, api.port),), "creates Secrets that are absent")
+
+
+def turn_flows(turn: TurnServer, cluster: Cluster) -> tuple[Flow, ...]:
+    """Of a Coturn in a Pod network; on the nodes' network no NetworkPolicy reaches it."""
+    if turn.on_nodes:
+        return ()
+    relay = turn.relay_ports
+    asked = tuple((port.protocol, port.number) for port in turn.ports)
+    return (
+        Flow(ANYWHERE, "turn", asked, "clients ask for relays, through the balancer"),
+        Flow(ANYWHERE, "turn", ((UDP, relay.first, relay.last),), "peers send media to relays, through the balancer"),
+        Flow("turn", _internet(cluster.network.private), ((UDP, 1, 65535),), "relays media to peers, on any port"),
+    )
+
+
 def flows_of(
     tenant: Tenant,
     cluster: Cluster,
     processes: tuple[Process, ...],
     workloads: Mapping[str, Workload],
     guests: tuple[Guest, ...],
+    turn: TurnServer | None,
 ) -> tuple[Flow, ...]:
-    """Every flow of a tenant. Coturn is not here: it is on the nodes' network, under no NetworkPolicy."""
+    """Every flow of a tenant. A Coturn on the nodes' network is not here: it is under no NetworkPolicy."""
     network = cluster.network
     edge = Outside("the edge", cluster.edge.peers)
     dns = Outside("cluster DNS", network.dns)
-    api = Outside("the Kubernetes API", (Peer(cidrs=network.api_server.cidrs),))
     internet = _internet(network.private)
     lookup = ((UDP, 53), (TCP, 53))
     database, router = (workloads[name].ports for name in ("postgresql", "router"))
@@ -145,7 +174,7 @@ def flows_of(
     flows = [
         Flow(edge, "router", ((TCP, router["http"]),), "client and federation API, .well-known"),
         Flow("router", dns, lookup, "finds Synapse"),
-        Flow("bootstrap", api, ((TCP, network.api_server.port),), "creates Secrets that are absent"),
+        bootstrap_flow(cluster),
     ]
     for process in processes:
         flows += _process_flows(process, processes, workloads)
@@ -156,6 +185,8 @@ def flows_of(
     flows += private_flows(tenant, processes, router["http"])
     if "element" in workloads:
         flows.append(Flow(edge, "element", ((TCP, workloads["element"].ports["http"]),), "the web client"))
+    if turn:
+        flows.extend(turn_flows(turn, cluster))
     if cluster.metrics is not Metrics.NONE and network.monitoring:
         monitoring = Outside("monitoring", (network.monitoring,))
         flows.extend(

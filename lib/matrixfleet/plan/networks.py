@@ -68,3 +68,9 @@ def address_range(network: str) -> str:
     parsed = ipaddress.ip_network(network)
     first, last = parsed[0], parsed[-1]
     return str(first) if first == last else f"{first}-{last}"
+
+
+def denied_ranges(private: tuple[str, ...]) -> list[str]:
+    """`denied` for Coturn, without ::, which it refuses by itself (ioa_addr_is_zero): a range that ends there
+    is one without an end to it (ioa_addr_in_range), and every peer would be denied."""
+    return [address_range(network) for network in denied(private) if network != "::/128"]

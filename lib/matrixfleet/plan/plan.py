@@ -9,6 +9,7 @@ from matrixfleet.errors import FleetError, Refused
 from matrixfleet.model import Fleet, Target, Tenant
 from matrixfleet.model.choices import Turn
 from matrixfleet.model.cluster import Cluster
+from matrixfleet.model.fleet import SHARED_NAMESPACE
 from matrixfleet.model.release import Release
 from matrixfleet.plan.edge import (
     PublicHost,
@@ -18,27 +19,41 @@ from matrixfleet.plan.edge import (
     router_limits_of,
     well_known_of,
 )
-from matrixfleet.plan.flows import Flow, flows_of
+from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
 from matrixfleet.plan.postgresql import settings_of
 from matrixfleet.plan.processes import ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
-from matrixfleet.plan.secrets import Secret, secrets_of
+from matrixfleet.plan.secrets import Secret, secrets_of, shared_turn_secret
 from matrixfleet.plan.storage import Volume, volumes_of
-from matrixfleet.plan.workloads import Guest, Quota, Workload, guests_of, quota_of, workloads_of
+from matrixfleet.plan.turn import TurnServer, turn_of_platform, turn_of_tenant, uris_for
+from matrixfleet.plan.workloads import (
+    Guest,
+    Quota,
+    Workload,
+    bootstrap_workload,
+    guests_of,
+    quota_of,
+    turn_workload,
+    workloads_of,
+)
 
 # Applications of the platform: root, and one a managed operator.
 RESERVED = frozenset({"root", "platform", "cert-manager"})
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
+    """What every target has."""
+
     target: Target
     drawn: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
     """Group and kind of every object drawn so far, by top folder, and the name of those that live in no
     namespace: what an AppProject admits is exactly this. Filled by the drawing itself, read by the
     component that comes last."""
+    places: dict[str, set[str]] = field(default_factory=dict)
+    """Namespaces of every object drawn so far, by top folder: where an AppProject admits it."""
 
     @property
     def name(self) -> str:
@@ -65,26 +80,115 @@ class _Plan:
         """The target's folder in the repository."""
         return f"compiled/{self.cluster.name}/{self.name}"
 
+    @cached_property
+    def namespace(self) -> str:
+        """Of everything but a Coturn on the nodes' network."""
+        raise NotImplementedError
 
-@dataclass(frozen=True)
-class PlatformPlan(_Plan):
-    """A cluster's shared parts."""
+    @cached_property
+    def turn_namespace(self) -> str:
+        """Of a Coturn on the nodes' network, which Pod Security `restricted` forbids: so it is fenced off
+        from the namespace that keeps to it."""
+        return f"{self.namespace}-turn"
 
-    namespace = ""
-    namespaces: tuple[str, ...] = ()
+    @cached_property
+    def turn(self) -> TurnServer | None:
+        """The Coturn that this target runs."""
+        raise NotImplementedError
 
-    @property
+    @cached_property
+    def namespaces(self) -> tuple[str, ...]:
+        """Every namespace of this target."""
+        beside = self.turn.namespace if self.turn else self.namespace
+        return (self.namespace,) if beside == self.namespace else (self.namespace, beside)
+
+    @cached_property
     def workloads(self) -> dict[str, Workload]:
-        """None of its own."""
-        return {}
+        """What runs, by component."""
+        raise NotImplementedError
+
+    @cached_property
+    def guests(self) -> tuple[Guest, ...]:
+        """Who else runs here."""
+        return ()
+
+    @cached_property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What is secret."""
+        raise NotImplementedError
+
+    @cached_property
+    def flows(self) -> tuple[Flow, ...]:
+        """Who talks to whom."""
+        raise NotImplementedError
+
+    @cached_property
+    def quota(self) -> Quota:
+        """What the namespace may ask for."""
+        return quota_of(self.workloads, self.guests, (), self.turn)
+
+    def secret(self, purpose: str) -> Secret:
+        """The secret of a purpose."""
+        return next(secret for secret in self.secrets if secret.purpose == purpose)
 
     def called(self, component: str) -> str:
         """The name of a component's objects."""
         return component_name(self.name, component)
 
+    def verify_turn(self, key: tuple[str | int, ...]) -> None:
+        """Refuse a relay that cannot be."""
+        if self.turn and self.turn.spec.tls and self.cluster.issuers.dns is None:
+            host = "hosts.turn points at nodes" if key[0] == "matrix" else "its host points at nodes"
+            raise Refused(
+                key,
+                f"turn.tls needs a DNS-01 issuer and cluster {self.cluster.name} has none: {host},"
+                " where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
+            )
+
 
 @dataclass(frozen=True)
-class TenantPlan(_Plan):
+class PlatformPlan(Plan):
+    """A cluster's shared parts."""
+
+    @cached_property
+    def turn(self) -> TurnServer | None:
+        """The Coturn that tenants share."""
+        return turn_of_platform(self.target.platform, f"{SHARED_NAMESPACE}-turn")
+
+    @cached_property
+    def namespace(self) -> str:
+        """Of what runs here."""
+        return SHARED_NAMESPACE
+
+    @cached_property
+    def namespaces(self) -> tuple[str, ...]:
+        """None where the platform runs nothing of its own."""
+        return (self.namespace, self.turn_namespace) if self.turn else ()
+
+    @cached_property
+    def workloads(self) -> dict[str, Workload]:
+        """Coturn, and the Job that makes its secret."""
+        if self.turn is None:
+            return {}
+        return {"bootstrap": bootstrap_workload(self.release), "turn": turn_workload(self.turn, self.release)}
+
+    @cached_property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Coturn's."""
+        return (shared_turn_secret(self.target.platform, self.turn_namespace),) if self.turn else ()
+
+    @cached_property
+    def flows(self) -> tuple[Flow, ...]:
+        """The Job's; Coturn is on the nodes' network."""
+        return (bootstrap_flow(self.cluster),) if self.turn else ()
+
+    def verify(self) -> None:
+        """Refuse what cannot be."""
+        self.verify_turn(("platform", "turn"))
+
+
+@dataclass(frozen=True)
+class TenantPlan(Plan):
     """One homeserver."""
 
     @cached_property
@@ -95,28 +199,23 @@ class TenantPlan(_Plan):
 
     @cached_property
     def namespace(self) -> str:
-        """Of everything but Coturn."""
+        """Of everything but a Coturn on the nodes' network."""
         return self.tenant.namespace or self.name
 
     @cached_property
-    def turn_namespace(self) -> str:
-        """Of Coturn: the nodes' network is forbidden by Pod Security `restricted`, so it is fenced off
-        from the namespace that keeps to it."""
-        return f"{self.namespace}-turn"
+    def turn(self) -> TurnServer | None:
+        """The tenant's own Coturn."""
+        return turn_of_tenant(self.tenant, self.namespace, self.turn_namespace)
 
     @cached_property
-    def has_turn(self) -> bool:
-        """Whether this tenant runs a Coturn of its own."""
-        return self.tenant.turn.kind is Turn.DAEMONSET
+    def turn_uris(self) -> tuple[str, ...]:
+        """Where clients find their relay, whoever runs it."""
+        return uris_for(self.tenant, self.target.platform)
 
     @cached_property
-    def namespaces(self) -> tuple[str, ...]:
-        """Every namespace that belongs to the tenant."""
-        return (self.namespace, self.turn_namespace) if self.has_turn else (self.namespace,)
-
-    def called(self, component: str) -> str:
-        """The name of a component's objects."""
-        return component_name(self.name, component)
+    def borrows(self) -> tuple[Secret, ...]:
+        """Secrets of the platform's that this tenant copies."""
+        return tuple(secret for secret in self.secrets if secret.copied)
 
     def address(self, component: str) -> str:
         """A component's Service, fully qualified: resolvers need no search path for it."""
@@ -135,7 +234,7 @@ class TenantPlan(_Plan):
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         """What runs."""
-        return workloads_of(self.tenant, self.release, self.processes)
+        return workloads_of(self.tenant, self.release, self.processes, self.turn)
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -146,11 +245,11 @@ class TenantPlan(_Plan):
     def secrets(self) -> tuple[Secret, ...]:
         """What is secret."""
         readers = tuple(process.component for process in self.processes)
-        return secrets_of(self.name, self.tenant, self.namespace, self.turn_namespace, readers)
-
-    def secret(self, purpose: str) -> Secret:
-        """The secret of a purpose."""
-        return next(secret for secret in self.secrets if secret.purpose == purpose)
+        shared = None
+        if self.tenant.turn.kind is Turn.SHARED:
+            place = f"{SHARED_NAMESPACE}-turn"
+            shared = shared_turn_secret(self.target.platform, place, self.namespace, readers)
+        return secrets_of(self.name, self.tenant, self.namespace, self.turn, shared, readers)
 
     @cached_property
     def logins(self) -> tuple[Login, ...]:
@@ -175,7 +274,7 @@ class TenantPlan(_Plan):
     @cached_property
     def flows(self) -> tuple[Flow, ...]:
         """Who talks to whom."""
-        return flows_of(self.tenant, self.cluster, self.processes, self.workloads, self.guests)
+        return flows_of(self.tenant, self.cluster, self.processes, self.workloads, self.guests, self.turn)
 
     @cached_property
     def routing(self) -> tuple[tuple[Route, ...], tuple[Backend, ...]]:
@@ -217,9 +316,8 @@ class TenantPlan(_Plan):
 
     @cached_property
     def quota(self) -> Quota:
-        """What the namespace may ask for; Coturn is not in it."""
-        inside = {name: one for name, one in self.workloads.items() if name != "turn"}
-        return quota_of(inside, self.guests, tuple(volume.size for volume in self.volumes))
+        """What the namespace may ask for."""
+        return quota_of(self.workloads, self.guests, tuple(volume.size for volume in self.volumes), self.turn)
 
     def verify(self) -> None:
         """Refuse what cannot be. Raises Refused with the key that must change."""
@@ -229,17 +327,18 @@ class TenantPlan(_Plan):
                 f"expected a target's name of {LONGEST_TENANT} characters or fewer, got {len(self.name)}:"
                 " objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",
             )
-        if self.name in RESERVED or self.name.endswith("-fence"):
+        if self.name in RESERVED or self.name.endswith(("-fence", "-shared")):
             raise Refused(
                 (),
                 f"expected another name than {self.name!r}: its Application would be called as one of the"
                 f" platform's ({', '.join(sorted(RESERVED))}) or another tenant's fence; rename the file",
             )
-        if self.has_turn and self.tenant.turn.tls and self.cluster.issuers.dns is None:
+        self.verify_turn(("matrix", "turn"))
+        if self.tenant.turn.kind is Turn.SHARED and self.target.platform.turn is None:
             raise Refused(
-                ("matrix", "turn"),
-                f"turn.tls needs a DNS-01 issuer and cluster {self.cluster.name} has none: hosts.turn points"
-                " at nodes, where no edge answers HTTP-01; set cluster.issuers.dns, or turn.tls: false",
+                ("matrix", "turn", "kind"),
+                f"shared is the platform's Coturn and cluster {self.cluster.name} has none; say platform.turn in"
+                f" its platform target, or another kind",
             )
         _ = self.budget
 
@@ -247,9 +346,7 @@ class TenantPlan(_Plan):
 def plan_of(fleet: Fleet, name: str) -> TenantPlan | PlatformPlan:
     """The plan of one target. Raises FleetError."""
     target = fleet.target(name)
-    if target.tenant is None:
-        return PlatformPlan(target)
-    plan = TenantPlan(target)
+    plan = PlatformPlan(target) if target.tenant is None else TenantPlan(target)
     try:
         plan.verify()
     except Refused as refused:

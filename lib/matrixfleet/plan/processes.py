@@ -9,7 +9,7 @@ from enum import Enum
 from matrixfleet.errors import Refused
 from matrixfleet.model import Tenant
 from matrixfleet.model.choices import State
-from matrixfleet.model.tenant import Resources
+from matrixfleet.model.resources import Resources
 from matrixfleet.model.workers import Named, Stateless, WorkerResources
 
 GENERIC_WORKER = "synapse.app.generic_worker"

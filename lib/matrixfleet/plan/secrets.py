@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from matrixfleet.model import Tenant
 from matrixfleet.model.choices import SigningKey, Turn
+from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.plan.names import secret_name
 
+if TYPE_CHECKING:
+    from matrixfleet.plan.turn import TurnServer
+
+GIVEN = "given"
+"""By a person: it exists, or the Job fails and says how to make it."""
+COPIED = "copied"
+"""From the first namespace, whose owner makes it; never made here."""
 RANDOM = "random"
 """64 hexadecimal characters from the operating system's generator: 256 bits."""
 SIGNING_KEY = "signing-key"
@@ -26,7 +35,7 @@ class Secret:
     name: str
     """The object's name, generation included."""
     keys: tuple[tuple[str, str], ...]
-    """Each key and how its value is made: RANDOM, SIGNING_KEY or GIVEN."""
+    """Each key and how its value is made: RANDOM, SIGNING_KEY, GIVEN or COPIED."""
     namespaces: tuple[str, ...]
     """Where it is: made in the first, where it is verified, and copied to the others."""
     readers: tuple[str, ...]
@@ -40,13 +49,39 @@ class Secret:
         """Whether a person creates it."""
         return any(kind == GIVEN for _, kind in self.keys)
 
+    @property
+    def copied(self) -> bool:
+        """Whether another target makes it."""
+        return all(kind == COPIED for _, kind in self.keys)
+
     def path(self, key: str) -> str:
         """Where a Pod sees one key."""
         return f"/secrets/{self.purpose}/{key}"
 
 
+def shared_turn_secret(
+    platform: Platform, turn_namespace: str, reader: str = "", readers: tuple[str, ...] = ("turn",)
+) -> Secret:
+    """The platform's: it makes it where its Coturn verifies with it; the Job of a tenant that reads it, in
+    the namespace `reader`, copies it."""
+    assert platform.turn is not None
+    return Secret(
+        "turn",
+        secret_name(PLATFORM, "turn", platform.turn.secret),
+        (("shared_secret", COPIED if reader else RANDOM),),
+        (turn_namespace, reader) if reader else (turn_namespace,),
+        readers,
+        ("platform", "turn", "secret"),
+    )
+
+
 def secrets_of(
-    tenant_name: str, tenant: Tenant, namespace: str, turn_namespace: str, readers: tuple[str, ...]
+    tenant_name: str,
+    tenant: Tenant,
+    namespace: str,
+    turn: TurnServer | None,
+    shared: Secret | None,
+    readers: tuple[str, ...],
 ) -> tuple[Secret, ...]:
     """The secrets that a tenant needs.
 
@@ -90,17 +125,19 @@ def secrets_of(
                 rotate=("matrix", "redis", "password"),
             )
         )
-    if tenant.turn.kind is Turn.DAEMONSET:
+    if turn or tenant.turn.kind is Turn.EXTERNAL:
         found.append(
             secret(
                 "turn",
                 tenant.turn.secret,
-                (("shared_secret", RANDOM),),
-                namespaces=(turn_namespace, namespace),
-                readers=("turn", *readers),
+                (("shared_secret", RANDOM if turn else GIVEN),),
+                namespaces=(turn.namespace, namespace) if turn and turn.namespace != namespace else (namespace,),
+                readers=("turn", *readers) if turn else readers,
                 rotate=("matrix", "turn", "secret"),
             )
         )
+    if shared:
+        found.append(shared)
     found += [
         secret(purpose, generation, ((key, GIVEN),), readers=readers, rotate=("matrix", *said, "generation"))
         for purpose, key, generation, said in given_of(tenant)

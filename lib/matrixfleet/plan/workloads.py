@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from matrixfleet.model import Image, Release, Resources, Tenant
-from matrixfleet.model.choices import Turn
 from matrixfleet.model.cluster import EdgeSpec
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import waves
 from matrixfleet.plan.processes import Kind, Process
+
+if TYPE_CHECKING:
+    from matrixfleet.plan.turn import TurnServer
+
+METRICS_OF_COTURN = 9641
+"""`prometheus-port`, its default."""
 
 _HELPER = Resources(cpu="10m", memory="64Mi")
 _GENERATOR = Resources(cpu="50m", memory="256Mi")
@@ -39,6 +45,8 @@ class Workload:
     """Where its port `metrics` answers Prometheus."""
     autoscaled: bool = False
     """Whether an autoscaler sets its number."""
+    on_nodes: bool = False
+    """On the nodes' own network: in a namespace of its own, under no NetworkPolicy and no quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +85,37 @@ def _synapse(process: Process, image: Image, joins: Mapping[str, Resources]) -> 
     )
 
 
-def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...]) -> dict[str, Workload]:
+def bootstrap_workload(release: Release) -> Workload:
+    """The Job that makes Secrets."""
+    resources = {"bootstrap": _GENERATOR}
+    return Workload("bootstrap", "bootstrap", release.images.synapse, 1, 0, waves.SECRETS, resources, {})
+
+
+def turn_workload(turn: TurnServer, release: Release) -> Workload:
+    """Coturn. Its metrics only in a Pod network, where a NetworkPolicy admits Prometheus alone: on a node
+    they would listen where the world, or whoever shares the node's network, can ask."""
+    return Workload(
+        "turn",
+        "coturn",
+        release.images.coturn,
+        0 if turn.on_nodes else 1,
+        0,
+        waves.TURN,
+        {"configuration": _HELPER, "coturn": turn.resources},
+        turn.listens if turn.on_nodes else turn.listens | {"metrics": METRICS_OF_COTURN},
+        "" if turn.on_nodes else "/metrics",
+        on_nodes=turn.on_nodes,
+    )
+
+
+def workloads_of(
+    tenant: Tenant, release: Release, processes: tuple[Process, ...], turn: TurnServer | None
+) -> dict[str, Workload]:
     """The workloads of a tenant, by component."""
     images = release.images
     joins = {"email": _HELPER} if tenant.email and tenant.email.user else {}
     found = [
-        Workload("bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}),
+        bootstrap_workload(release),
         Workload(
             "postgresql",
             "postgresql",
@@ -132,19 +165,8 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
                 {"http": 8080},
             )
         )
-    if tenant.turn.kind is Turn.DAEMONSET:
-        found.append(
-            Workload(
-                "turn",
-                "coturn",
-                images.coturn,
-                0,
-                0,
-                waves.TURN,
-                {"configuration": _HELPER, "coturn": tenant.turn.resources},
-                {"turn": tenant.turn.port, "turns": tenant.turn.tls_port},
-            )
-        )
+    if turn:
+        found.append(turn_workload(turn, release))
     return {workload.component: workload for workload in found}
 
 
@@ -178,14 +200,22 @@ class Quota:
     claims: int
     storage: int
     """Bytes of all claims."""
+    balancers: int
+    """Services of type LoadBalancer."""
+    node_ports: int
+    """One for each port of those: clouds send through them."""
 
 
-def quota_of(workloads: Mapping[str, Workload], guests: tuple[Guest, ...], claims: tuple[str, ...]) -> Quota:
+def quota_of(
+    workloads: Mapping[str, Workload], guests: tuple[Guest, ...], claims: tuple[str, ...], turn: TurnServer | None
+) -> Quota:
     """What a namespace may ask for: everything that is drawn, with every rollout at once and every guest
     present, and nothing more. An init container counts where it asks for more than the rest (Kubernetes
     counts the larger of the two); the sum is always enough."""
     cpu = memory = pods = 0
     for workload in workloads.values():
+        if workload.on_nodes:
+            continue
         count = workload.replicas + workload.surge
         # A stopped main process must be able to start again within the quota.
         count = max(count, 1)
@@ -196,4 +226,6 @@ def quota_of(workloads: Mapping[str, Workload], guests: tuple[Guest, ...], claim
         pods += guest.count
         cpu += guest.count * millicores_of(guest.resources.cpu)
         memory += guest.count * bytes_of(guest.resources.memory)
-    return Quota(cpu, -(-memory // 1024**2), pods, len(claims), sum(map(bytes_of, claims)))
+    offered = len(turn.ports) + len(turn.relays) if turn and not turn.on_nodes else 0
+    storage = sum(map(bytes_of, claims))
+    return Quota(cpu, -(-memory // 1024**2), pods, len(claims), storage, 1 if offered else 0, offered)

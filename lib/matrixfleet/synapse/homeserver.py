@@ -173,14 +173,10 @@ def caches(tenant: Tenant) -> Options:
 
 def turn(plan: TenantPlan) -> Options:
     """Where calls find their relay; clients get credentials that end after an hour."""
-    if not plan.has_turn:
+    if not plan.turn_uris:
         return {}
-    spec, host = plan.tenant.turn, plan.tenant.hosts.turn
-    uris = [f"turn:{host}:{spec.port}?transport={transport}" for transport in ("udp", "tcp")]
-    if spec.tls:
-        uris.append(f"turns:{host}:{spec.tls_port}?transport=tcp")
     return {
-        "turn_uris": uris,
+        "turn_uris": list(plan.turn_uris),
         "turn_shared_secret_path": plan.secret("turn").path("shared_secret"),
         "turn_user_lifetime": "1h",
         "turn_allow_guests": plan.tenant.synapse.guests,

@@ -20,7 +20,33 @@ def on_host(tree):
     return put(SYNAPSE, "spec", "template", "spec", "hostNetwork", to=True)(tree)
 
 
+def balanced(tree):
+    """A balancer for Synapse, and its Pods open to the world: on the port that it offers, and one more."""
+    doc = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "matrix-prod-balancer", "namespace": "matrix-prod"},
+        "spec": {
+            "type": "LoadBalancer",
+            "selector": {"app.kubernetes.io/component": "synapse"},
+            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+        },
+    }
+    tree = tree.having(f"{PROD}/workload/synapse/service-matrix-prod-balancer.yaml", doc)
+
+    def change(doc):
+        for rule in doc["spec"]["ingress"]:
+            rule["from"] = [{"ipBlock": {"cidr": "0.0.0.0/0"}}]
+
+    return tree.edited(POLICY, change)
+
+
 BREAKS = [
+    Break(
+        "from everywhere on a port that no balancer offers",
+        balanced,
+        "ingress rule 2: 0.0.0.0/0: expected a network that cluster.edge.peers names, a narrow one, or ports that a",
+    ),
     Break(
         "nothing is denied by default",
         drop(DENY),
@@ -96,7 +122,7 @@ BREAKS = [
         0,
         "from",
         to=[{"ipBlock": {"cidr": "0.0.0.0/0"}}],
-        says="0.0.0.0/0: expected a network that cluster.edge.peers names, or a narrow one",
+        says="0.0.0.0/0: expected a network that cluster.edge.peers names, a narrow one, or ports that a Service of type",
     ),
     rule(
         "to nobody",

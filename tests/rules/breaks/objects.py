@@ -25,7 +25,7 @@ BREAKS = [
     Break(
         "a file that is called otherwise",
         put(MEDIA, "metadata", "name", to="media"),
-        "expected in <cluster>/<target>/<argocd|bootstrap|fence|workload>/.../persistentvolumeclaim-media",
+        "expected in <cluster>/<target>/<argocd|bootstrap|fence|shared|workload>/.../persistentvolumeclaim-media",
     ),
     Break(
         "a Service whose name begins with a digit",

@@ -19,6 +19,16 @@ def scaler(tree):
     return tree.having(f"{PROD}/workload/router/horizontalpodautoscaler-matrix-prod-router.yaml", doc)
 
 
+def balancer(tree):
+    doc = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "matrix-prod-balancer", "namespace": "matrix-prod"},
+        "spec": {"type": "LoadBalancer", "ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]},
+    }
+    return tree.having(f"{PROD}/workload/router/service-matrix-prod-balancer.yaml", doc)
+
+
 def sidecar(doc):
     first = doc["spec"]["template"]["spec"]["initContainers"][0]
     first["restartPolicy"] = "Always"
@@ -26,6 +36,8 @@ def sidecar(doc):
 
 
 BREAKS = [
+    Break("a quota without room for a balancer", balancer, "services.loadbalancers: expected 1 or more"),
+    Break("a quota without room for its ports", balancer, "services.nodeports: expected 2 or more"),
     Break(
         "no request of CPU",
         edit(SYNAPSE, lambda doc: doc["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"].pop("cpu")),

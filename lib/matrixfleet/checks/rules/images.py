@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from matrixfleet.checks.pods import relays
 from matrixfleet.checks.said import target_of
 from matrixfleet.checks.tree import Finding, Json, Pod, Tree
 from matrixfleet.model import Image, Release
@@ -28,7 +29,7 @@ def check(tree: Tree) -> Iterator[Finding]:
                 message = f"expected an image of release {target.release_name}, got {reference or 'none'}"
                 yield tree.finding(pod.entry, "images", f"container {one['name']}: {message}")
                 continue
-            for fault in container_faults(pod, one, row):
+            for fault in container_faults(pod, one, row, list(relays(tree, pod))):
                 yield tree.finding(pod.entry, "images", f"container {one['name']}: {fault}")
             # Only where it serves: an init container or a Job uses a corner of the image.
             if one.get("ports"):
@@ -49,7 +50,7 @@ def repository_of(reference: str) -> str:
     return folder + slash + last.partition(":")[0]
 
 
-def container_faults(pod: Pod, one: Json, row: Image) -> Iterator[str]:
+def container_faults(pod: Pod, one: Json, row: Image, relayed: list[tuple[int, int]]) -> Iterator[str]:
     """Where a container departs from its row."""
     if one["image"] != row.reference:
         yield f"expected image {row.reference}, got {one['image']}"
@@ -64,7 +65,9 @@ def container_faults(pod: Pod, one: Json, row: Image) -> Iterator[str]:
     if not pod.host_network:
         # On the host network ports are an operator's choice: the nodes have to have them free.
         for port in one.get("ports", []):
-            if port["containerPort"] not in row.ports:
+            number = port["containerPort"]
+            # Relays listen where their configuration says.
+            if number not in row.ports and not any(first <= number <= last for first, last in relayed):
                 yield f"port {port['containerPort']}: expected one of {list(row.ports)}"
     added = sorted((own.get("capabilities") or {}).get("add", []))
     if added != sorted(row.capabilities):

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from itertools import combinations, product
 
 from matrixfleet.checks.network import NAMESPACE, allowances, labels_in
+from matrixfleet.checks.pods import relays
 from matrixfleet.checks.said import homeservers
-from matrixfleet.checks.tree import Entry, Finding, Pod, Tree
+from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree, made_in
 from matrixfleet.model.fleet import PLATFORM
 
 WHOLE_FLEET = True
 SERVICE = re.compile(r"\.([a-z0-9-]+)\.svc\b")
-RELAY = re.compile(r"^(min-port|max-port)=(\d+)$", re.MULTILINE)
 Range = tuple[str, int, int]
 """Protocol, first and last port."""
 
@@ -69,17 +69,22 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
         yield ("namespace", entry.name, "of cluster", entry.cluster), entry
     for entry in filter(is_tenants, tree.of_kind("ConfigMap", "Certificate")):
-        for namespace, name in secrets_of(entry):
+        for namespace, name in made_by(entry):
             yield ("Secret", f"{namespace}/{name}", "of cluster", entry.cluster), entry
 
 
-def secrets_of(entry: Entry) -> Iterator[tuple[str, str]]:
+def made_by(entry: Entry) -> Iterator[tuple[str, str]]:
     """Namespace and name of every Secret that is made because of an object."""
     if entry.kind == "Certificate":
         yield entry.namespace, entry.spec["secretName"]
-    listed = (entry.doc.get("data") or {}).get("secrets.json")
-    for secret in json.loads(listed) if listed else ():
-        yield from ((namespace, secret["name"]) for namespace in secret["namespaces"])
+    for secret in listed(entry):
+        yield from ((namespace, secret["name"]) for namespace in made_in(secret))
+
+
+def listed(entry: Entry) -> list[Json]:
+    """The list of a bootstrap Job."""
+    text = (entry.doc.get("data") or {}).get("secrets.json")
+    return json.loads(text) if text else []
 
 
 def reaches(entry: Entry) -> set[str]:
@@ -93,7 +98,7 @@ def reaches(entry: Entry) -> set[str]:
     elif entry.kind == "RoleBinding":
         found |= {subject.get("namespace", "") for subject in entry.doc.get("subjects", [])}
     elif entry.kind == "ConfigMap":
-        found |= {namespace for namespace, _ in secrets_of(entry)}
+        found |= {namespace for secret in listed(entry) for namespace in secret["namespaces"]}
         for text in (entry.doc.get("data") or {}).values():
             found |= set(SERVICE.findall(text))
     return found - {""}
@@ -124,13 +129,8 @@ def node_ports(tree: Tree, pod: Pod) -> Iterator[Range]:
             number = port.get("hostPort") or (port["containerPort"] if pod.host_network else 0)
             if number:
                 yield port.get("protocol", "TCP"), number, number
-    for volume in pod.spec.get("volumes", []) if pod.host_network else []:
-        name = volume.get("configMap", {}).get("name", "")
-        config = tree.find(pod.entry.cluster, "ConfigMap", pod.entry.namespace, name)
-        for text in (config.doc.get("data") or {}).values() if config else []:
-            relay = dict(RELAY.findall(text))
-            if len(relay) == 2:
-                yield "UDP", int(relay["min-port"]), int(relay["max-port"])
+    if pod.host_network:
+        yield from (("UDP", first, last) for first, last in relays(tree, pod))
 
 
 def apart(one: Pod, other: Pod) -> bool:

@@ -19,12 +19,13 @@ from matrixfleet.checks.network import (
     Party,
     Port,
     allowances,
+    container_ports,
     labels_in,
     place_of,
     selected_by,
 )
 from matrixfleet.checks.said import target_of
-from matrixfleet.checks.tree import Entry, Finding, Tree
+from matrixfleet.checks.tree import Entry, Finding, Tree, matches
 
 BOTH = {"Ingress", "Egress"}
 FLOWS = "matrix-fleet/flows"
@@ -108,7 +109,7 @@ def shape_faults(rule: Allowance) -> Iterator[str]:
 
 def network_faults(tree: Tree, rule: Allowance) -> Iterator[str]:
     """Networks around private ones cut those out; and the world comes in only where the cluster's class
-    says that the edge is the world."""
+    says that the edge is the world, or where a balancer of the Pods' own offers each of the ports to it."""
     for peer in rule.peers:
         block = peer.get("ipBlock") or {"cidr": "0.0.0.0/32"}
         wide = [private for private in PRIVATE if holds(block["cidr"], private) and block["cidr"] != private]
@@ -116,14 +117,36 @@ def network_faults(tree: Tree, rule: Allowance) -> Iterator[str]:
             for private in wide:
                 if not any(holds(cut, private) for cut in block.get("except", [])):
                     yield f"{block['cidr']}: expected {private} among except"
-        elif wide and not is_edge(tree, rule.policy, block["cidr"]):
-            yield f"{block['cidr']}: expected a network that cluster.edge.peers names, or a narrow one"
+        elif wide and not is_edge(tree, rule.policy, block["cidr"]) and not is_offered(tree, rule):
+            yield (
+                f"{block['cidr']}: expected a network that cluster.edge.peers names, a narrow one, or ports that a"
+                " Service of type LoadBalancer offers"
+            )
 
 
 def is_edge(tree: Tree, policy: Entry, cidr: str) -> bool:
     """Whether the cluster's class names a network as its edge; yes where no inventory is at hand."""
     target = target_of(tree, policy)
     return target is None or any(cidr in peer.cidrs for peer in target.cluster.edge.peers)
+
+
+def is_offered(tree: Tree, rule: Allowance) -> bool:
+    """Whether the Pods have a balancer that offers every port of a rule: to be reached from anywhere is what
+    it is for."""
+    place = rule.policy.cluster, rule.policy.namespace
+    pods = [pod for pod in tree.pods_in(*place) if matches(selected_by(rule.policy), pod.labels)]
+    offered: set[Port] = set()
+    for service in tree.of_kind("Service"):
+        if (service.cluster, service.namespace) == place and service.spec.get("type") == "LoadBalancer":
+            wanted = {
+                (port.get("protocol", "TCP"), port.get("targetPort", port["port"])) for port in service.spec["ports"]
+            }
+            for pod in (pod for pod in pods if matches(service.spec.get("selector") or {"": None}, pod.labels)):
+                for name, (protocol, number) in container_ports(pod.containers):
+                    if {(protocol, name), (protocol, number)} & wanted:
+                        offered.add((protocol, number))
+    numbers = {(first[0], number) for first, last in rule.ranges for number in range(first[1], last + 1)}
+    return bool(pods) and numbers <= offered
 
 
 @cache

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from matrixfleet.checks.tree import POD_KINDS, Entry, Finding, Tree
 
-PARTS = ("argocd", "bootstrap", "fence", "workload")
+PARTS = ("argocd", "bootstrap", "fence", "shared", "workload")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 FORMS = dict.fromkeys((*POD_KINDS, "CronJob", "Namespace"), LABEL)

@@ -25,7 +25,7 @@ def check(tree: Tree) -> Iterator[Finding]:
         for one in pod.containers:
             yield from (tree.finding(pod.entry, "resources", fault) for fault in container_faults(one))
     fences = {kind: by_place(tree.of_kind(kind)) for kind in ("ResourceQuota", "LimitRange", "PersistentVolumeClaim")}
-    scaled = scalers(tree)
+    services, scaled = by_place(tree.of_kind("Service")), scalers(tree)
     for place in sorted({(pod.entry.cluster, pod.entry.namespace) for pod in tree.pods}):
         pods = tree.pods_in(*place)
         for kind in ("ResourceQuota", "LimitRange"):
@@ -34,6 +34,7 @@ def check(tree: Tree) -> Iterator[Finding]:
                 yield tree.finding(pods[0].entry, "resources", message)
         counted = [(pod, most(pod.entry, scaled.get(key_of(pod.entry)))) for pod in pods]
         sums = sums_of(counted, fences["PersistentVolumeClaim"].get(place, []))
+        sums |= balancers_of(services.get(place, []))
         for quota in fences["ResourceQuota"].get(place, []):
             for key, needed in sums.items():
                 room = quota.spec["hard"].get(key)
@@ -95,3 +96,11 @@ def sums_of(counted: list[tuple[Pod, int]], claims: list[Entry]) -> dict[str, De
         "persistentvolumeclaims": Decimal(len(specs)),
         "requests.storage": sum((amount(spec["resources"]["requests"]["storage"]) for spec in specs), Decimal(0)),
     }
+
+
+def balancers_of(services: list[Entry]) -> dict[str, Decimal]:
+    """Balancers, and a port of the nodes for each of theirs unless they are told to do without."""
+    found = [service.spec for service in services if service.spec.get("type") == "LoadBalancer"]
+    allocated = [spec for spec in found if spec.get("allocateLoadBalancerNodePorts", True)]
+    ports = sum(len(spec["ports"]) for spec in allocated)
+    return {"services.loadbalancers": Decimal(len(found)), "services.nodeports": Decimal(ports)}

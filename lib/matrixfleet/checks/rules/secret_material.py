@@ -26,9 +26,9 @@ PATTERNS = {kind: re.compile(shape) for kind, shape in SHAPES.items()}
 WORDS = re.compile(r"passw|passphrase|secret|token|api_?-?key|access[_-]key")
 _NAME = r"(?:[\w.-]*[_.-])?(?:passw(?:or)?d|passphrase|secret|(?:secret|access)[_-]key|api[_-]?key|token)"
 _CAMEL = r"\w*(?:Password|Passphrase|Secret|SecretAccessKey|ApiKey|Token)"
-# A literal: no path, no variable, no call, no flag. `random`, `signing-key` and `given` are how a value in
-# the bootstrap Job's list comes to be, and not that value.
-_LITERAL = r"(?!(?:true|false|null|none|random|signing-key|given)\b)[^\s\"'/$%(<{\[|>&*!~,:;#][^\s\"'(${]*"
+# A literal: no path, no variable, no call, no flag. `random` and the like are how the bootstrap Job comes by
+# a value, and not the value.
+_LITERAL = r"(?!(?:true|false|null|none|random|signing-key|given|copied)\b)[^\s\"'/$%(<{\[|>&*!~,:;#][^\s\"'(${]*"
 KEYED = re.compile(
     rf"\s*(?:- )?(?:[{{,]\s*)?[\"']?(?:(?i:{_NAME})|{_CAMEL})[\"']?\s*[:=]\s*[\"']?{_LITERAL}[\"']?[\s,;}}]*"
 )
