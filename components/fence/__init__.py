@@ -23,7 +23,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     yield limits(plan)
     for name in plan.workloads:
         yield service_account(plan, name)
-    for place in plan.namespaces:
+    for place in plan.namespaces if "bootstrap" in plan.workloads else ():
         yield role(plan, place)
         yield role_binding(plan, place)
 

@@ -77,9 +77,10 @@ def daemon_set(plan: TenantPlan, files: dict[str, str]) -> Object:
     spec = plan.tenant.turn
     config = configuration(plan, "turn", FOLDER)
     run = scratch("run", RUN, "1Mi", memory=True)
-    secret = secret_files(plan.secret("turn"))
+    held = [secret for secret in plan.secrets if "turn" in secret.readers]
+    secrets = [secret_files(secret) for secret in held]
     tls = [tls_files("turn", plan.called("turn-tls"), ("tls.crt", "tls.key"))] if spec.tls else []
-    mounts: list[Mount] = [config, run, secret, *tls]
+    mounts: list[Mount] = [config, run, *secrets, *tls]
     node = {"name": "HOST_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIP"}}}
     stun = {"exec": {"command": ["sh", "-c", f'turnutils_stunclient -p {spec.port} "$HOST_IP" | grep -q reflexive']}}
     ports = [
@@ -88,7 +89,12 @@ def daemon_set(plan: TenantPlan, files: dict[str, str]) -> Object:
         for protocol in ("UDP", "TCP")
     ]
     configure = container(
-        plan, "turn", "configuration", ["sh", f"{FOLDER}/configure.sh"], [config, run, secret], env=[node]
+        plan,
+        "turn",
+        "configuration",
+        ["sh", f"{FOLDER}/configure.sh", *(secret.path("shared_secret") for secret in held)],
+        [config, run, *secrets],
+        env=[node],
     )
     coturn = container(
         plan,

@@ -110,7 +110,8 @@ def _https_url(value: Any) -> str:
     return value
 
 
-def _text(pattern: str, what: str) -> Callable[[Any], str]:
+def words(pattern: str, what: str) -> Callable[[Any], str]:
+    """A validator of text that a pattern matches in whole."""
     compiled = re.compile(pattern)
 
     def check(value: Any) -> str:
@@ -148,7 +149,7 @@ HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema(r"^https://", "ht
 
 Email = Annotated[
     str,
-    BeforeValidator(_text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")),
+    BeforeValidator(words(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")),
     _schema("@", "ops@example.com"),
 ]
 """An e-mail address."""

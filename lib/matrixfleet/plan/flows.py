@@ -74,8 +74,11 @@ def flows_of(
         Flow("router", dns, lookup, "finds Synapse"),
         Flow("synapse", "postgresql", ((TCP, database["postgresql"]),), "all of Synapse's state"),
         Flow("synapse", dns, lookup, "finds PostgreSQL, and other servers"),
-        Flow("bootstrap", api, ((TCP, network.api_server.port),), "creates Secrets that are absent"),
+        Flow("roles", "postgresql", ((TCP, database["postgresql"]),), "sets the password of Synapse's role"),
+        Flow("roles", dns, lookup, "finds PostgreSQL"),
     ]
+    if "bootstrap" in workloads:
+        flows.append(Flow("bootstrap", api, ((TCP, network.api_server.port),), "creates Secrets that are absent"))
     if tenant.synapse.federation.enabled or tenant.synapse.url_previews:
         reasons = [
             "federation: servers delegate to any port" if tenant.synapse.federation.enabled else "",

@@ -13,7 +13,7 @@ from matrixfleet.model.release import Release
 from matrixfleet.plan.edge import PublicHost, RouterLimits, public_hosts_of, router_limits_of, well_known_of
 from matrixfleet.plan.flows import Flow, flows_of
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
-from matrixfleet.plan.postgresql import settings_of
+from matrixfleet.plan.postgresql import login_role_of, settings_of
 from matrixfleet.plan.processes import ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.secrets import Secret, secrets_of
 from matrixfleet.plan.storage import Volume, volumes_of
@@ -126,7 +126,7 @@ class TenantPlan(_Plan):
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         """What runs."""
-        return workloads_of(self.tenant, self.release, self.processes)
+        return workloads_of(self.tenant, self.cluster, self.release, self.processes)
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -136,11 +136,16 @@ class TenantPlan(_Plan):
     @cached_property
     def secrets(self) -> tuple[Secret, ...]:
         """What is secret."""
-        return secrets_of(self.name, self.tenant, self.namespace, self.turn_namespace)
+        return secrets_of(self.name, self.tenant, self.cluster, self.namespace, self.turn_namespace)
 
     def secret(self, purpose: str) -> Secret:
         """The secret of a purpose."""
         return next(secret for secret in self.secrets if secret.purpose == purpose)
+
+    @cached_property
+    def login_role(self) -> str:
+        """The database role that Synapse logs in as."""
+        return login_role_of(self.tenant.database.credentials)
 
     @cached_property
     def volumes(self) -> tuple[Volume, ...]:

@@ -9,8 +9,8 @@ from matrixfleet.errors import Refused
 from matrixfleet.model import Resources, Tenant
 from matrixfleet.model.choices import State
 
-# Connections beside Synapse's: PostgreSQL's own superuser_reserved_connections (3), the reconciler of
-# roles, and room for a person with psql and a dump.
+# Connections beside Synapse's: PostgreSQL's own superuser_reserved_connections (3; the reconciler is one), the
+# Job that sets a password, and room for a person with psql and a dump.
 RESERVED_CONNECTIONS = 3 + 1 + 4
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matrixfleet.model import Image, Release, Resources, Tenant
-from matrixfleet.model.choices import Turn
+from matrixfleet.model import Cluster, Image, Release, Resources, Tenant
+from matrixfleet.model.choices import Secrets, Turn
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.plan import waves
 from matrixfleet.plan.processes import Process
@@ -50,12 +50,13 @@ class Guest:
     reason: str
 
 
-def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...]) -> dict[str, Workload]:
+def workloads_of(
+    tenant: Tenant, cluster: Cluster, release: Release, processes: tuple[Process, ...]
+) -> dict[str, Workload]:
     """The workloads of a tenant, by component."""
     images = release.images
     main = next(process for process in processes if process.name == "main")
     found = [
-        Workload("bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, {"bootstrap": _GENERATOR}, {}),
         Workload(
             "postgresql",
             "postgresql",
@@ -66,6 +67,8 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
             {"initdb": _GENERATOR, "postgresql": tenant.database.resources, "reconciler": _HELPER},
             {"postgresql": 5432},
         ),
+        # In the server's wave, since it waits for the server, and done before Synapse's.
+        Workload("roles", "postgresql", images.postgresql, 1, 0, waves.DATABASE, {"roles": _HELPER}, {}),
         Workload(
             "synapse",
             "synapse",
@@ -89,6 +92,9 @@ def workloads_of(tenant: Tenant, release: Release, processes: tuple[Process, ...
             "/metrics",
         ),
     ]
+    if cluster.secrets.kind is Secrets.KUBERNETES:
+        bootstrap = {"bootstrap": _GENERATOR}
+        found.insert(0, Workload("bootstrap", "bootstrap", images.synapse, 1, 0, waves.SECRETS, bootstrap, {}))
     if tenant.hosts.element:
         found.append(
             Workload(
