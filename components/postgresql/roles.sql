@@ -3,6 +3,7 @@
 -- to their database, make temporary tables, and make and own tables in the schema public: they own neither database
 -- nor schema, cannot drop them, nor grant anybody anything. Who sets the passwords is the Job `roles`.
 -- Idempotent: it runs at every start.
+SET client_min_messages = warning;
 SELECT format('CREATE ROLE %I', wanted) FROM unnest(ARRAY['synapse', 'synapse_even', 'synapse_odd', 'role_keeper']) wanted
   WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) \gexec
 ALTER ROLE synapse NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL;
@@ -24,7 +25,5 @@ REVOKE ALL ON DATABASE synapse, postgres, template1 FROM PUBLIC;
 GRANT CONNECT, TEMPORARY ON DATABASE synapse TO synapse;
 GRANT CONNECT ON DATABASE postgres TO role_keeper;
 \connect synapse
--- What a session made that had set its role aside (DISCARD ALL does) belongs to all the same.
-REASSIGN OWNED BY synapse_even, synapse_odd TO synapse;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO synapse;

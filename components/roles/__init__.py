@@ -2,7 +2,7 @@
 
 PostgreSQL's Pod names no password. A new generation is a new Secret, and a Pod that names another Secret is
 another Pod: were it the server's, every rotation would restart it. The Job logs in over the network with a
-certificate of the tenant's own authority, as a role that can do nothing but this.
+certificate of the tenant's own authority, as a role that sets passwords and reaches no data.
 """
 
 from collections.abc import Iterator

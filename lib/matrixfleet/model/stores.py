@@ -19,7 +19,7 @@ Prefix = Annotated[
 ]
 """The beginning of a secret's name in a store."""
 Reference = Annotated[
-    str, BeforeValidator(words(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?", "namespace/name"))
+    str, BeforeValidator(words(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?", "namespace/name"))
 ]
 """An object in another namespace."""
 
@@ -84,9 +84,8 @@ class KubernetesStore(Model):
 
     server: HttpsUrl = "https://kubernetes.default.svc"
     """Its API server."""
-    ca: Account
-    """A ConfigMap with its authority as `ca.crt`; every namespace has one called kube-root-ca.crt, without
-    which external-secrets would not know the server."""
+    ca: Reference
+    """The ConfigMap, `namespace/name`, with its authority as `ca.crt`."""
     namespace: Name
     """Where the Secrets lie."""
     account: Account

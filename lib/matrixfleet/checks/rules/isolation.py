@@ -13,7 +13,7 @@ from itertools import combinations, product
 
 from matrixfleet.checks.network import NAMESPACE, allowances, labels_in
 from matrixfleet.checks.said import homeservers
-from matrixfleet.checks.tree import Entry, Finding, Pod, Tree
+from matrixfleet.checks.tree import ORDERS, Entry, Finding, Pod, Tree, ordered_secret
 from matrixfleet.model.fleet import PLATFORM
 
 WHOLE_FLEET = True
@@ -60,18 +60,31 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
         yield ("server_name", str(options.get("server_name"))), entry
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
         yield ("namespace", entry.name, "of cluster", entry.cluster), entry
-    for entry in filter(is_tenants, tree.of_kind("ConfigMap", "Certificate")):
+    for entry in filter(is_tenants, tree.of_kind("ConfigMap", "Certificate", *ORDERS)):
         for namespace, name in secrets_of(entry):
             yield ("Secret", f"{namespace}/{name}", "of cluster", entry.cluster), entry
+        # Over all clusters: they may share a store.
+        yield from ((("store's secret", remote), entry) for remote in remote_keys(entry))
 
 
 def secrets_of(entry: Entry) -> Iterator[tuple[str, str]]:
     """Namespace and name of every Secret that is made because of an object."""
     if entry.kind == "Certificate":
         yield entry.namespace, entry.spec["secretName"]
+    if entry.kind in ORDERS:
+        yield entry.namespace, ordered_secret(entry)[0]
     listed = (entry.doc.get("data") or {}).get("secrets.json")
     for secret in json.loads(listed) if listed else ():
         yield from ((namespace, secret["name"]) for namespace in secret["namespaces"])
+
+
+def remote_keys(entry: Entry) -> set[str]:
+    """What an order asks a store for."""
+    if entry.kind == "VaultStaticSecret":
+        return {str(entry.spec.get("path"))}
+    return (
+        {one["remoteRef"]["key"] for one in entry.spec.get("data") or ()} if entry.kind == "ExternalSecret" else set()
+    )
 
 
 def reaches(entry: Entry) -> set[str]:

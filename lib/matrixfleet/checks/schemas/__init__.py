@@ -4,7 +4,8 @@
     ['dat: unknown field, did you mean data?']
 
 Built-in kinds are checked with the schemas of the given Kubernetes minor, which the package
-kubernetes-validate carries. Custom resources are checked with the schemas under crds/, whatever the minor.
+kubernetes-validate carries. Custom resources are checked with the schemas under crds/ and handwritten/, whatever
+the minor.
 Both refuse unknown fields, which an API server by default only warns of, and drops. Nothing here uses
 the network.
 """
@@ -27,6 +28,7 @@ import jsonschema_rs
 Json = dict[str, Any]
 
 _CRDS = Path(__file__).parent / "crds"
+_BY_HAND = Path(__file__).parent / "handwritten"
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 # Upstream leaves a quantity any string and writes both of these as oneOf, where a null matches twice and so
 # fails, though the API server takes it.
@@ -125,7 +127,7 @@ def _builtins(minor: str) -> dict[tuple[str, str], str]:
 @cache
 def _custom() -> dict[tuple[str, str], Path]:
     found = {}
-    for path in _CRDS.glob("*/*.json"):
+    for path in (*_CRDS.glob("*/*.json"), *_BY_HAND.glob("*/*.json")):
         kind, _, version = path.stem.rpartition("_")
         found[f"{path.parent.name}/{version}", kind] = path
     return found
