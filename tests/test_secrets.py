@@ -154,7 +154,8 @@ def of_store(tmp_path: Path, line: str = SECRETS) -> Repository:
             "secrets: expected no secrets.vault, since secrets.kind is kubernetes, got 'one'",
         ),
         (
-            "{kind: external-secrets, store: {name: a, provider: aws, azure: {vault_url: 'https://a.b', account: {namespace: a, name: b}}}}",
+            "{kind: external-secrets, store: {name: a, provider: aws, azure: "
+            "{vault_url: 'https://a.b', account: {namespace: a, name: b}}}}",
             "secrets.store: expected the block aws, as provider says, got 'azure'; remove one of them",
         ),
         ("{kind: vault, vault: {auth: fleet}}", "secrets.vault.auth: expected namespace/name, got 'fleet'"),
@@ -169,7 +170,7 @@ def test_what_is_wrong_is_told(said: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(FleetError) as caught:
         read_fleet(tmp_path)
     lines = str(caught.value).splitlines()
-    assert f"{US1}:34: cluster.{says}" in lines, lines
+    assert f"{US1}:35: cluster.{says}" in lines, lines
 
 
 def test_the_command_tells_every_secret() -> None:

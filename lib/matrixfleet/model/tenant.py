@@ -183,7 +183,7 @@ class DatabaseSpec(Model):
     max_connections: int = Field(default=100, ge=20, le=2000)
     """`max_connections`. The connection budget must fit."""
     credentials: Generation = 1
-    """Generation of the role's password."""
+    """Generation of the role's password. The one before opens the database too until this is raised again."""
 
 
 class MediaSpec(Model):
@@ -286,7 +286,7 @@ class TurnSpec(Model):
     node_selector: dict[str, str] = Field(default_factory=dict)
     """Which nodes carry it. Their public addresses are what hosts.turn resolves to."""
     secret: Generation = 1
-    """Generation of the shared secret."""
+    """Generation of the shared secret. Coturn accepts the one before too; raise it one at a time."""
 
 
 class Router(Model):

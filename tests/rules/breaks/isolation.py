@@ -1,3 +1,6 @@
+from collections.abc import Callable
+
+from matrixfleet.checks import Tree
 from rules.breaking import PROD, Break, edit, put
 
 CLUB = "eu1/chess-club"
