@@ -80,6 +80,17 @@ def test_openid_is_said_as_told(fleet: Fleet) -> None:
     assert {name: rows[name] for name in presets} == presets
 
 
+@pytest.mark.parametrize("block", blocks(TOP / "docs/secrets.md", "yaml"), ids=["external-secrets", "vault"])
+def test_secrets_come_from_a_store_as_told(block: str, tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    path = "inventory/classes/cluster/us1.yml"
+    repository.write(path, repository.read(path) + block.removeprefix("parameters:\n  cluster:\n"))
+    done = run(tmp_path, "matrix-fleet", "compile")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "compiled/us1/research/workload/secrets").is_dir()
+    assert not (tmp_path / "compiled/us1/research/workload/bootstrap").exists()
+
+
 def test_a_cluster_is_added_as_told(tmp_path: Path) -> None:
     repository = Repository(tmp_path)
     (target,) = blocks(TOP / "docs/add-a-cluster.md", "yaml")

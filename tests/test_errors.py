@@ -111,6 +111,21 @@ CASES: dict[str, tuple[Change, str]] = {
         "inventory/targets/eu1/club-fence.yml:1: expected another name than 'club-fence': its Application would be called as one"
         " of the platform's (cert-manager, platform, root) or another tenant's fence; rename the file",
     ),
+    "a shared relay whose secret comes from a store": (
+        chain(
+            edit(
+                "inventory/targets/eu1/platform.yml",
+                "  - platform\n",
+                "  - platform\nparameters:\n  platform:\n    turn: {host: turn.eu1.example.com}\n",
+            ),
+            add(
+                EU1,
+                "    secrets:\n      kind: vault\n      vault: {auth: vault/default}\n",
+            ),
+        ),
+        "inventory/targets/eu1/platform.yml:7: platform.turn: a shared relay is built with cluster.secrets.kind: kubernetes"
+        " alone, got vault; give each tenant a relay of its own (turn.kind), or none",
+    ),
     "a name too long": (
         lambda repository: repository.write(
             f"inventory/targets/eu1/{'n' * 41}.yml", repository.read(CHESS).replace("chess", "long")

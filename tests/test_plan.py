@@ -345,11 +345,11 @@ def configured(tmp_path: Path, address: str, addresses: str) -> subprocess.Compl
     (tmp_path / "addresses").write_text(addresses)
     (tmp_path / "shared_secret").write_text("s")
     script = (TOP / "components/turn/configure.sh").read_text()
-    for folder in ("/etc/coturn/addresses", "/etc/coturn/turnserver.conf", "/secrets/turn/shared_secret"):
+    for folder in ("/etc/coturn/addresses", "/etc/coturn/turnserver.conf"):
         script = script.replace(folder, str(tmp_path / folder.rpartition("/")[2]))
     script = script.replace("/run/turn/turnserver.conf", str(tmp_path / "out.conf"))
     return subprocess.run(
-        ["sh", "-c", script],
+        ["sh", "-c", script, "sh", str(tmp_path / "shared_secret")],
         env={"ADDRESS": address, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,

@@ -13,8 +13,8 @@ from matrixfleet.templates import read
 
 @component("workload/bootstrap")
 def main(plan: Plan) -> Iterator[Object]:
-    """The script with its list of secrets, and the Job."""
-    if not plan.secrets:
+    """The script with its list of secrets, and the Job; nothing where Secrets come from a store."""
+    if "bootstrap" not in plan.workloads:
         return
     files = {"bootstrap.py": read(__file__, "bootstrap.py"), "secrets.json": wanted(plan)}
     yield config_map(plan, "bootstrap", files)
@@ -23,10 +23,7 @@ def main(plan: Plan) -> Iterator[Object]:
 
 def wanted(plan: Plan) -> str:
     """What the script is to make, and what it is to find."""
-    secrets = [
-        {"name": secret.name, "namespaces": secret.namespaces, "keys": dict(secret.keys)} for secret in plan.secrets
-    ]
-    return json.dumps(secrets, indent=2) + "\n"
+    return json.dumps([secret.recipe for secret in plan.secrets], indent=2) + "\n"
 
 
 def job(plan: Plan, files: dict[str, str]) -> Object:

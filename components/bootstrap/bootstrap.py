@@ -18,6 +18,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+PYTHON = sys.executable
+"""The Python that has Synapse."""
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -48,7 +50,7 @@ def generate(kind):
     if kind == "random":
         return secrets.token_hex(32)
     if kind == "signing-key":
-        generator = [sys.executable, "-m", "synapse._scripts.generate_signing_key", "-o", "-"]
+        generator = [PYTHON, "-m", "synapse._scripts.generate_signing_key", "-o", "-"]
         return subprocess.run(generator, check=True, capture_output=True, text=True).stdout
     sys.exit(f"secrets.json: unknown kind {kind!r}; expected random or signing-key")
 

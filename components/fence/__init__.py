@@ -26,7 +26,8 @@ def main(plan: Plan) -> Iterator[Object | In]:
     yield limits(plan)
     for name in plan.workloads:
         yield service_account(plan, name)
-    for place in sorted({place for secret in plan.secrets for place in secret.namespaces} & {*plan.namespaces}):
+    places = {place for secret in plan.secrets for place in secret.namespaces} & {*plan.namespaces}
+    for place in sorted(places) if "bootstrap" in plan.workloads else ():
         yield role(plan, place)
         yield role_binding(plan, place)
     for secret in plan.borrows if isinstance(plan, TenantPlan) else ():

@@ -11,6 +11,8 @@ from matrixfleet.model.choices import Edge, Provision
 from matrixfleet.model.cluster import Issuer, StorageClassSpec
 from matrixfleet.plan import PlatformPlan
 
+from .stores import provider_of
+
 # What the upstream chart renders (deploy/charts/cert-manager/templates of the pinned version).
 CERT_MANAGER_KINDS = [
     ("", "Namespace", "cert-manager"),
@@ -30,7 +32,7 @@ CERT_MANAGER_KINDS = [
 
 @component("workload")
 def main(plan: PlatformPlan) -> Iterator[Object | In]:
-    """Storage classes, issuers, managed operators, then Argo CD's objects for them."""
+    """Storage classes, issuers, the store of secrets, managed operators, then Argo CD's objects for them."""
     storage = plan.cluster.storage
     for spec in (storage.media, storage.database, storage.signing_key, storage.logs):
         if spec.provisioner:
@@ -38,6 +40,8 @@ def main(plan: PlatformPlan) -> Iterator[Object | In]:
     for issuer in (plan.cluster.issuers.web, plan.cluster.issuers.dns):
         if issuer and issuer.acme:
             yield In("workload/issuers", cluster_issuer(plan, issuer))
+    if store := secret_store(plan):
+        yield In("workload/secrets", store)
     for thing in operators(plan):
         yield In("argocd", thing)
     for thing in synced(plan):
@@ -90,6 +94,27 @@ def cluster_issuer(plan: PlatformPlan, issuer: Issuer) -> Object:
         # Its CRD comes with an operator that may still be on its way.
         annotations={"argocd.argoproj.io/sync-options": "SkipDryRunOnMissingResource=true"},
         spec=spec,
+    )
+
+
+def secret_store(plan: PlatformPlan) -> Object | None:
+    """The ClusterSecretStore that every tenant's ExternalSecrets name; none where the cluster has it. No
+    condition narrows it: what a tenant may name is what was compiled, and rule isolation holds that."""
+    store = plan.cluster.secrets.store
+    provider = provider_of(store) if store else None
+    if store is None or provider is None:
+        return None
+    return make(
+        plan,
+        "ClusterSecretStore",
+        "secrets",
+        api="external-secrets.io/v1",
+        name=store.name,
+        namespace=None,
+        wave=1,
+        # Its CRD comes with an operator that may still be on its way.
+        annotations={"argocd.argoproj.io/sync-options": "SkipDryRunOnMissingResource=true"},
+        spec={"provider": provider},
     )
 
 

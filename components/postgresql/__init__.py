@@ -12,7 +12,6 @@ from matrixfleet.kubernetes.pods import (
     pod_template,
     probe,
     scratch,
-    secret_files,
     stateful_set,
     tls_files,
 )
@@ -36,7 +35,8 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 
 
 def certificates(plan: TenantPlan) -> Iterator[Object]:
-    """A self-signed authority that signs this one server: a client that trusts it trusts nobody else."""
+    """A self-signed authority. It signs this one server: a client that trusts it trusts nobody
+    else; and the Job that sets passwords, whom the server knows by it."""
     api = "cert-manager.io/v1"
     root, ca, tls = (plan.called(f"postgresql-{part}") for part in ("root", "ca", "tls"))
     key = {"algorithm": "ECDSA", "size": 256}
@@ -78,8 +78,7 @@ def server(plan: TenantPlan, files: dict[str, str]) -> Object:
     data = Mount(volume.name, volume.mount, {}, read_only=False)
     config = configuration(plan, "postgresql", "/etc/postgresql")
     socket = scratch("socket", SOCKET, "1Mi", memory=True)
-    tls = tls_files("database", plan.called("postgresql-tls"), ("tls.crt", "tls.key"))
-    password = secret_files(plan.secret("database"))
+    tls = tls_files("database", plan.called("postgresql-tls"), ("tls.crt", "tls.key", "ca.crt"))
     shared = scratch("shm", "/dev/shm", "256Mi", memory=True)
     tmp = scratch("tmp", "/tmp", "64Mi")
 
@@ -108,10 +107,10 @@ def server(plan: TenantPlan, files: dict[str, str]) -> Object:
         "postgresql",
         "reconciler",
         ["sh", "/etc/postgresql/reconcile.sh"],
-        [config, socket, tls, password],
+        [config, socket, tls],
     )
     initdb = container(plan, "postgresql", "initdb", ["sh", "/etc/postgresql/initdb.sh", DATA], [data, config, tmp])
-    mounts = [data, config, socket, tls, password, shared, tmp]
+    mounts = [data, config, socket, tls, shared, tmp]
     template = pod_template(
         plan,
         "postgresql",

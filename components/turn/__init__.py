@@ -117,9 +117,10 @@ def template(plan: Plan, turn: TurnServer, files: dict[str, str]) -> Object:
     workload = plan.workloads["turn"]
     config = configuration(plan, "turn", FOLDER)
     run = scratch("run", RUN, "1Mi", memory=True)
-    secret = secret_files(plan.secret("turn"))
+    held = [secret for secret in plan.secrets if "turn" in secret.readers]
+    secrets = [secret_files(secret) for secret in held]
     tls = [tls_files("turn", plan.called("turn-tls"), ("tls.crt", "tls.key"))] if turn.spec.tls else []
-    mounts: list[Mount] = [config, run, secret, *tls]
+    mounts: list[Mount] = [config, run, *secrets, *tls]
     field = {"apiVersion": "v1", "fieldPath": "status.hostIP" if turn.on_nodes else "status.podIP"}
     address = {"name": "ADDRESS", "valueFrom": {"fieldRef": field}}
     asked = f'turnutils_stunclient -p {workload.ports["turn"]} "$ADDRESS" | grep -q reflexive'
@@ -128,7 +129,12 @@ def template(plan: Plan, turn: TurnServer, files: dict[str, str]) -> Object:
     if "metrics" in workload.ports:
         ports.append({"name": "metrics", "containerPort": workload.ports["metrics"], "protocol": "TCP"})
     configure = container(
-        plan, "turn", "configuration", ["sh", f"{FOLDER}/configure.sh"], [config, run, secret], env=[address]
+        plan,
+        "turn",
+        "configuration",
+        ["sh", f"{FOLDER}/configure.sh", *(secret.path("shared_secret") for secret in held)],
+        [config, run, *secrets],
+        env=[address],
     )
     coturn = container(
         plan,

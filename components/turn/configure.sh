@@ -1,4 +1,5 @@
-# Coturn reads its secret from its configuration alone: join both in memory, readable by its user only.
+# Coturn reads its secrets from its configuration alone: join them in memory, readable by its user only.
+# Several are all valid: $@ are the files, the one before last too while clients still hold its credentials.
 set -eu
 umask 077
 public=
@@ -14,7 +15,7 @@ if [ -s /etc/coturn/addresses ]; then
 fi
 {
   cat /etc/coturn/turnserver.conf
-  printf 'static-auth-secret=%s\n' "$(cat /secrets/turn/shared_secret)"
+  for file in "$@"; do printf 'static-auth-secret=%s\n' "$(cat "$file")"; done
   printf 'listening-ip=%s\nrelay-ip=%s\n' "$ADDRESS" "$ADDRESS"
   if [ -n "$public" ]; then
     printf 'external-ip=%s/%s\n' "$public" "$ADDRESS"

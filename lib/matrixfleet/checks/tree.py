@@ -154,6 +154,21 @@ class Pod:
         return bool(self.spec.get("hostNetwork"))
 
 
+ORDERS = ("ExternalSecret", "VaultStaticSecret")
+"""Kinds that have an operator fetch a Secret from a store."""
+
+
+def ordered_secret(entry: Entry) -> tuple[str, set[str]]:
+    """Name and keys of the Secret that an order brings. A VaultStaticSecret brings all that is there but for
+    its `includes`, each a pattern of one key."""
+    if entry.kind == "ExternalSecret":
+        name = (entry.spec.get("target") or {}).get("name", entry.name)
+        return name, {one["secretKey"] for one in entry.spec.get("data") or ()}
+    destination = entry.spec.get("destination") or {}
+    includes = (destination.get("transformation") or {}).get("includes") or ()
+    return destination.get("name", ""), {one.strip("^$").replace("[.]", ".") for one in includes}
+
+
 def matches(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
     """Whether matchLabels selects labels; an empty selector selects all."""
     return all(labels.get(key) == value for key, value in selector.items())
@@ -279,7 +294,7 @@ class Tree:
     @cached_property
     def produced_secrets(self) -> dict[tuple[str, str, str], tuple[Entry, set[str]]]:
         """Secrets that something makes, by cluster, namespace and name: who makes them (its wave counts)
-        and with which keys. Made by the bootstrap Job's list and by Certificates."""
+        and with which keys. Made by the bootstrap Job's list, by orders to a store, and by Certificates."""
         found: dict[tuple[str, str, str], tuple[Entry, set[str]]] = {}
         for pod in self.pods:
             if pod.entry.kind != "Job":
@@ -292,6 +307,9 @@ class Tree:
                     for namespace in made_in(secret):
                         key = (pod.entry.cluster, namespace, secret["name"])
                         found[key] = (pod.entry, set(secret["keys"]))
+        for entry in self.of_kind(*ORDERS):
+            name, keys = ordered_secret(entry)
+            found[entry.cluster, entry.namespace, name] = (entry, keys)
         for entry in self.of_kind("Certificate"):
             found[entry.cluster, entry.namespace, entry.spec["secretName"]] = (
                 entry,

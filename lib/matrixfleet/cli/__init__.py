@@ -1,4 +1,4 @@
-"""matrix-fleet: compile, check and explain a fleet. Exit code 0, or 1 with what is wrong on stderr."""
+"""matrix-fleet: compile, check and explain a fleet, and its secrets. Exit code 0, or 1 with what is wrong on stderr."""
 
 from __future__ import annotations
 
@@ -54,6 +54,23 @@ def explain(
     from matrixfleet.cli.explain import explain_key
 
     typer.echo(explain_key(repository(), target, key))
+
+
+@app.command()
+def secrets(
+    target: Annotated[str, typer.Argument(help="A tenant's target, e.g. eu1.acme.")],
+    create: Annotated[
+        str, typer.Option(metavar="CONTEXT", help="Create what is absent in the cluster of this context of kubectl.")
+    ] = "",
+    fresh: Annotated[str, typer.Option(metavar="SECRET", help="Fresh values of one Secret as JSON, into a pipe.")] = "",
+) -> None:
+    """Tell a tenant's secrets: who makes them, who reads them, how each is rotated. Values are never shown."""
+    from matrixfleet.cli.secrets import create_absent, fresh_values, told
+
+    if fresh:
+        fresh_values(repository(), target, fresh, sys.stdout)
+    else:
+        typer.echo(create_absent(repository(), target, create) if create else told(repository(), target))
 
 
 @app.command()

@@ -60,6 +60,16 @@ class Secrets(StrEnum):
     VAULT = "vault"
 
 
+class Store(StrEnum):
+    """What stands behind a ClusterSecretStore of external-secrets."""
+
+    VAULT = "vault"
+    AWS = "aws"
+    GCP = "gcp"
+    AZURE = "azure"
+    KUBERNETES = "kubernetes"
+
+
 class Turn(StrEnum):
     """Where voice and video calls find their relay."""
 
@@ -169,7 +179,8 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Database: frozenset({Database.STATEFULSET}),
     Pooling: frozenset({Pooling.NONE}),
     Edge: frozenset(Edge),
-    Secrets: frozenset({Secrets.KUBERNETES}),
+    Secrets: frozenset(Secrets),
+    Store: frozenset(Store),
     Turn: frozenset(Turn),
     Media: frozenset({Media.PVC}),
     Mesh: frozenset({Mesh.NONE}),

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Secrets
+from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision
+from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
 
 
@@ -288,7 +289,7 @@ class Cluster(Model):
     """Who signs certificates."""
     operators: Operators = Operators()
     """What is installed by whom."""
-    secrets: Built[Secrets] = Secrets.KUBERNETES
+    secrets: SecretsSpec = SecretsSpec()
     """Who makes Secrets."""
     mesh: Built[Mesh] = Mesh.NONE
     """Which service mesh it has."""

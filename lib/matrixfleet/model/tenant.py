@@ -168,7 +168,7 @@ class DatabaseSpec(Model):
     max_connections: int = Field(default=100, ge=20, le=2000)
     """`max_connections`. The connection budget must fit."""
     credentials: Generation = 1
-    """Generation of the role's password."""
+    """Generation of the role's password. The one before opens the database too until this is raised again."""
 
 
 class MediaSpec(Model):

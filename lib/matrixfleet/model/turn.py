@@ -55,7 +55,7 @@ class Relay(Model):
     Kubernetes for it (the downward API has none). A node that is not listed starts no Coturn and says so.
     Empty: the nodes have public addresses themselves."""
     secret: Generation = 1
-    """Generation of the shared secret."""
+    """Generation of the shared secret. Coturn accepts the one before too; raise it one at a time."""
 
     @model_validator(mode="after")
     def _ports_of_its_own(self) -> Relay:

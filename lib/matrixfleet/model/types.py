@@ -117,7 +117,8 @@ def _https_url(value: Any) -> str:
     return value
 
 
-def _text(pattern: str, what: str) -> Callable[[Any], str]:
+def words(pattern: str, what: str) -> Callable[[Any], str]:
+    """A validator of text that a pattern matches in whole."""
     compiled = re.compile(pattern)
 
     def check(value: Any) -> str:
@@ -158,7 +159,7 @@ HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema(r"^https://", "ht
 
 Email = Annotated[
     str,
-    BeforeValidator(_text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")),
+    BeforeValidator(words(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")),
     _schema("@", "ops@example.com"),
 ]
 """An e-mail address."""
@@ -166,7 +167,7 @@ Email = Annotated[
 CertificateArn = Annotated[
     str,
     BeforeValidator(
-        _text(
+        words(
             r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]+",
             "the ARN of a certificate (arn:aws:acm:<region>:<account>:certificate/<id>)",
         )

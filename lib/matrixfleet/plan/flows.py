@@ -174,8 +174,11 @@ def flows_of(
     flows = [
         Flow(edge, "router", ((TCP, router["http"]),), "client and federation API, .well-known"),
         Flow("router", dns, lookup, "finds Synapse"),
-        bootstrap_flow(cluster),
+        Flow("roles", "postgresql", ((TCP, database["postgresql"]),), "sets the password of Synapse's role"),
+        Flow("roles", dns, lookup, "finds PostgreSQL"),
     ]
+    if "bootstrap" in workloads:
+        flows.append(bootstrap_flow(cluster))
     for process in processes:
         flows += _process_flows(process, processes, workloads)
         flows.append(Flow(process.component, "postgresql", ((TCP, database["postgresql"]),), "all of Synapse's state"))

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from matrixfleet.errors import FleetError, Refused
 from matrixfleet.model import Fleet, Target, Tenant
-from matrixfleet.model.choices import Turn
+from matrixfleet.model.choices import Secrets, Turn
 from matrixfleet.model.cluster import Cluster
 from matrixfleet.model.fleet import SHARED_NAMESPACE
 from matrixfleet.model.release import Release
@@ -22,7 +22,7 @@ from matrixfleet.plan.edge import (
 from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
-from matrixfleet.plan.postgresql import settings_of
+from matrixfleet.plan.postgresql import login_role_of, settings_of
 from matrixfleet.plan.processes import ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
 from matrixfleet.plan.secrets import Secret, secrets_of, shared_turn_secret
@@ -185,6 +185,12 @@ class PlatformPlan(Plan):
     def verify(self) -> None:
         """Refuse what cannot be."""
         self.verify_turn(("platform", "turn"))
+        if self.turn and self.cluster.secrets.kind is not Secrets.KUBERNETES:
+            raise Refused(
+                ("platform", "turn"),
+                f"a shared relay is built with cluster.secrets.kind: kubernetes alone, got {self.cluster.secrets.kind};"
+                " give each tenant a relay of its own (turn.kind), or none",
+            )
 
 
 @dataclass(frozen=True)
@@ -234,7 +240,7 @@ class TenantPlan(Plan):
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         """What runs."""
-        return workloads_of(self.tenant, self.release, self.processes, self.turn)
+        return workloads_of(self.tenant, self.cluster, self.release, self.processes, self.turn)
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -249,7 +255,7 @@ class TenantPlan(Plan):
         if self.tenant.turn.kind is Turn.SHARED:
             place = f"{SHARED_NAMESPACE}-turn"
             shared = shared_turn_secret(self.target.platform, place, self.namespace, readers)
-        return secrets_of(self.name, self.tenant, self.namespace, self.turn, shared, readers)
+        return secrets_of(self.name, self.tenant, self.cluster, self.namespace, self.turn, shared, readers)
 
     @cached_property
     def logins(self) -> tuple[Login, ...]:
@@ -261,6 +267,11 @@ class TenantPlan(Plan):
         """Whether the mail server's password must be joined to Synapse's configuration: `smtp_pass` has no
         `_path` beside it."""
         return self.tenant.email is not None and self.tenant.email.user is not None
+
+    @cached_property
+    def login_role(self) -> str:
+        """The database role that Synapse logs in as."""
+        return login_role_of(self.tenant.database.credentials)
 
     @cached_property
     def volumes(self) -> tuple[Volume, ...]:

@@ -8,6 +8,16 @@ from matrixfleet.model.types import bytes_of
 _MIB = 1024**2
 
 
+ROLE_KEEPER = "role_keeper"
+"""The role that sets passwords; the name in its certificate."""
+
+
+def login_role_of(generation: int) -> str:
+    """Whom Synapse logs in as: two roles take turns, so that a new password does not end the old one while
+    Synapse still uses it. Both are members of `synapse`, which owns every table."""
+    return "synapse_odd" if generation % 2 else "synapse_even"
+
+
 def settings_of(database: DatabaseSpec) -> dict[str, str]:
     """postgresql.conf by name.
 

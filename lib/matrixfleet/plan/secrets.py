@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrixfleet.model import Tenant
-from matrixfleet.model.choices import SigningKey, Turn
+from matrixfleet.model import Cluster, Tenant
+from matrixfleet.model.choices import Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
+from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.plan.names import secret_name
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ class Secret:
     rotate: tuple[str, ...]
     """The key in the tenant's file whose generation is raised to rotate it; empty where that is no
     everyday act (the signing key)."""
+    remote: str = ""
+    """What it is called in the store; "" where the cluster makes it itself."""
+
+    @property
+    def recipe(self) -> dict[str, object]:
+        """An entry of bootstrap.py's list."""
+        return {"name": self.name, "namespaces": self.namespaces, "keys": dict(self.keys)}
 
     @property
     def given(self) -> bool:
@@ -57,6 +65,18 @@ class Secret:
     def path(self, key: str) -> str:
         """Where a Pod sees one key."""
         return f"/secrets/{self.purpose}/{key}"
+
+
+def remote_key(spec: SecretsSpec, cluster: str, tenant: str, short: str) -> str:
+    """What a secret is called in the store; "" where there is none.
+
+    Google's names are letters, digits, '-' and '_', Azure's letters, digits and '-', Kubernetes' are DNS names:
+    there a pair of dashes stands for the slash, and rule isolation proves that no two secrets meet."""
+    if spec.kind is Secrets.KUBERNETES:
+        return ""
+    slashes = spec.store is None or spec.store.provider in (Store.VAULT, Store.AWS)
+    whole = f"{spec.path}/{cluster}/{tenant}/{short}"
+    return whole if slashes else whole.replace("/", "--")
 
 
 def shared_turn_secret(
@@ -78,6 +98,7 @@ def shared_turn_secret(
 def secrets_of(
     tenant_name: str,
     tenant: Tenant,
+    cluster: Cluster,
     namespace: str,
     turn: TurnServer | None,
     shared: Secret | None,
@@ -87,11 +108,16 @@ def secrets_of(
 
     readers: the components that are Synapse processes: all read one configuration
     """
+    spec = cluster.secrets
 
-    def secret(purpose: str, generation: int, keys: tuple[tuple[str, str], ...], **rest: tuple[str, ...]) -> Secret:
+    def secret(
+        purpose: str, generation: int, keys: tuple[tuple[str, str], ...], called: str = "", **rest: tuple[str, ...]
+    ) -> Secret:
         namespaces = rest.get("namespaces", (namespace,))
-        name = secret_name(tenant_name, purpose, generation)
-        return Secret(purpose, name, keys, namespaces, rest["readers"], rest.get("rotate", ()))
+        short = f"{called or purpose}-{generation}"
+        name = secret_name(tenant_name, called or purpose, generation)
+        remote = remote_key(spec, cluster.name, tenant_name, short)
+        return Secret(purpose, name, keys, namespaces, rest["readers"], rest.get("rotate", ()), remote)
 
     found = [
         secret(
@@ -109,7 +135,7 @@ def secrets_of(
             "database",
             tenant.database.credentials,
             (("password", RANDOM),),
-            readers=("postgresql", *readers),
+            readers=("roles", *readers),
             rotate=("matrix", "database", "credentials"),
         ),
     ]
@@ -136,6 +162,19 @@ def secrets_of(
                 rotate=("matrix", "turn", "secret"),
             )
         )
+        if turn and tenant.turn.secret > 1:
+            # Clients hold credentials that were signed with the one before, for up to turn_user_lifetime.
+            found.append(
+                secret(
+                    "turn-previous",
+                    tenant.turn.secret - 1,
+                    (("shared_secret", RANDOM),),
+                    called="turn",
+                    namespaces=(turn.namespace,),
+                    readers=("turn",),
+                    rotate=("matrix", "turn", "secret"),
+                )
+            )
     if shared:
         found.append(shared)
     found += [

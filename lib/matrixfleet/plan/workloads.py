@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrixfleet.model import Image, Release, Resources, Tenant
+from matrixfleet.model import Cluster, Image, Release, Resources, Tenant
+from matrixfleet.model.choices import Secrets
 from matrixfleet.model.cluster import EdgeSpec
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
@@ -109,13 +110,12 @@ def turn_workload(turn: TurnServer, release: Release) -> Workload:
 
 
 def workloads_of(
-    tenant: Tenant, release: Release, processes: tuple[Process, ...], turn: TurnServer | None
+    tenant: Tenant, cluster: Cluster, release: Release, processes: tuple[Process, ...], turn: TurnServer | None
 ) -> dict[str, Workload]:
     """The workloads of a tenant, by component."""
     images = release.images
     joins = {"email": _HELPER} if tenant.email and tenant.email.user else {}
     found = [
-        bootstrap_workload(release),
         Workload(
             "postgresql",
             "postgresql",
@@ -126,6 +126,8 @@ def workloads_of(
             {"initdb": _GENERATOR, "postgresql": tenant.database.resources, "reconciler": _HELPER},
             {"postgresql": 5432},
         ),
+        # In the server's wave, since it waits for the server, and done before Synapse's.
+        Workload("roles", "postgresql", images.postgresql, 1, 0, waves.DATABASE, {"roles": _HELPER}, {}),
         *(_synapse(process, images.synapse, joins) for process in processes),
         Workload(
             "router",
@@ -152,6 +154,8 @@ def workloads_of(
                 {"redis": 6379},
             )
         )
+    if cluster.secrets.kind is Secrets.KUBERNETES:
+        found.insert(0, bootstrap_workload(release))
     if tenant.hosts.element:
         found.append(
             Workload(

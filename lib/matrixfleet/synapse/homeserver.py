@@ -76,7 +76,7 @@ def database(plan: TenantPlan) -> Options:
     """PostgreSQL with its certificate verified. Keepalives find a dead server within half a minute."""
     pool = plan.tenant.synapse.connection_pool
     args = {
-        "user": "synapse",
+        "user": plan.login_role,
         "dbname": "synapse",
         "host": plan.address("postgresql"),
         "port": plan.workloads["postgresql"].ports["postgresql"],

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+
+from matrixfleet.checks import Tree
 from rules.breaking import PROD, Break, edit, put
 
 CLUB = "eu1/chess-club"
@@ -43,6 +46,21 @@ def other_ports(doc):
         port["containerPort"] = port["hostPort"] = port["containerPort"] + 1000
 
 
+def orders(*kinds: str) -> Callable[[Tree], Tree]:
+    """Two tenants' orders of the same."""
+
+    def change(tree: Tree) -> Tree:
+        for kind, target in zip(kinds, (CLUB, "us1/research"), strict=True):
+            name = target.partition("/")[2]
+            asked = [{"secretKey": "a", "remoteRef": {"key": "fleet/one", "property": "a"}}]
+            spec = {"path": "fleet/one", "destination": {"name": "one"}, "data": asked, "target": {"name": "one"}}
+            doc = {"kind": kind, "metadata": {"name": "one", "namespace": name}, "spec": spec}
+            tree = tree.having(f"{target}/secrets/one.yaml", doc)
+        return tree
+
+    return change
+
+
 BREAKS = [
     Break(
         "one host of two tenants",
@@ -68,6 +86,11 @@ BREAKS = [
             '"name": "matrix-prod-database-1",\n    "namespaces": [\n      "matrix-prod"',
         ),
         "Secret matrix-prod/matrix-prod-database-1 of cluster eu1 is eu1.chess-club's already",
+    ),
+    Break(
+        "one secret of a store for two tenants, on two clusters",
+        orders("ExternalSecret", "VaultStaticSecret"),
+        "store's secret fleet/one is eu1.chess-club's already (ExternalSecret chess-club/one",
     ),
     Break(
         "a Secret in another's namespace",

@@ -9,7 +9,7 @@ def job(**spec: object) -> Callable[[Tree], Tree]:
     """The Secrets' Job with another spec; None takes a key away."""
 
     def change(tree: Tree) -> Tree:
-        (path,) = (entry.path for entry in tree.of_kind("Job") if entry.path.startswith(f"{PROD}/"))
+        (path,) = (entry.path for entry in tree.of_kind("Job") if entry.path.startswith(f"{PROD}/workload/bootstrap/"))
 
         def edit(doc: Json) -> None:
             doc["spec"] = {key: value for key, value in {**doc["spec"], **spec}.items() if value is not None}

@@ -1,6 +1,30 @@
-from rules.breaking import MEDIA, POSTGRESQL, Break, put
+from collections.abc import Callable
+
+from matrixfleet.checks import Tree
+from rules.breaking import MEDIA, POSTGRESQL, PROD, Break, put
+
+ORDER = f"{PROD}/workload/secrets/externalsecret-matrix-prod-turn-1.yaml"
+
+
+def order(kind: str, **spec: object) -> Callable[[Tree], Tree]:
+    """An order to a store, which nobody keeps."""
+    doc = {"kind": kind, "metadata": {"name": "matrix-prod-turn-1", "namespace": "matrix-prod"}, "spec": spec}
+    return lambda tree: tree.having(ORDER, doc)
+
 
 BREAKS = [
+    Break("an order may be pruned", order("VaultStaticSecret"), "argocd.argoproj.io/sync-options lacks Prune=false"),
+    Break("an order may be deleted", order("ExternalSecret"), "argocd.argoproj.io/sync-options lacks Delete=false"),
+    Break(
+        "a Secret goes with its order",
+        order("ExternalSecret", target={"creationPolicy": "Owner", "deletionPolicy": "Retain"}),
+        "expected target.creationPolicy: Orphan, got Owner",
+    ),
+    Break(
+        "a Secret goes with what is in the store",
+        order("ExternalSecret", target={"creationPolicy": "Orphan", "deletionPolicy": "Delete"}),
+        "expected target.deletionPolicy: Retain, got Delete",
+    ),
     Break(
         "a claim may be pruned",
         put(MEDIA, "metadata", "annotations", to={}),

@@ -22,7 +22,7 @@ def variable(what: str, key: str, named: dict[str, str], says: str) -> Break:
 
 def late_job(tree: Tree) -> Tree:
     """The Job that makes Secrets in the wave of those who read them."""
-    (job,) = [entry.path for entry in tree.of_kind("Job") if entry.namespace == "matrix-prod"]
+    (job,) = [entry.path for entry in tree.of_kind("Job") if entry.path.startswith(f"{PROD}/workload/bootstrap/")]
     return put(job, *WAVE, to="1")(tree)
 
 

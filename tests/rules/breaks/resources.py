@@ -68,7 +68,7 @@ BREAKS = [
     Break(
         "a quota without room for the surge of a rollout",
         put(ROUTER, "spec", "strategy", "rollingUpdate", "maxSurge", to="1000%"),
-        "pods: expected 16 or more",
+        "pods: expected 17 or more",
     ),
     Break("a quota without room for all that a scaler makes", scaler, "pods: expected"),
     Break("a quota without room for a sidecar", edit(SYNAPSE, sidecar), "requests.memory: expected"),

@@ -14,7 +14,7 @@ from itertools import combinations, product
 from matrixfleet.checks.network import NAMESPACE, allowances, labels_in
 from matrixfleet.checks.pods import relays
 from matrixfleet.checks.said import homeservers
-from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree, made_in
+from matrixfleet.checks.tree import ORDERS, Entry, Finding, Json, Pod, Tree, made_in, ordered_secret
 from matrixfleet.model.fleet import PLATFORM
 
 WHOLE_FLEET = True
@@ -68,15 +68,19 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
         yield ("server_name", str(options.get("server_name"))), entry
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
         yield ("namespace", entry.name, "of cluster", entry.cluster), entry
-    for entry in filter(is_tenants, tree.of_kind("ConfigMap", "Certificate")):
+    for entry in filter(is_tenants, tree.of_kind("ConfigMap", "Certificate", *ORDERS)):
         for namespace, name in made_by(entry):
             yield ("Secret", f"{namespace}/{name}", "of cluster", entry.cluster), entry
+        # Over all clusters: they may share a store.
+        yield from ((("store's secret", remote), entry) for remote in remote_keys(entry))
 
 
 def made_by(entry: Entry) -> Iterator[tuple[str, str]]:
     """Namespace and name of every Secret that is made because of an object."""
     if entry.kind == "Certificate":
         yield entry.namespace, entry.spec["secretName"]
+    if entry.kind in ORDERS:
+        yield entry.namespace, ordered_secret(entry)[0]
     for secret in listed(entry):
         yield from ((namespace, secret["name"]) for namespace in made_in(secret))
 
@@ -85,6 +89,15 @@ def listed(entry: Entry) -> list[Json]:
     """The list of a bootstrap Job."""
     text = (entry.doc.get("data") or {}).get("secrets.json")
     return json.loads(text) if text else []
+
+
+def remote_keys(entry: Entry) -> set[str]:
+    """What an order asks a store for."""
+    if entry.kind == "VaultStaticSecret":
+        return {str(entry.spec.get("path"))}
+    return (
+        {one["remoteRef"]["key"] for one in entry.spec.get("data") or ()} if entry.kind == "ExternalSecret" else set()
+    )
 
 
 def reaches(entry: Entry) -> set[str]:

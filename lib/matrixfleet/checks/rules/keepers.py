@@ -2,7 +2,8 @@
 
 Argo CD reads these options from the live object, and a StatefulSet hands its template's annotations to its
 claims only when those are made: they must be there from the first render. A StorageClass keeps by
-reclaimPolicy, a StatefulSet by its retention policy.
+reclaimPolicy, a StatefulSet by its retention policy, an order to a store by leaving its Secret without owner or
+by being kept itself.
 """
 
 from __future__ import annotations
@@ -12,11 +13,17 @@ from collections.abc import Iterator
 from matrixfleet.checks.tree import Finding, Json, Tree
 
 OPTION = "argocd.argoproj.io/sync-options"
-KEEP = {"PersistentVolumeClaim": ("Prune=false", "Delete=false"), "Namespace": ("Prune=confirm", "Delete=confirm")}
+_KEPT = ("Prune=false", "Delete=false")
+KEEP = {
+    "PersistentVolumeClaim": _KEPT,
+    "ExternalSecret": _KEPT,
+    "VaultStaticSecret": _KEPT,
+    "Namespace": ("Prune=confirm", "Delete=confirm"),
+}
 
 
 def check(tree: Tree) -> Iterator[Finding]:
-    """Claims, claim templates, namespaces, storage classes."""
+    """Claims, claim templates, namespaces, orders to a store, storage classes."""
     for entry in tree.of_kind(*KEEP):
         yield from (
             tree.finding(entry, "keepers", f"{OPTION} lacks {option}")
@@ -31,6 +38,12 @@ def check(tree: Tree) -> Iterator[Finding]:
         if set(policy.values()) != {"Retain"} or len(policy) != 2:
             message = "expected persistentVolumeClaimRetentionPolicy whenDeleted and whenScaled: Retain"
             yield tree.finding(entry, "keepers", message)
+    for entry in tree.of_kind("ExternalSecret"):
+        target = entry.spec.get("target") or {}
+        for option, wanted in (("creationPolicy", "Orphan"), ("deletionPolicy", "Retain")):
+            if target.get(option) != wanted:
+                message = f"expected target.{option}: {wanted}, got {target.get(option)}: its Secret would go with it"
+                yield tree.finding(entry, "keepers", message)
     for entry in tree.of_kind("StorageClass"):
         if entry.doc.get("reclaimPolicy") != "Retain":
             got = entry.doc.get("reclaimPolicy", "Delete (the default)")

@@ -26,7 +26,7 @@ import jsonschema_rs
 
 Json = dict[str, Any]
 
-# Fetched from upstream's CRDs, and written by us where upstream publishes none (written/README.md).
+# Fetched from upstream's CRDs, and written by us where upstream's cannot be had (written/README.md).
 _CRDS = (Path(__file__).parent / "crds", Path(__file__).parent / "written")
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 # Upstream leaves a quantity any string and writes both of these as oneOf, where a null matches twice and so
