@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 
 from matrixfleet.drawing import component
-from matrixfleet.kubernetes.emit import Object, content_hash
-from matrixfleet.kubernetes.objects import config_map, make
-from matrixfleet.kubernetes.pods import configuration, container, pod_template, scratch
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import config_map
+from matrixfleet.kubernetes.pods import configuration, container, job, pod_template, scratch
 from matrixfleet.plan import Plan
 from matrixfleet.templates import read
 
@@ -18,7 +18,7 @@ def main(plan: Plan) -> Iterator[Object]:
         return
     files = {"bootstrap.py": read(__file__, "bootstrap.py"), "secrets.json": wanted(plan)}
     yield config_map(plan, "bootstrap", files)
-    yield job(plan, files)
+    yield maker(plan, files)
 
 
 def wanted(plan: Plan) -> str:
@@ -26,9 +26,8 @@ def wanted(plan: Plan) -> str:
     return json.dumps([secret.recipe for secret in plan.secrets], indent=2) + "\n"
 
 
-def job(plan: Plan, files: dict[str, str]) -> Object:
-    """The Job. A Job's template cannot change, so its name carries its content: a change makes a new
-    one. No ttlSecondsAfterFinished: Argo CD would make a vanished Job again, for ever."""
+def maker(plan: Plan, files: dict[str, str]) -> Object:
+    """The Job that makes what is absent."""
     mounts = [configuration(plan, "bootstrap", "/etc/bootstrap"), scratch("tmp", "/tmp", "16Mi")]
     template = pod_template(
         plan,
@@ -39,14 +38,4 @@ def job(plan: Plan, files: dict[str, str]) -> Object:
         token=True,
         restartPolicy="OnFailure",
     )
-    # Its Role comes with another Application and may come later: try again for hours before giving up.
-    spec = {"backoffLimit": 50, "template": template}
-    return make(
-        plan,
-        "Job",
-        "bootstrap",
-        api="batch/v1",
-        name=f"{plan.called('bootstrap')}-{content_hash(spec)}",
-        wave=plan.workloads["bootstrap"].wave,
-        spec=spec,
-    )
+    return job(plan, "bootstrap", template)

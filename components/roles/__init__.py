@@ -8,9 +8,9 @@ certificate of the tenant's own authority, as a role that sets passwords and rea
 from collections.abc import Iterator
 
 from matrixfleet.drawing import component
-from matrixfleet.kubernetes.emit import Object, content_hash
+from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import config_map, make
-from matrixfleet.kubernetes.pods import configuration, container, pod_template, secret_files, tls_files
+from matrixfleet.kubernetes.pods import configuration, container, job, pod_template, secret_files, tls_files
 from matrixfleet.plan import TenantPlan, waves
 from matrixfleet.plan.postgresql import ROLE_KEEPER
 from matrixfleet.templates import read
@@ -25,7 +25,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     yield certificate(plan)
     files = {name: read(__file__, name) for name in FILES}
     yield config_map(plan, "roles", files)
-    yield job(plan, files)
+    yield maker(plan, files)
 
 
 def certificate(plan: TenantPlan) -> Object:
@@ -42,7 +42,7 @@ def certificate(plan: TenantPlan) -> Object:
     return make(plan, "Certificate", "roles", api="cert-manager.io/v1", wave=waves.SECRETS, spec=spec)
 
 
-def job(plan: TenantPlan, files: dict[str, str]) -> Object:
+def maker(plan: TenantPlan, files: dict[str, str]) -> Object:
     """The Job. Its name carries its content, the Secret's name in it: a rotation makes a new one, a revert
     the one before once more."""
     mounts = [
@@ -77,14 +77,4 @@ def job(plan: TenantPlan, files: dict[str, str]) -> Object:
         reads=files,
         restartPolicy="OnFailure",
     )
-    # It starts with the server, which may have a log to replay: try again for hours before giving up.
-    spec = {"backoffLimit": 50, "template": template}
-    return make(
-        plan,
-        "Job",
-        "roles",
-        api="batch/v1",
-        name=f"{plan.called('roles')}-{content_hash(spec)}",
-        wave=plan.workloads["roles"].wave,
-        spec=spec,
-    )
+    return job(plan, "roles", template)

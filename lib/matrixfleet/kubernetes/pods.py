@@ -215,6 +215,22 @@ def deployment(plan: Plan, component: str, template: Object, *, strategy: Object
     )
 
 
+def job(plan: Plan, component: str, template: Object) -> Object:
+    """A component's Job. Its template cannot change, so its name carries its content: a change makes a new
+    one. No ttlSecondsAfterFinished: Argo CD would make a vanished Job again, for ever. What it needs may
+    come later than it does: it tries again for hours before it gives up."""
+    spec = {"backoffLimit": 50, "template": template}
+    return make(
+        plan,
+        "Job",
+        component,
+        api="batch/v1",
+        name=f"{plan.called(component)}-{content_hash(spec)}",
+        wave=plan.workloads[component].wave,
+        spec=spec,
+    )
+
+
 def stateful_set(
     plan: TenantPlan,
     component: str,
