@@ -363,7 +363,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "a retention without a unit": (
         add(CHESS, "    retention: {remote_media: 30}\n"),
-        f"{CHESS}:15: matrix.retention.remote_media: expected a duration with a unit (ms, s, m, h, d, w, y), got 30;"
+        f"{CHESS}:15: matrix.retention.remote_media: expected a duration with a unit (s, m, h, d, w, y), got 30;"
         " did you mean 30s?",
     ),
     "an edge without its class": (

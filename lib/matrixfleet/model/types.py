@@ -14,8 +14,8 @@ from pydantic_core import PydanticCustomError
 _BINARY = {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
 _DECIMAL = {"k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[a-zA-Z]*)")
-_DURATION = re.compile(r"(?P<number>\d+)(?P<unit>ms|s|m|h|d|w|y)")
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
+_DURATION = re.compile(r"(?P<number>\d+)(?P<unit>s|m|h|d|w|y)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS_LABEL = re.compile(_LABEL)
 _DNS_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -72,7 +72,7 @@ def _cpu(value: Any) -> str:
 def _duration(value: Any) -> str:
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
         hint = f"did you mean {value}s?" if isinstance(value, int) else ""
-        raise expected("a duration with a unit (ms, s, m, h, d, w, y)", value, hint)
+        raise expected("a duration with a unit (s, m, h, d, w, y)", value, hint)
     return value
 
 
@@ -139,7 +139,7 @@ Memory = Annotated[str, BeforeValidator(_memory), _schema(r"^[0-9]+(\.[0-9]+)?(K
 Cpu = Annotated[str, BeforeValidator(_cpu), WithJsonSchema({"type": ["string", "number"], "examples": ["500m", 2]})]
 """CPU in cores or millicores: 2, "500m"."""
 
-Duration = Annotated[str, BeforeValidator(_duration), _schema(r"^[0-9]+(ms|s|m|h|d|w|y)$", "5m")]
+Duration = Annotated[str, BeforeValidator(_duration), _schema(r"^[0-9]+(s|m|h|d|w|y)$", "5m")]
 """A length of time as Synapse writes it: "30s", "5m", "90d"."""
 
 Name = Annotated[str, BeforeValidator(_name), _schema(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "acme")]
