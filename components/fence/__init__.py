@@ -99,6 +99,11 @@ def role(plan: Plan, place: str) -> Object:
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": mine, "verbs": ["get"]},
     ]
+    return bootstrap_role(plan, place, rules)
+
+
+def bootstrap_role(plan: Plan, place: str, rules: list[Object]) -> Object:
+    """A Role of the bootstrap Job's in one namespace."""
     return make(
         plan,
         "Role",
@@ -121,17 +126,8 @@ def role_name(plan: Plan, place: str) -> str:
 def borrower_role(plan: Plan, secret: Secret) -> Object:
     """The bootstrap Job's in the platform's namespace: read the one Secret that it copies. Drawn here, so
     that a tenant more changes nothing of the platform's."""
-    place = secret.namespaces[0]
-    return make(
-        plan,
-        "Role",
-        "bootstrap",
-        api="rbac.authorization.k8s.io/v1",
-        wave=1,
-        name=role_name(plan, place),
-        namespace=place,
-        rules=[{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret.name], "verbs": ["get"]}],
-    )
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret.name], "verbs": ["get"]}]
+    return bootstrap_role(plan, secret.namespaces[0], rules)
 
 
 def role_binding(plan: Plan, place: str) -> Object:

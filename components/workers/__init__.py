@@ -29,9 +29,12 @@ START = 'printf \'worker_name: %s\\n\' "$POD_NAME" >/tmp/name.yaml; exec python 
 
 @component("workload/workers")
 def main(plan: TenantPlan) -> Iterator[Object]:
-    """Each pool's configuration, Service and workload."""
+    """Each pool's configuration, Service and workload; nothing for a tenant of one process."""
+    workers = plan.processes[1:]
+    if not workers:
+        return
     shared = shared_files(plan)
-    for process in plan.processes[1:]:
+    for process in workers:
         files = {
             "worker.yaml": to_yaml(worker(plan, process)),
             "log.yaml": to_yaml(logging_of(plan, process)),
