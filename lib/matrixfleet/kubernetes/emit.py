@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from typing import Any
@@ -17,14 +18,8 @@ _NUMBERISH = re.compile(r"[-+]?(\d[\d_]*(e[-+]?\d+)?|0o[0-7_]+)", re.IGNORECASE)
 
 
 class _Dumper(yaml.CSafeDumper):
-    """Insertion order, no anchors, literal blocks for lines.
-
-    A third of PyYAML's time goes into asking, for every scalar, whether it could be read as another type;
-    most scalars of a fleet are the same few words, so answers are remembered.
-    """
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
+    """No resolver by path, and what a scalar would be read as is asked once a word: most scalars of a fleet
+    are the same few."""
 
     def descend_resolver(self, current_node: yaml.Node | None, current_index: Any) -> None:
         """No path resolvers are registered: there is nothing to descend into."""
@@ -34,9 +29,9 @@ class _Dumper(yaml.CSafeDumper):
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: tuple[bool, bool]) -> str:
         if kind is not yaml.ScalarNode:
-            return _BLOCKS[kind]
+            return _MAP if kind is yaml.MappingNode else _SEQ
         if not implicit[0]:
-            return _TEXT
+            return _STR
         tag = _tags.get(value)
         if tag is None:
             tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
@@ -45,31 +40,54 @@ class _Dumper(yaml.CSafeDumper):
         return tag
 
 
-_TEXT = "tag:yaml.org,2002:str"
-_BLOCKS: dict[type[yaml.Node], str] = {
-    yaml.MappingNode: "tag:yaml.org,2002:map",
-    yaml.SequenceNode: "tag:yaml.org,2002:seq",
-}
+_MAP, _SEQ, _STR, _BOOL, _INT, _FLOAT, _NULL = (
+    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "bool", "int", "float", "null")
+)
 _tags: dict[str, str] = {}
 
 
-def _string(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+def _string(text: str) -> yaml.ScalarNode:
     style = None
     if "\n" in text:
         style = "|"
     elif text[:1] in "0123456789+-" and _NUMBERISH.fullmatch(text):
         style = '"'
-    return yaml.ScalarNode(_TEXT, text, style=style)
+    return yaml.ScalarNode(_STR, text, style=style)
 
 
-_Dumper.add_representer(str, _string)
+def _node(data: Any) -> yaml.Node:
+    """PyYAML's representer for plain data alone, in half its time: insertion order, block style, no anchors.
+
+    Raises TypeError for what is no plain data.
+    """
+    kind = type(data)
+    if kind is str:
+        return _string(data)
+    if kind is dict:
+        return yaml.MappingNode(_MAP, [(_node(key), _node(data[key])) for key in data], flow_style=False)
+    if kind is list or kind is tuple:
+        return yaml.SequenceNode(_SEQ, [_node(item) for item in data], flow_style=False)
+    if kind is bool:
+        return yaml.ScalarNode(_BOOL, "true" if data else "false")
+    if kind is int:
+        return yaml.ScalarNode(_INT, str(data))
+    if kind is float:
+        return yaml.ScalarNode(_FLOAT, repr(data))
+    if data is None:
+        return yaml.ScalarNode(_NULL, "null")
+    if isinstance(data, str):
+        return _string(str(data))
+    raise TypeError(f"no plain data: {data!r}")
 
 
 def to_yaml(data: Any) -> str:
     """YAML text of plain data, keys in the order in which they were written."""
-    return str(
-        yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=4096, allow_unicode=True)
-    )
+    text = io.StringIO()
+    dumper = _Dumper(text, width=4096, allow_unicode=True)
+    dumper.open()
+    dumper.serialize(_node(data))
+    dumper.close()
+    return text.getvalue()
 
 
 def content_hash(data: Any) -> str:
