@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.argocd import application, folder, project
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import NamespacePlan, TenantPlan
 
 PARTS = {
     "fence": "Walls of {}: namespaces, quota, network policies, roles; its people change none of it.",
     "workload": "What {} runs, in its own namespaces.",
-    "shared": "What {} may read of what its platform shares.",
+    "shared": "What {} has of what its platform shares.",
 }
 
 
 @component("argocd")
-def main(plan: TenantPlan) -> Iterator[Object]:
+def main(plan: TenantPlan | NamespacePlan) -> Iterator[Object]:
     """The walls and what runs inside them are two Applications: a workload that was tampered with cannot
     move its walls. What it may read in the platform's namespaces is a third. No order is promised between
     them; what needs the other waits for it."""

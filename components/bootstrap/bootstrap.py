@@ -1,10 +1,10 @@
 """Create the Secrets of a tenant that are absent. Runs in a Job; needs Python and Synapse, nothing else.
 
 Reads secrets.json beside it: a list of {"name", "namespaces", "keys": {key: KIND}}, with KIND one of
-random, signing-key, given (a person makes it: it must exist) and copied (whoever owns the first namespace
-makes it there). A Secret is made in its first namespace and copied to the others. What exists is never
-changed: where a copy differs from the original the Job fails and says so, since only a person knows which
-is right.
+random, signing-key, given (a person makes it: it must exist), copied (whoever owns the first namespace makes
+it there), fixed:VALUE (no secret) and taken:NAME (the same key of another Secret of the first namespace). A
+Secret is made in its first namespace and copied to the others. What exists is never changed: where a copy
+differs from the original the Job fails and says so, since only a person knows which is right.
 """
 
 import base64
@@ -47,6 +47,8 @@ def call(method, path, body=None):
 
 def generate(kind):
     """A new value."""
+    if kind.startswith("fixed:"):
+        return kind.removeprefix("fixed:")
     if kind == "random":
         return secrets.token_hex(32)
     if kind == "signing-key":
@@ -80,6 +82,14 @@ def create(namespace, name, data):
     return data if status == 201 else fetch(namespace, name)
 
 
+def value_of(namespace, key, kind):
+    """A new Secret's value as the API has it: base64."""
+    if not kind.startswith("taken:"):
+        return base64.b64encode(generate(kind).encode()).decode()
+    name = kind.removeprefix("taken:")
+    return (fetch(namespace, name) or {}).get(key) or sys.exit(f"{namespace}/{name}: has no {key} yet")
+
+
 def ensure(secret):
     """One Secret in all of its namespaces."""
     first, *copies = secret["namespaces"]
@@ -88,7 +98,7 @@ def ensure(secret):
     if data is None and "copied" in keys.values():
         sys.exit(f"{first}/{name}: not there yet; the Job of the target that owns {first} makes it")
     if data is None:
-        fresh = {key: base64.b64encode(generate(kind).encode()).decode() for key, kind in keys.items()}
+        fresh = {key: value_of(first, key, kind) for key, kind in keys.items()}
         data = create(first, name, fresh)
     missing = sorted(set(keys) - set(data))
     if missing:

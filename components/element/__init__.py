@@ -17,56 +17,55 @@ from matrixfleet.kubernetes.pods import (
     probe,
     scratch,
 )
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
+from matrixfleet.plan.element import Web
 from matrixfleet.templates import render
 
 FOLDER = "/etc/element"
 
 
 @component("workload/element")
-def main(plan: TenantPlan) -> Iterator[Object]:
-    """Configuration, Service, Deployment; nothing where the tenant has no Element host."""
-    if "element" not in plan.workloads:
+def main(plan: Plan) -> Iterator[Object]:
+    """Configuration, Service, Deployment; nothing where the target has no Element host."""
+    web = plan.web
+    if web is None:
         return
     files = {
         "nginx.conf": render(__file__, "nginx.conf.j2", folder=FOLDER, port=port(plan)),
-        "headers.conf": render(__file__, "headers.conf.j2", policy=content_policy(plan)),
-        "config.json": json.dumps(config(plan), indent=2) + "\n",
-        "manifest.json": json.dumps(manifest(plan), indent=2) + "\n",
+        "headers.conf": render(__file__, "headers.conf.j2", policy=content_policy()),
+        "config.json": json.dumps(config(web), indent=2) + "\n",
+        "manifest.json": json.dumps(manifest(web), indent=2) + "\n",
     }
     yield config_map(plan, "element", files)
     yield service(plan, "element", annotations=backend_annotations(plan, "element"))
     yield deployment(plan, "element", template(plan, files), strategy=ROLLING)
 
 
-def port(plan: TenantPlan) -> int:
+def port(plan: Plan) -> int:
     """Where nginx listens."""
     return plan.workloads["element"].ports["http"]
 
 
-def config(plan: TenantPlan) -> dict[str, Any]:
+def config(web: Web) -> dict[str, Any]:
     """config.json (element-web, docs/config.md). Integrations and analytics are off unless named."""
-    branding = plan.tenant.element.branding
-    integrations = plan.tenant.element.integrations
+    branding, integrations = web.spec.branding, web.spec.integrations
     look = {
         "auth_header_logo_url": branding.logo,
         "welcome_background_url": branding.welcome_background,
         "auth_footer_links": [{"text": text, "url": url} for text, url in branding.footer_links.items()],
     }
     themes = [{"name": theme.name, "is_dark": theme.is_dark, "colors": dict(theme.colors)} for theme in branding.themes]
+    features = {"UIFeature.registration": web.registration}
+    if not web.password_reset:
+        features["UIFeature.passwordReset"] = False
     return {
-        "default_server_config": {
-            "m.homeserver": {
-                "base_url": f"https://{plan.tenant.hosts.matrix}",
-                "server_name": plan.tenant.server_name,
-            }
-        },
-        "disable_custom_urls": True,
-        "disable_guests": not plan.tenant.synapse.guests,
+        "default_server_config": {"m.homeserver": {"base_url": web.base_url, "server_name": web.server_name}},
+        "disable_custom_urls": not web.other_servers,
+        "disable_guests": not web.guests,
         "brand": branding.brand,
         "branding": {key: value for key, value in look.items() if value},
         "default_theme": branding.default_theme,
-        "setting_defaults": {"custom_themes": themes, **account_features(plan)},
+        "setting_defaults": {"custom_themes": themes, **features},
         "integrations_ui_url": integrations.ui_url if integrations else None,
         "integrations_rest_url": integrations.rest_url if integrations else None,
         "integrations_widgets_urls": [f"{integrations.rest_url}/widgets"] if integrations else [],
@@ -75,19 +74,9 @@ def config(plan: TenantPlan) -> dict[str, Any]:
     }
 
 
-def account_features(plan: TenantPlan) -> dict[str, bool]:
-    """What Element offers of accounts: registration where a token opens it, and no lost passwords where
-    there are none."""
-    auth = plan.tenant.auth
-    features = {"UIFeature.registration": auth.registration.tokens}
-    if not auth.password:
-        features["UIFeature.passwordReset"] = False
-    return features
-
-
-def manifest(plan: TenantPlan) -> dict[str, Any]:
+def manifest(web: Web) -> dict[str, Any]:
     """The installed app (PWA): the tenant's name and colour, the icons that Element ships."""
-    branding = plan.tenant.element.branding
+    branding = web.spec.branding
     icons = [
         {"src": f"/vector-icons/{size}.png", "sizes": f"{size}x{size}", "type": "image/png"} for size in (120, 180, 512)
     ]
@@ -103,7 +92,7 @@ def manifest(plan: TenantPlan) -> dict[str, Any]:
     }
 
 
-def content_policy(plan: TenantPlan) -> str:
+def content_policy() -> str:
     """Content-Security-Policy: scripts from here alone; talk to any HTTPS server, since rooms, media and
     widgets live on many; framed by nobody else."""
     rules = {
@@ -125,7 +114,7 @@ def content_policy(plan: TenantPlan) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def template(plan: TenantPlan, files: dict[str, str]) -> Object:
+def template(plan: Plan, files: dict[str, str]) -> Object:
     """An nginx Pod, healthy when it serves the page itself."""
     mounts = [configuration(plan, "element", FOLDER), scratch("tmp", "/tmp", "64Mi")]
     page = {"httpGet": {"path": "/", "port": "http"}}

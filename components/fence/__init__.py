@@ -1,12 +1,12 @@
 """The tenant's walls: namespaces, what may be asked for in them, and who may do what."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import CONFIRM, PREFIX, make
+from matrixfleet.kubernetes.objects import CONFIRM, PREFIX, SEVERAL, make
 from matrixfleet.plan import Plan, TenantPlan
-from matrixfleet.plan.secrets import Secret
+from matrixfleet.plan.secrets import TAKEN, Secret
 
 WHY_HOST_NETWORK = (
     "Coturn relays on the nodes' own addresses (hostNetwork), which Pod Security restricted and baseline"
@@ -19,21 +19,28 @@ def main(plan: Plan) -> Iterator[Object | In]:
     """Namespaces, quota, limits, ServiceAccounts, Roles; nothing for a platform that runs nothing."""
     if not plan.namespaces:
         return
-    yield namespace(plan, plan.namespace, "restricted")
+    if plan.namespace in plan.owned_namespaces:
+        yield namespace(plan, plan.namespace, "restricted", of_many(plan))
+        yield quota(plan)
+        yield limits(plan)
     if plan.turn and plan.turn.on_nodes:
         yield namespace(plan, plan.turn_namespace, "privileged", {PREFIX + "reason": WHY_HOST_NETWORK})
-    yield quota(plan)
-    yield limits(plan)
     for name in plan.workloads:
         yield service_account(plan, name)
     places = {place for secret in plan.secrets for place in secret.namespaces} & {*plan.namespaces}
     for place in sorted(places) if "bootstrap" in plan.workloads else ():
         yield role(plan, place)
         yield role_binding(plan, place)
-    for secret in plan.borrows if isinstance(plan, TenantPlan) else ():
+    borrows = plan.borrows if isinstance(plan, TenantPlan) else ()
+    for place in sorted({secret.namespaces[0] for secret in borrows}):
         # A part of its own, and so a project of its own: the fence's would admit all of its kinds there.
-        yield In("shared", borrower_role(plan, secret))
-        yield In("shared", role_binding(plan, secret.namespaces[0]))
+        yield In(f"shared/{place}", borrower_role(plan, place, borrows))
+        yield In(f"shared/{place}", role_binding(plan, place))
+
+
+def of_many(plan: Plan) -> dict[str, str]:
+    """What tells a namespace of several tenants from a tenant's own."""
+    return {SEVERAL: "true"} if plan.target.namespace else {}
 
 
 def namespace(plan: Plan, name: str, level: str, annotations: dict[str, str] | None = None) -> Object:
@@ -94,7 +101,9 @@ def service_account(plan: Plan, name: str) -> Object:
 def role(plan: Plan, place: str) -> Object:
     """The bootstrap Job's: create Secrets, and read just those of its list, by name. RBAC cannot bind
     `create` to names; nothing that exists can be read or changed with it."""
-    mine = sorted(secret.name for secret in plan.secrets if place in secret.namespaces)
+    here = [secret for secret in plan.secrets if place in secret.namespaces]
+    taken = {kind.removeprefix(TAKEN) for secret in here for _, kind in secret.keys if kind.startswith(TAKEN)}
+    mine = sorted({secret.name for secret in here} | taken)
     rules = [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": mine, "verbs": ["get"]},
@@ -123,11 +132,11 @@ def role_name(plan: Plan, place: str) -> str:
     return plan.called("bootstrap")
 
 
-def borrower_role(plan: Plan, secret: Secret) -> Object:
-    """The bootstrap Job's in the platform's namespace: read the one Secret that it copies. Drawn here, so
-    that a tenant more changes nothing of the platform's."""
-    rules = [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret.name], "verbs": ["get"]}]
-    return bootstrap_role(plan, secret.namespaces[0], rules)
+def borrower_role(plan: Plan, place: str, borrows: Sequence[Secret]) -> Object:
+    """The bootstrap Job's in a namespace of the platform's: read just the Secrets that it copies."""
+    names = sorted(secret.name for secret in borrows if secret.namespaces[0] == place)
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]}]
+    return bootstrap_role(plan, place, rules)
 
 
 def role_binding(plan: Plan, place: str) -> Object:

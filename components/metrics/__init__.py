@@ -7,11 +7,11 @@ from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make, selector
 from matrixfleet.model.choices import Metrics
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan import Plan, TenantPlan, waves
 
 
 @component("workload/metrics")
-def main(plan: TenantPlan) -> Iterator[Object]:
+def main(plan: Plan) -> Iterator[Object]:
     """One PodMonitor a workload that has metrics."""
     if plan.cluster.metrics is Metrics.PROMETHEUS_OPERATOR:
         for name, workload in plan.workloads.items():
@@ -19,10 +19,12 @@ def main(plan: TenantPlan) -> Iterator[Object]:
                 yield pod_monitor(plan, name)
 
 
-def pod_monitor(plan: TenantPlan, name: str) -> Object:
+def pod_monitor(plan: Plan, name: str) -> Object:
     """With the labels that Synapse's own rules and dashboards count by (contrib/prometheus,
     contrib/grafana): `job` and `index`; and the tenant's."""
-    fixed = {"job": name, "tenant": plan.name, "server_name": plan.tenant.server_name}
+    fixed = {"job": name, "tenant": plan.name}
+    if isinstance(plan, TenantPlan):
+        fixed["server_name"] = plan.tenant.server_name
     relabelings: list[Object] = [
         {"action": "replace", "targetLabel": label, "replacement": value} for label, value in fixed.items()
     ]

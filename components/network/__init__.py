@@ -15,7 +15,8 @@ def main(plan: Plan) -> Iterator[Object]:
     """Default deny, then what each component and guest may receive and open."""
     if not plan.namespaces:
         return
-    yield policy(plan, "default-deny", {}, {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+    if plan.namespace in plan.owned_namespaces:
+        yield policy(plan, "default-deny", {}, {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
     guests = {guest.name: dict(guest.selector) for guest in plan.guests}
     for name in (*plan.workloads, *guests):
         if name in plan.workloads and plan.workloads[name].on_nodes:
@@ -86,7 +87,8 @@ def ports(flow: Flow) -> Object:
 def peers(plan: Plan, side: str | Outside) -> list[Object]:
     """A rule's other side: Pods of this namespace, Pods of another, or networks."""
     if isinstance(side, str):
-        return [{"podSelector": {"matchLabels": selector(plan, side)}}]
+        guests = {guest.name: dict(guest.selector) for guest in plan.guests}
+        return [{"podSelector": {"matchLabels": guests.get(side) or selector(plan, side)}}]
     found: list[Object] = []
     for peer in side.peers:
         found += [{"ipBlock": {"cidr": network}} for network in peer.cidrs]

@@ -9,13 +9,13 @@ from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import KEEP, make
 from matrixfleet.model.choices import Edge, Provision
 from matrixfleet.model.cluster import Issuer, StorageClassSpec
+from matrixfleet.model.release import Chart
 from matrixfleet.plan import PlatformPlan
 
 from .stores import provider_of
 
-# What the upstream chart renders (deploy/charts/cert-manager/templates of the pinned version).
-CERT_MANAGER_KINDS = [
-    ("", "Namespace", "cert-manager"),
+# What the upstream charts render (deploy/charts/cert-manager/templates, charts/cloudnative-pg/templates).
+OPERATOR_KINDS = [
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration", ANY_NAME),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", ANY_NAME),
     ("apiextensions.k8s.io", "CustomResourceDefinition", ANY_NAME),
@@ -24,7 +24,6 @@ CERT_MANAGER_KINDS = [
     ("", "Service", ""),
     ("", "ServiceAccount", ""),
     ("apps", "Deployment", ""),
-    ("batch", "Job", ""),
     ("rbac.authorization.k8s.io", "Role", ""),
     ("rbac.authorization.k8s.io", "RoleBinding", ""),
 ]
@@ -37,6 +36,8 @@ def main(plan: PlatformPlan) -> Iterator[Object | In]:
     for spec in (storage.media, storage.database, storage.signing_key, storage.logs):
         if spec.provisioner:
             yield In("workload/storage", storage_class(plan, spec))
+    for name, value in plan.cluster.priority_classes.items():
+        yield In("workload/priority", priority_class(plan, name, value))
     for issuer in (plan.cluster.issuers.web, plan.cluster.issuers.dns):
         if issuer and issuer.acme:
             yield In("workload/issuers", cluster_issuer(plan, issuer))
@@ -67,6 +68,23 @@ def storage_class(plan: PlatformPlan, spec: StorageClassSpec) -> Object:
         allowVolumeExpansion=True,
         # A volume is made where its Pod will run, not in some other zone.
         volumeBindingMode="WaitForFirstConsumer",
+    )
+
+
+def priority_class(plan: PlatformPlan, name: str, value: int) -> Object:
+    """What Pods that name it are worth to the scheduler."""
+    return make(
+        plan,
+        "PriorityClass",
+        "priority",
+        api="scheduling.k8s.io/v1",
+        name=name,
+        namespace=None,
+        wave=0,
+        value=value,
+        globalDefault=False,
+        preemptionPolicy="PreemptLowerPriority",
+        description=f"Tenants of {plan.cluster.name} that name it.",
     )
 
 
@@ -121,17 +139,8 @@ def secret_store(plan: PlatformPlan) -> Object | None:
 def operators(plan: PlatformPlan) -> Iterator[Object]:
     """Managed operators: Argo CD renders the upstream chart. Their projects admit cluster roles and
     webhooks; that is why they are projects of their own."""
-    if plan.cluster.operators.cert_manager is Provision.MANAGED:
-        chart = plan.release.charts.cert_manager
-        name = f"{plan.cluster.name}-cert-manager"
-        yield project(
-            plan,
-            name,
-            "cert-manager, from its upstream chart.",
-            kinds=CERT_MANAGER_KINDS,
-            namespaces=["cert-manager", "kube-system"],
-            sources=[chart.repository],
-        )
+    operators = plan.cluster.operators
+    if operators.cert_manager is Provision.MANAGED:
         # CRDs outlive the Application: with them would go every Certificate of every tenant.
         values: Object = {"crds": {"enabled": True, "keep": True}}
         if plan.cluster.edge.controller is Edge.GATEWAY_API:
@@ -141,23 +150,37 @@ def operators(plan: PlatformPlan) -> Iterator[Object]:
                 "kind": "ControllerConfiguration",
                 "enableGatewayAPI": True,
             }
-        source = {
-            "repoURL": chart.repository,
-            "chart": chart.chart,
-            "targetRevision": chart.version,
-            "helm": {
-                "releaseName": "cert-manager",
-                "valuesObject": values,
-            },
-        }
-        yield application(
-            plan,
-            name,
-            source,
-            project_name=name,
-            namespace="cert-manager",
-            options=["CreateNamespace=true"],
-        )
+        kinds = [*OPERATOR_KINDS, ("batch", "Job", ""), ("", "Namespace", "cert-manager")]
+        places = ["cert-manager", "kube-system"]
+        yield from operator(plan, "cert-manager", plan.release.charts.cert_manager, kinds, places, values)
+    if operators.cloudnative_pg and operators.cloudnative_pg.provision is Provision.MANAGED:
+        place = operators.cloudnative_pg.namespace
+        kinds = [*OPERATOR_KINDS, ("", "ConfigMap", ""), ("", "Namespace", place)]
+        yield from operator(plan, "cloudnative-pg", plan.release.charts.cloudnative_pg, kinds, [place], {})
+
+
+def operator(
+    plan: PlatformPlan,
+    called: str,
+    chart: Chart,
+    kinds: list[tuple[str, str, str]],
+    places: list[str],
+    values: Object,
+) -> Iterator[Object]:
+    """One of them.
+
+    places: its namespaces, its own first
+    """
+    name = f"{plan.cluster.name}-{called}"
+    described = f"{called}, from its upstream chart."
+    yield project(plan, name, described, kinds=kinds, namespaces=places, sources=[chart.repository])
+    source = {
+        "repoURL": chart.repository,
+        "chart": chart.chart,
+        "targetRevision": chart.version,
+        "helm": {"releaseName": called, "valuesObject": values},
+    }
+    yield application(plan, name, source, project_name=name, namespace=places[0], options=["CreateNamespace=true"])
 
 
 def synced(plan: PlatformPlan) -> Iterator[Object]:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from matrixfleet.drawing import component
+from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import claim_template, config_map, make, service
+from matrixfleet.kubernetes.objects import claim_template, config_map, service
 from matrixfleet.kubernetes.pods import (
     Mount,
     configuration,
@@ -15,7 +16,8 @@ from matrixfleet.kubernetes.pods import (
     stateful_set,
     tls_files,
 )
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.postgresql import settings_of
 from matrixfleet.templates import read, render
 
 DATA = "/var/lib/postgresql/data"
@@ -25,50 +27,16 @@ FILES = ("initdb.sh", "reconcile.sh", "roles.sql", "pg_hba.conf")
 
 @component("workload/postgresql")
 def main(plan: TenantPlan) -> Iterator[Object]:
-    """Certificates, configuration, Service, StatefulSet."""
-    yield from certificates(plan)
+    """Certificates, configuration, Service, StatefulSet; nothing where the server is another's."""
+    if "postgresql" not in plan.workloads:
+        return
+    yield from authority(plan)
+    yield signed(plan, "postgresql", SERVER, dnsNames=[plan.address("postgresql")])
     files = {name: read(__file__, name) for name in FILES}
-    files["postgresql.conf"] = render(__file__, "postgresql.conf.j2", settings=plan.postgresql, socket=SOCKET)
+    files["postgresql.conf"] = render(__file__, "postgresql.conf.j2", settings=settings_of(plan.server), socket=SOCKET)
     yield config_map(plan, "postgresql", files)
     yield service(plan, "postgresql", headless=True)
     yield server(plan, files)
-
-
-def certificates(plan: TenantPlan) -> Iterator[Object]:
-    """A self-signed authority. It signs this one server: a client that trusts it trusts nobody
-    else; and the Job that sets passwords, whom the server knows by it."""
-    api = "cert-manager.io/v1"
-    root, ca, tls = (plan.called(f"postgresql-{part}") for part in ("root", "ca", "tls"))
-    key = {"algorithm": "ECDSA", "size": 256}
-
-    def cert_manager(kind: str, name: str, spec: Object) -> Object:
-        return make(plan, kind, "postgresql", api=api, name=name, wave=waves.SECRETS, spec=spec)
-
-    def signed_by(issuer: str) -> Object:
-        return {"name": issuer, "kind": "Issuer", "group": "cert-manager.io"}
-
-    yield cert_manager("Issuer", root, {"selfSigned": {}})
-    authority = {
-        "isCA": True,
-        "commonName": ca,
-        "secretName": ca,
-        "duration": "87600h",
-        "renewBefore": "8760h",
-        "privateKey": key | {"rotationPolicy": "Never"},
-        "issuerRef": signed_by(root),
-    }
-    yield cert_manager("Certificate", ca, authority)
-    yield cert_manager("Issuer", ca, {"ca": {"secretName": ca}})
-    server = {
-        "secretName": tls,
-        "dnsNames": [plan.address("postgresql")],
-        "usages": ["server auth"],
-        "duration": "2160h",
-        "renewBefore": "720h",
-        "privateKey": key | {"rotationPolicy": "Always"},
-        "issuerRef": signed_by(ca),
-    }
-    yield cert_manager("Certificate", tls, server)
 
 
 def server(plan: TenantPlan, files: dict[str, str]) -> Object:

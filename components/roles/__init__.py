@@ -1,78 +1,90 @@
-"""The password of Synapse's database role: a Job that sets it, so that the server need not restart for it.
+"""Synapse's database role: a Job that sees to it before Synapse starts.
 
-PostgreSQL's Pod names no password. A new generation is a new Secret, and a Pod that names another Secret is
-another Pod: were it the server's, every rotation would restart it. The Job logs in over the network with a
-certificate of the tenant's own authority, as a role that sets passwords and reaches no data.
+On the bundled server it sets the password, so that the server need not restart for it: PostgreSQL's Pod names no
+password. A new generation is a new Secret, and a Pod that names another Secret is another Pod: were it the
+server's, every rotation would restart it. The Job logs in over the network with a certificate of the tenant's own
+authority, as a role that sets passwords and reaches no data.
+
+CloudNativePG sets passwords itself. There the Job logs in as Synapse will, and has the role become the owner of
+every table from then on, which any role may do for itself; it waits until that works.
 """
 
 from collections.abc import Iterator
 
 from matrixfleet.drawing import component
+from matrixfleet.kubernetes.authority import CLIENT, signed
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import config_map, make
-from matrixfleet.kubernetes.pods import configuration, container, job, pod_template, secret_files, tls_files
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.kubernetes.objects import config_map
+from matrixfleet.kubernetes.pods import (
+    Mount,
+    authority_file,
+    configuration,
+    container,
+    job,
+    pod_template,
+    secret_files,
+    tls_files,
+)
+from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.postgresql import ROLE_KEEPER
 from matrixfleet.templates import read
 
+FOLDER = "/etc/postgresql"
 TLS = "/tls/roles"
-FILES = ("roles.sh", "password.sql")
 
 
 @component("workload/roles")
 def main(plan: TenantPlan) -> Iterator[Object]:
-    """Certificate, script, Job."""
-    yield certificate(plan)
-    files = {name: read(__file__, name) for name in FILES}
+    """Certificate, script, Job; nothing where somebody else sees to roles."""
+    if "roles" not in plan.workloads:
+        return
+    ours = "postgresql" in plan.workloads
+    files = {name: read(__file__, name) for name in (("roles.sh", "password.sql") if ours else ("become.sh",))}
+    if ours:
+        yield signed(plan, "roles", CLIENT, commonName=ROLE_KEEPER)
     yield config_map(plan, "roles", files)
-    yield maker(plan, files)
+    yield keeper(plan, files) if ours else login(plan, files)
 
 
-def certificate(plan: TenantPlan) -> Object:
-    """Who it is: PostgreSQL takes the name in it for the role's."""
-    spec = {
-        "secretName": plan.called("roles-tls"),
-        "commonName": ROLE_KEEPER,
-        "usages": ["client auth"],
-        "duration": "2160h",
-        "renewBefore": "720h",
-        "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
-        "issuerRef": {"name": plan.called("postgresql-ca"), "kind": "Issuer", "group": "cert-manager.io"},
-    }
-    return make(plan, "Certificate", "roles", api="cert-manager.io/v1", wave=waves.SECRETS, spec=spec)
-
-
-def maker(plan: TenantPlan, files: dict[str, str]) -> Object:
-    """The Job. Its name carries its content, the Secret's name in it: a rotation makes a new one, a revert
-    the one before once more."""
-    mounts = [
-        configuration(plan, "roles", "/etc/postgresql"),
-        secret_files(plan.secret("database")),
-        tls_files("roles", plan.called("roles-tls"), ("tls.crt", "tls.key", "ca.crt")),
-    ]
-    where = {
-        "PGHOST": plan.address("postgresql"),
-        "PGPORT": str(plan.workloads["postgresql"].ports["postgresql"]),
+def keeper(plan: TenantPlan, files: dict[str, str]) -> Object:
+    """The Job that sets a password. Its name carries its content, the Secret's name in it: a rotation makes a
+    new one, a revert the one before once more."""
+    tls = tls_files("roles", plan.called("roles-tls"), ("tls.crt", "tls.key", "ca.crt"))
+    who = {
         "PGDATABASE": "postgres",
         "PGUSER": ROLE_KEEPER,
-        "PGSSLMODE": "verify-full",
         "PGSSLROOTCERT": f"{TLS}/ca.crt",
         "PGSSLCERT": f"{TLS}/tls.crt",
         "PGSSLKEY": f"{TLS}/tls.key",
     }
+    command = ["sh", f"{FOLDER}/roles.sh", plan.database.login]
+    return made(plan, files, command, [tls, secret_files(plan.secret("database"))], who)
+
+
+def login(plan: TenantPlan, files: dict[str, str]) -> Object:
+    """The Job that logs in. Not through a pooler: what that kept open from before would not know."""
+    tls = authority_file("roles", plan.database.server_authority)
+    who = {
+        "PGDATABASE": plan.database.name,
+        "PGUSER": plan.database.login,
+        "PGSSLROOTCERT": f"{TLS}/ca.crt",
+    }
+    command = ["sh", f"{FOLDER}/become.sh", str(plan.database.owner)]
+    return made(plan, files, command, [tls, secret_files(plan.secret("database"))], who)
+
+
+def made(
+    plan: TenantPlan, files: dict[str, str], command: list[str], mounts: list[Mount], who: dict[str, str]
+) -> Object:
+    """A Job with libpq's variables."""
+    mounts = [configuration(plan, "roles", FOLDER), *mounts]
+    server = plan.database.server
+    where = {"PGHOST": server.host, "PGPORT": str(server.port), **who, "PGSSLMODE": "verify-full"}
+    env = [{"name": name, "value": value} for name, value in where.items()]
     template = pod_template(
         plan,
         "roles",
-        [
-            container(
-                plan,
-                "roles",
-                "roles",
-                ["sh", "/etc/postgresql/roles.sh", plan.login_role],
-                mounts,
-                env=[{"name": name, "value": value} for name, value in where.items()],
-            )
-        ],
+        [container(plan, "roles", "roles", command, mounts, env=env)],
         mounts,
         reads=files,
         restartPolicy="OnFailure",

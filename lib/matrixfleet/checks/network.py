@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matrixfleet.checks.tree import Entry, Json, Tree, matches
 
 NAMESPACE = "kubernetes.io/metadata.name"
-GUESTS = ("acme.cert-manager.io/http01-solver", "cnpg.io/cluster")
+GUESTS = ("acme.cert-manager.io/http01-solver", "cnpg.io/cluster", "cnpg.io/poolerName")
 """Labels of Pods that operators make. No template has them, but policies select them."""
 SIDES = {"ingress": "from", "egress": "to"}
 Place = tuple[str, str]

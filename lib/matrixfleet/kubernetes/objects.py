@@ -12,6 +12,8 @@ from matrixfleet.plan.storage import Volume
 PART_OF = "matrix-fleet"
 PREFIX = "matrix-fleet/"
 """Of our own annotations."""
+SEVERAL = PREFIX + "several-tenants"
+"""On a namespace that several tenants share."""
 
 # Argo CD reads these from the live object too; they must be there from the first render, since a
 # StatefulSet's template is copied to its claims only when those are made.

@@ -175,9 +175,9 @@ class Provision(StrEnum):
 
 
 BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
-    Pattern: frozenset({Pattern.SINGLE_TENANT}),
-    Database: frozenset({Database.STATEFULSET}),
-    Pooling: frozenset({Pooling.NONE}),
+    Pattern: frozenset(Pattern),
+    Database: frozenset(Database),
+    Pooling: frozenset(Pooling),
     Edge: frozenset(Edge),
     Secrets: frozenset(Secrets),
     Store: frozenset(Store),

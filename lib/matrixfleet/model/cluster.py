@@ -265,11 +265,24 @@ class Issuers(Model):
     nodes and not at the edge."""
 
 
+class CloudNativePG(Model):
+    """CloudNativePG, where it is."""
+
+    provision: Built[Provision] = Provision.EXISTING
+    """`managed` adds an Argo CD Application on the upstream chart."""
+    namespace: Name = "cnpg-system"
+    """Its namespace: from there it connects to the instances that it runs."""
+    pods: dict[str, str] = Field(default_factory=lambda: {"app.kubernetes.io/name": "cloudnative-pg"})
+    """Labels of its Pods; the default are those of its manifests and of its chart."""
+
+
 class Operators(Model):
     """Operators that tenants rely on."""
 
     cert_manager: Built[Provision] = Provision.EXISTING
     """`managed` adds an Argo CD Application on the upstream chart, pinned in the release class."""
+    cloudnative_pg: CloudNativePG | None = None
+    """CloudNativePG, of which databases of kind cnpg and shared are. Without it there are none."""
 
 
 class Cluster(Model):
@@ -289,6 +302,8 @@ class Cluster(Model):
     """Who signs certificates."""
     operators: Operators = Operators()
     """What is installed by whom."""
+    priority_classes: dict[Name, int] = Field(default_factory=dict)
+    """PriorityClasses that the platform makes: name and value, up to 1000000000. Tenants name one."""
     secrets: SecretsSpec = SecretsSpec()
     """Who makes Secrets."""
     mesh: Built[Mesh] = Mesh.NONE

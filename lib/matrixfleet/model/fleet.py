@@ -16,13 +16,14 @@ from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
 from matrixfleet.inventory.source import Key, Said, Source, dotted
 from matrixfleet.model.base import Model
-from matrixfleet.model.choices import Turn
+from matrixfleet.model.choices import Database, Turn
 from matrixfleet.model.cluster import Cluster
+from matrixfleet.model.database import SharedPostgresql
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.release import Release
-from matrixfleet.model.tenant import Tenant
+from matrixfleet.model.tenant import Element, Tenant
 from matrixfleet.model.turn import SharedTurn, ports_on_nodes
-from matrixfleet.model.types import Name
+from matrixfleet.model.types import Cpu, Host, HttpsUrl, Memory, Name
 
 # Set by Kapitan and reclass themselves, not by an operator.
 _FOREIGN = ("kapitan", "_reclass_", "_kapitan_")
@@ -43,6 +44,17 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+class SharedElement(Element):
+    """The platform's Element Web: people name their homeserver, and find it by its .well-known."""
+
+    host: Host
+    """Where it is served."""
+    server_name: Host
+    """The homeserver that it offers first."""
+    homeserver: HttpsUrl
+    """That one's address (`base_url`)."""
+
+
 class Platform(Model):
     """What a cluster's platform target decides beside the cluster itself."""
 
@@ -50,6 +62,43 @@ class Platform(Model):
     """Which release its managed operators and shared parts are of."""
     turn: SharedTurn | None = None
     """A Coturn for the tenants that have none of their own (matrix.turn.kind: shared)."""
+    postgresql: SharedPostgresql | None = None
+    """A PostgreSQL for the tenants that have none of their own (matrix.database.kind: shared)."""
+    element: SharedElement | None = None
+    """An Element Web for whoever has none of their own."""
+
+
+class Quota(Model):
+    """What all tenants of a shared namespace may ask for together. Said, not derived: a tenant more changes no
+    file of another, and a check holds the sum against it."""
+
+    cpu: Cpu
+    """Requested."""
+    memory: Memory
+    """Requested and limited."""
+    pods: int = Field(ge=1)
+    """Pods, those of operators included."""
+    claims: int = Field(ge=1)
+    """PersistentVolumeClaims."""
+    storage: Memory
+    """Of all claims."""
+
+
+class SharedNamespace(Model):
+    """One namespace for several tenants. Inside it tenancy is soft: quota, Pod Security and whoever may read
+    Secrets there are the namespace's, not a tenant's."""
+
+    quota: Quota
+    """For all of them."""
+    release: Name = "stable"
+    """Which release its objects are labelled with."""
+
+
+class NamespaceTarget(Model):
+    """The parameters of a target that is a namespace for several tenants: the file's name is its name."""
+
+    namespace: SharedNamespace
+    """The namespace."""
 
 
 class TenantTarget(Model):
@@ -88,6 +137,12 @@ class Target:
     """None for a platform target."""
     platform: Platform
     """What its cluster's platform target decides."""
+    namespace: SharedNamespace | None = None
+    """Of a target that is a namespace for several tenants."""
+    neighbours: bool = False
+    """Whether a tenant's namespace is one for several tenants."""
+    sharers: tuple[tuple[str, Tenant], ...] = ()
+    """Of a platform target: the tenants, by name, whose database is the platform's."""
 
     @property
     def short(self) -> str:
@@ -122,16 +177,50 @@ class Fleet:
     def target(self, name: str) -> Target:
         """One target. Raises FleetError for what is wrong with it."""
         platform = self.platform(name)
+        tenant = namespace = None
+        sharers: tuple[tuple[str, Tenant], ...] = ()
         if name == self.platform_name(name):
-            tenant, release = None, platform.platform.release
+            release, sharers = platform.platform.release, tuple(self._sharers(name, platform))
+        elif self.is_namespace(name):
+            namespace = self._parsed(name, NamespaceTarget, self._own(name)).namespace
+            release = namespace.release
         else:
             tenant = self._tenant(name, platform)
             release = tenant.release
         if release not in platform.releases:
             offered = did_you_mean(release, list(platform.releases))
-            key = ("platform", "release") if tenant is None else ("matrix", "release")
+            key = (
+                "platform" if name == self.platform_name(name) else "namespace" if namespace else "matrix",
+                "release",
+            )
             raise FleetError([self.fault(name, key, f"no release {release!r} on {platform.cluster.name}{offered}")])
-        return Target(name, platform.cluster, release, platform.releases[release], tenant, platform.platform)
+        return Target(
+            name,
+            platform.cluster,
+            release,
+            platform.releases[release],
+            tenant,
+            platform.platform,
+            namespace,
+            tenant is not None and self._shared(name, tenant.namespace),
+            sharers,
+        )
+
+    def _shared(self, name: str, namespace: str | None) -> bool:
+        """Whether a target's namespace is a target of its own."""
+        return self.raw(f"{name.rpartition('.')[0]}.{namespace}", ("namespace",)) is not None
+
+    def is_namespace(self, name: str) -> bool:
+        """Whether a target is a namespace for several tenants."""
+        return "namespace" in self._parameters[name]
+
+    def _sharers(self, name: str, platform: PlatformTarget) -> Iterator[tuple[str, Tenant]]:
+        """Tenants of a platform whose database is on its server, as that needs to know them."""
+        cluster = name.rpartition(".")[0]
+        for other in self.names if platform.platform.postgresql else ():
+            folder, _, short = other.rpartition(".")
+            if folder == cluster and self.raw(other, ("matrix", "database", "kind")) == Database.SHARED:
+                yield short, self._tenant(other, platform)
 
     def _tenant(self, name: str, platform: PlatformTarget) -> Tenant:
         """A tenant's own words over those of its size."""
@@ -201,7 +290,7 @@ class Fleet:
 
     def raw(self, name: str, key: Key) -> Any:
         """What the inventory says at a key, or None where it says nothing."""
-        here: Any = self._parameters[name]
+        here: Any = self._parameters.get(name)
         for part in key:
             try:
                 here = here[part]
@@ -234,11 +323,15 @@ class Fleet:
             folder, _, short = name.rpartition(".")
             # A hub holds many clusters' Applications: eu1 with a-b, and eu1-a with b.
             yield "Application", f"{folder}-{short}", name, ()
-            shared = self.raw(name, ("platform", "turn"))
-            if isinstance(shared, Mapping):
-                yield "host name", str(shared.get("host")), name, ("platform", "turn", "host")
+            for part in ("turn", "element"):
+                shared = self.raw(name, ("platform", part))
+                if isinstance(shared, Mapping):
+                    yield "host name", str(shared.get("host")), name, ("platform", part, "host")
+            if name == self.platform_name(name):
                 for owned in (SHARED_NAMESPACE, f"{SHARED_NAMESPACE}-turn"):
-                    yield f"namespace on cluster {folder}", owned, name, ("platform", "turn")
+                    yield f"namespace on cluster {folder}", owned, name, ("platform",)
+            if self.is_namespace(name):
+                yield f"namespace on cluster {folder}", short, name, ("namespace",)
             tenant = self._parameters[name].get("matrix")
             if not isinstance(tenant, Mapping):
                 continue
@@ -247,6 +340,10 @@ class Fleet:
             for key, host in hosts.items() if isinstance(hosts, Mapping) else ():
                 yield "host name", str(host), name, ("matrix", "hosts", key)
             namespace = tenant.get("namespace") or short
+            if self._shared(name, str(namespace)):
+                # A shared namespace is nobody's; Coturn beside it is, by the name of its own namespace.
+                yield f"namespace on cluster {folder}", f"{short}-turn", name, ()
+                continue
             for owned in (namespace, f"{namespace}-turn"):
                 yield f"namespace on cluster {folder}", str(owned), name, ("matrix", "namespace")
 

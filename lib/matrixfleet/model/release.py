@@ -55,6 +55,10 @@ class Images(Model):
     """Synapse, main process and workers, and the Jobs that make secrets."""
     postgresql: Image
     """PostgreSQL of the bundled database."""
+    cloudnative_pg: Image
+    """PostgreSQL as CloudNativePG runs it."""
+    pgbouncer: Image
+    """The pooler before PostgreSQL."""
     haproxy: Image
     """The router of every tenant."""
     element_web: Image
@@ -81,6 +85,8 @@ class Charts(Model):
 
     cert_manager: Chart
     """cert-manager."""
+    cloudnative_pg: Chart
+    """CloudNativePG."""
 
 
 class Release(Model):

@@ -12,15 +12,14 @@ from matrixfleet.model.choices import (
     Backup,
     Built,
     Calls,
-    Database,
     Logs,
     Media,
     Pattern,
-    Pooling,
     SigningKey,
     State,
     Turn,
 )
+from matrixfleet.model.database import DatabaseSpec
 from matrixfleet.model.resources import Generation, Resources
 from matrixfleet.model.retention import Retention
 from matrixfleet.model.services import AppService, Consent, Mail, Module
@@ -152,23 +151,6 @@ class Synapse(Model):
     """Where the signing key lies."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Of the root logger. DEBUG writes what people say into the log: Synapse warns of it."""
-
-
-class DatabaseSpec(Model):
-    """PostgreSQL."""
-
-    kind: Built[Database] = Database.STATEFULSET
-    """Where it comes from."""
-    pooling: Built[Pooling] = Pooling.NONE
-    """What stands before it."""
-    resources: Resources
-    """Of the server."""
-    storage: Memory = "20Gi"
-    """Its volume. May grow where the storage class allows it, never shrink."""
-    max_connections: int = Field(default=100, ge=20, le=2000)
-    """`max_connections`. The connection budget must fit."""
-    credentials: Generation = 1
-    """Generation of the role's password. The one before opens the database too until this is raised again."""
 
 
 class MediaSpec(Model):
@@ -324,6 +306,8 @@ class Tenant(Model):
     """Logs."""
     backup: Built[Backup] = Backup.NONE
     """What is kept elsewhere."""
+    priority_class: Name | None = None
+    """The cluster's PriorityClass of everything that it runs: what goes last when nodes are short."""
     secrets: Generation = 1
     """Generation of Synapse's own secrets (macaroon, form, registration). Raising it logs everybody out."""
 

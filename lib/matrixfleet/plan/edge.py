@@ -57,12 +57,10 @@ class PublicHost:
 
 
 def public_hosts_of(tenant: Tenant) -> tuple[PublicHost, ...]:
-    """The hosts of a tenant. Where server_name is not the Matrix host, only .well-known is served there."""
+    """The hosts of a homeserver. Where server_name is not the Matrix host, only .well-known is served there."""
     hosts = [PublicHost(tenant.hosts.matrix, "/", "router", "matrix")]
     if tenant.well_known.serve and tenant.server_name != tenant.hosts.matrix:
         hosts.append(PublicHost(tenant.server_name, "/.well-known/matrix", "router", "matrix"))
-    if tenant.hosts.element:
-        hosts.append(PublicHost(tenant.hosts.element, "/", "element", "element"))
     return tuple(hosts)
 
 

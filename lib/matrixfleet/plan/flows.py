@@ -17,6 +17,7 @@ from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.workloads import Guest, Workload
 
 if TYPE_CHECKING:
+    from matrixfleet.plan.database import Reached
     from matrixfleet.plan.turn import TurnServer
 
 TCP, UDP = "TCP", "UDP"
@@ -162,40 +163,53 @@ def flows_of(
     workloads: Mapping[str, Workload],
     guests: tuple[Guest, ...],
     turn: TurnServer | None,
+    database: Reached,
 ) -> tuple[Flow, ...]:
-    """Every flow of a tenant. A Coturn on the nodes' network is not here: it is under no NetworkPolicy."""
+    """Every flow of a tenant but its operators'. A Coturn on the nodes' network is not here: it is under no
+    NetworkPolicy."""
     network = cluster.network
     edge = Outside("the edge", cluster.edge.peers)
     dns = Outside("cluster DNS", network.dns)
     internet = _internet(network.private)
     lookup = ((UDP, 53), (TCP, 53))
-    database, router = (workloads[name].ports for name in ("postgresql", "router"))
+    router = workloads["router"].ports
+    server, door = (((TCP, one.port),) for one in (database.server, database.door))
 
     flows = [
         Flow(edge, "router", ((TCP, router["http"]),), "client and federation API, .well-known"),
         Flow("router", dns, lookup, "finds Synapse"),
-        Flow("roles", "postgresql", ((TCP, database["postgresql"]),), "sets the password of Synapse's role"),
-        Flow("roles", dns, lookup, "finds PostgreSQL"),
     ]
+    if "roles" in workloads:
+        flows.append(Flow("roles", database.server.place, server, "sees to Synapse's role"))
+        flows.append(Flow("roles", dns, lookup, "finds PostgreSQL"))
+    if "pgbouncer" in workloads:
+        flows.append(Flow("pgbouncer", database.server.place, server, "the sessions of its clients"))
+        flows.append(Flow("pgbouncer", dns, lookup, "finds PostgreSQL"))
     if "bootstrap" in workloads:
         flows.append(bootstrap_flow(cluster))
     for process in processes:
         flows += _process_flows(process, processes, workloads)
-        flows.append(Flow(process.component, "postgresql", ((TCP, database["postgresql"]),), "all of Synapse's state"))
+        flows.append(Flow(process.component, database.door.place, door, "all of Synapse's state"))
         flows.append(Flow(process.component, dns, lookup, "finds PostgreSQL, its peers and other servers"))
         if process.internet:
             flows.append(_outward(process, tenant, internet))
     flows += private_flows(tenant, processes, router["http"])
-    if "element" in workloads:
-        flows.append(Flow(edge, "element", ((TCP, workloads["element"].ports["http"]),), "the web client"))
     if turn:
         flows.extend(turn_flows(turn, cluster))
+    return (*flows, *visitor_flows(cluster, workloads, guests))
+
+
+def visitor_flows(cluster: Cluster, workloads: Mapping[str, Workload], guests: tuple[Guest, ...]) -> Iterator[Flow]:
+    """What comes in from edge and monitoring, whoever's workloads they are."""
+    edge, network = Outside("the edge", cluster.edge.peers), cluster.network
+    if "element" in workloads:
+        yield Flow(edge, "element", ((TCP, workloads["element"].ports["http"]),), "the web client")
     if cluster.metrics is not Metrics.NONE and network.monitoring:
         monitoring = Outside("monitoring", (network.monitoring,))
-        flows.extend(
-            Flow(monitoring, name, ((TCP, workload.ports["metrics"]),), "Prometheus scrapes")
-            for name, workload in workloads.items()
-            if "metrics" in workload.ports
-        )
-    flows.extend(Flow(edge, guest.name, ((TCP, guest.ports["http"]),), guest.reason) for guest in guests)
-    return tuple(flows)
+        everybody = [(name, one.ports) for name, one in workloads.items() if not one.on_nodes]
+        for name, ports in (*everybody, *((guest.name, guest.ports) for guest in guests)):
+            if "metrics" in ports:
+                yield Flow(monitoring, name, ((TCP, ports["metrics"]),), "Prometheus scrapes")
+    for guest in guests:
+        if "http" in guest.ports:
+            yield Flow(edge, guest.name, ((TCP, guest.ports["http"]),), guest.reason)

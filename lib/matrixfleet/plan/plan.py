@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from matrixfleet.errors import FleetError, Refused
+from matrixfleet.errors import FleetError, Refused, did_you_mean
 from matrixfleet.model import Fleet, Target, Tenant
-from matrixfleet.model.choices import Secrets, Turn
+from matrixfleet.model.choices import Database, Pooling, Secrets, Turn
 from matrixfleet.model.cluster import Cluster
+from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import SHARED_NAMESPACE
 from matrixfleet.model.release import Release
+from matrixfleet.model.types import bytes_of, millicores_of
+from matrixfleet.plan.database import (
+    OWN,
+    Reached,
+    Roles,
+    instance_flows,
+    instance_guests,
+    passwords,
+    reached_by,
+    roles_on_shared,
+    shared_ca,
+    shared_passwords,
+    sharer_flows,
+)
 from matrixfleet.plan.edge import (
     PublicHost,
     RouterLimits,
@@ -19,13 +34,13 @@ from matrixfleet.plan.edge import (
     router_limits_of,
     well_known_of,
 )
-from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of
+from matrixfleet.plan.element import Web, web_of_platform, web_of_tenant
+from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of, visitor_flows
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
-from matrixfleet.plan.postgresql import login_role_of, settings_of
-from matrixfleet.plan.processes import ConnectionBudget, Process, budget_of, processes_of
+from matrixfleet.plan.processes import RESERVED_CONNECTIONS, ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
-from matrixfleet.plan.secrets import Secret, secrets_of, shared_turn_secret
+from matrixfleet.plan.secrets import Secret, borrowed, secrets_of, shared_turn_secret
 from matrixfleet.plan.storage import Volume, volumes_of
 from matrixfleet.plan.turn import TurnServer, turn_of_platform, turn_of_tenant, uris_for
 from matrixfleet.plan.workloads import (
@@ -33,6 +48,7 @@ from matrixfleet.plan.workloads import (
     Quota,
     Workload,
     bootstrap_workload,
+    element_workload,
     guests_of,
     quota_of,
     turn_workload,
@@ -40,7 +56,7 @@ from matrixfleet.plan.workloads import (
 )
 
 # Applications of the platform: root, and one a managed operator.
-RESERVED = frozenset({"root", "platform", "cert-manager"})
+RESERVED = frozenset({"root", "platform", "cert-manager", "cloudnative-pg"})
 
 
 @dataclass(frozen=True)
@@ -113,6 +129,35 @@ class Plan:
         return ()
 
     @cached_property
+    def priority_class(self) -> str | None:
+        """Of every Pod; none unless said."""
+        return None
+
+    @cached_property
+    def web(self) -> Web | None:
+        """The Element Web that this target runs."""
+        return None
+
+    @cached_property
+    def public_hosts(self) -> tuple[PublicHost, ...]:
+        """What the world sees."""
+        return (self.web.host,) if self.web else ()
+
+    @cached_property
+    def body_limit(self) -> int:
+        """MiB of a request at the edge."""
+        return 1
+
+    @cached_property
+    def owned_namespaces(self) -> tuple[str, ...]:
+        """Those that this target makes."""
+        return self.namespaces
+
+    def address(self, component: str) -> str:
+        """A component's Service, fully qualified: resolvers need no search path for it."""
+        return f"{self.called(component)}.{self.namespace}.svc.{self.cluster.network.domain}"
+
+    @cached_property
     def secrets(self) -> tuple[Secret, ...]:
         """What is secret."""
         raise NotImplementedError
@@ -134,6 +179,30 @@ class Plan:
     def called(self, component: str) -> str:
         """The name of a component's objects."""
         return component_name(self.name, component)
+
+    def verify_operator(self, key: tuple[str | int, ...]) -> None:
+        """Refuse a database that nobody would run."""
+        if self.cluster.operators.cloudnative_pg is None:
+            raise Refused(
+                key,
+                f"it takes CloudNativePG and cluster {self.cluster.name} has none;"
+                " say cluster.operators.cloudnative_pg, or database.kind: statefulset",
+            )
+
+    def verify_name(self) -> None:
+        """Refuse a name that would be two things."""
+        if len(self.name) > LONGEST_TENANT:
+            raise Refused(
+                (),
+                f"expected a target's name of {LONGEST_TENANT} characters or fewer, got {len(self.name)}:"
+                " objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",
+            )
+        if self.name in RESERVED or self.name.endswith(("-fence", "-shared")):
+            raise Refused(
+                (),
+                f"expected another name than {self.name!r}: its Application would be called as one of the"
+                f" platform's ({', '.join(sorted(RESERVED))}) or another tenant's fence; rename the file",
+            )
 
     def verify_turn(self, key: tuple[str | int, ...]) -> None:
         """Refuse a relay that cannot be."""
@@ -161,36 +230,137 @@ class PlatformPlan(Plan):
         return SHARED_NAMESPACE
 
     @cached_property
+    def web(self) -> Web | None:
+        """The Element Web that tenants share."""
+        return web_of_platform(self.target.platform)
+
+    @cached_property
     def namespaces(self) -> tuple[str, ...]:
         """None where the platform runs nothing of its own."""
-        return (self.namespace, self.turn_namespace) if self.turn else ()
+        here = self.web or self.target.platform.postgresql
+        return ((self.namespace,) if here or self.turn else ()) + ((self.turn_namespace,) if self.turn else ())
 
     @cached_property
     def workloads(self) -> dict[str, Workload]:
-        """Coturn, and the Job that makes its secret."""
-        if self.turn is None:
-            return {}
-        return {"bootstrap": bootstrap_workload(self.release), "turn": turn_workload(self.turn, self.release)}
+        """What tenants share, and the Job that makes its secrets."""
+        found = [bootstrap_workload(self.release)] if self.secrets else []
+        if self.web:
+            found.append(element_workload(self.web.spec, self.release))
+        if self.turn:
+            found.append(turn_workload(self.turn, self.release))
+        return {workload.component: workload for workload in found}
+
+    @cached_property
+    def guests(self) -> tuple[Guest, ...]:
+        """Pods that operators make here."""
+        server = self.target.platform.postgresql
+        return (
+            *(instance_guests(self.name, server) if server else ()),
+            *(guests_of(self.cluster.edge) if self.web else ()),
+        )
 
     @cached_property
     def secrets(self) -> tuple[Secret, ...]:
-        """Coturn's."""
-        return (shared_turn_secret(self.target.platform, self.turn_namespace),) if self.turn else ()
+        """Coturn's, and for each tenant on the shared PostgreSQL its password."""
+        found = [shared_turn_secret(self.target.platform, self.turn_namespace)] if self.turn else []
+        if self.target.platform.postgresql:
+            found.append(shared_ca(self.target.platform))
+        for name, tenant in self.target.sharers:
+            found += shared_passwords(name, tenant)
+        return tuple(found)
 
     @cached_property
     def flows(self) -> tuple[Flow, ...]:
-        """The Job's; Coturn is on the nodes' network."""
-        return (bootstrap_flow(self.cluster),) if self.turn else ()
+        """The Job's, the instances', and who comes in; a Coturn on the nodes' network is in none."""
+        found = [bootstrap_flow(self.cluster)] if self.secrets else []
+        found += instance_flows(self.cluster, self.guests)
+        for name, tenant in self.target.sharers:
+            found += sharer_flows(name, tenant, self.guests)
+        found += visitor_flows(self.cluster, self.workloads, self.guests)
+        return tuple(found)
+
+    @cached_property
+    def managed_roles(self) -> dict[str, tuple[Roles, dict[str, str | None]]]:
+        """For each database of the shared server its roles, and the Secret of each password."""
+        return {
+            name: (roles_on_shared(name), passwords(roles_on_shared(name), tenant.database.credentials, name))
+            for name, tenant in self.target.sharers
+        }
+
+    def verify_shared_budget(self) -> None:
+        """Refuse more connections of all tenants together than the server has."""
+        server = self.target.platform.postgresql
+        if server is None:
+            return
+        parts = [(name, budget_of(tenant, processes_of(tenant)).synapse) for name, tenant in self.target.sharers]
+        total = sum(count for _, count in parts) + RESERVED_CONNECTIONS
+        if total > server.max_connections:
+            told = " + ".join(f"{name} {count}" for name, count in (*parts, ("reserved", RESERVED_CONNECTIONS)))
+            raise Refused(
+                ("platform", "postgresql", "max_connections"),
+                f"expected {total} or more ({told}), got {server.max_connections};"
+                " raise it, or lower synapse.connection_pool.max of the tenants",
+            )
 
     def verify(self) -> None:
         """Refuse what cannot be."""
         self.verify_turn(("platform", "turn"))
-        if self.turn and self.cluster.secrets.kind is not Secrets.KUBERNETES:
-            raise Refused(
-                ("platform", "turn"),
-                f"a shared relay is built with cluster.secrets.kind: kubernetes alone, got {self.cluster.secrets.kind};"
-                " give each tenant a relay of its own (turn.kind), or none",
-            )
+        shared = {
+            "turn": ("relay", "a relay of its own (turn.kind), or none"),
+            "postgresql": ("PostgreSQL", "a database of its own (database.kind)"),
+        }
+        for key, (what, instead) in shared.items():
+            if getattr(self.target.platform, key) and self.cluster.secrets.kind is not Secrets.KUBERNETES:
+                raise Refused(
+                    ("platform", key),
+                    f"a shared {what} is built with cluster.secrets.kind: kubernetes alone,"
+                    f" got {self.cluster.secrets.kind}; give each tenant {instead}",
+                )
+        if self.target.platform.postgresql:
+            self.verify_operator(("platform", "postgresql"))
+        self.verify_shared_budget()
+
+
+@dataclass(frozen=True)
+class NamespacePlan(Plan):
+    """A namespace for several tenants: its walls, and nothing inside them."""
+
+    @cached_property
+    def namespace(self) -> str:
+        """As the file is called."""
+        return self.name
+
+    @cached_property
+    def turn(self) -> TurnServer | None:
+        """None: a tenant's, or the platform's."""
+        return None
+
+    @cached_property
+    def workloads(self) -> dict[str, Workload]:
+        """Nothing."""
+        return {}
+
+    @cached_property
+    def secrets(self) -> tuple[Secret, ...]:
+        """None."""
+        return ()
+
+    @cached_property
+    def flows(self) -> tuple[Flow, ...]:
+        """None."""
+        return ()
+
+    @cached_property
+    def quota(self) -> Quota:
+        """As it was said."""
+        assert self.target.namespace is not None
+        said = self.target.namespace.quota
+        memory = bytes_of(said.memory) // 1024**2
+        return Quota(millicores_of(said.cpu), memory, said.pods, said.claims, bytes_of(said.storage), 0, 0)
+
+    def verify(self) -> None:
+        """Refuse what cannot be."""
+        self.verify_name()
 
 
 @dataclass(frozen=True)
@@ -214,6 +384,27 @@ class TenantPlan(Plan):
         return turn_of_tenant(self.tenant, self.namespace, self.turn_namespace)
 
     @cached_property
+    def turn_namespace(self) -> str:
+        """Beside the tenant's namespace; where that is shared, the tenant's own."""
+        return f"{self.name if self.target.neighbours else self.namespace}-turn"
+
+    @cached_property
+    def owned_namespaces(self) -> tuple[str, ...]:
+        """A shared one is made by its own target."""
+        shared = (self.namespace,) if self.target.neighbours else ()
+        return tuple(place for place in self.namespaces if place not in shared)
+
+    @cached_property
+    def database(self) -> Reached:
+        """How Synapse reaches its state."""
+        return reached_by(self.name, self.tenant, self.cluster, self.namespace, self.target.platform)
+
+    @cached_property
+    def managed_roles(self) -> dict[str, tuple[Roles, dict[str, str | None]]]:
+        """For each database of the tenant's own cluster its roles, and the Secret of each password."""
+        return {"synapse": (OWN, passwords(OWN, self.tenant.database.credentials, self.name))}
+
+    @cached_property
     def turn_uris(self) -> tuple[str, ...]:
         """Where clients find their relay, whoever runs it."""
         return uris_for(self.tenant, self.target.platform)
@@ -222,10 +413,6 @@ class TenantPlan(Plan):
     def borrows(self) -> tuple[Secret, ...]:
         """Secrets of the platform's that this tenant copies."""
         return tuple(secret for secret in self.secrets if secret.copied)
-
-    def address(self, component: str) -> str:
-        """A component's Service, fully qualified: resolvers need no search path for it."""
-        return f"{self.called(component)}.{self.namespace}.svc.{self.cluster.network.domain}"
 
     @cached_property
     def processes(self) -> tuple[Process, ...]:
@@ -245,17 +432,30 @@ class TenantPlan(Plan):
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
         """Who else runs here."""
-        return guests_of(self.cluster.edge)
+        spec = self.tenant.database
+        instances = instance_guests(self.name, spec) if spec.kind is Database.CNPG else ()
+        return (*instances, *guests_of(self.cluster.edge))
 
     @cached_property
     def secrets(self) -> tuple[Secret, ...]:
         """What is secret."""
         readers = tuple(process.component for process in self.processes)
-        shared = None
+        shared: list[Secret] = []
         if self.tenant.turn.kind is Turn.SHARED:
             place = f"{SHARED_NAMESPACE}-turn"
-            shared = shared_turn_secret(self.target.platform, place, self.namespace, readers)
-        return secrets_of(self.name, self.tenant, self.cluster, self.namespace, self.turn, shared, readers)
+            shared.append(borrowed(shared_turn_secret(self.target.platform, place), self.namespace, readers))
+        roles = OWN
+        if self.tenant.database.kind is Database.SHARED:
+            roles = roles_on_shared(self.name)
+            password = list(shared_passwords(self.name, self.tenant))[-1]
+            password = replace(password, purpose="database")
+            shared += (
+                borrowed(secret, self.namespace, ("roles", *readers))
+                for secret in (password, shared_ca(self.target.platform))
+            )
+        return secrets_of(
+            self.name, self.tenant, self.cluster, self.namespace, self.turn, tuple(shared), readers, roles.login
+        )
 
     @cached_property
     def logins(self) -> tuple[Login, ...]:
@@ -269,11 +469,6 @@ class TenantPlan(Plan):
         return self.tenant.email is not None and self.tenant.email.user is not None
 
     @cached_property
-    def login_role(self) -> str:
-        """The database role that Synapse logs in as."""
-        return login_role_of(self.tenant.database.credentials)
-
-    @cached_property
     def volumes(self) -> tuple[Volume, ...]:
         """What is kept."""
         return volumes_of(self.name, self.tenant, self.cluster)
@@ -285,7 +480,10 @@ class TenantPlan(Plan):
     @cached_property
     def flows(self) -> tuple[Flow, ...]:
         """Who talks to whom."""
-        return flows_of(self.tenant, self.cluster, self.processes, self.workloads, self.guests, self.turn)
+        said = flows_of(
+            self.tenant, self.cluster, self.processes, self.workloads, self.guests, self.turn, self.database
+        )
+        return (*said, *instance_flows(self.cluster, self.guests))
 
     @cached_property
     def routing(self) -> tuple[tuple[Route, ...], tuple[Backend, ...]]:
@@ -301,9 +499,19 @@ class TenantPlan(Plan):
         return f"{member}.{self.address(process.component)}"
 
     @cached_property
+    def priority_class(self) -> str | None:
+        """As the tenant says."""
+        return self.tenant.priority_class
+
+    @cached_property
+    def web(self) -> Web | None:
+        """The tenant's own Element Web."""
+        return web_of_tenant(self.tenant)
+
+    @cached_property
     def public_hosts(self) -> tuple[PublicHost, ...]:
         """What the world sees."""
-        return public_hosts_of(self.tenant)
+        return (*public_hosts_of(self.tenant), *super().public_hosts)
 
     @cached_property
     def router_limits(self) -> RouterLimits:
@@ -321,9 +529,9 @@ class TenantPlan(Plan):
         return well_known_of(self.tenant)
 
     @cached_property
-    def postgresql(self) -> dict[str, str]:
-        """PostgreSQL's settings."""
-        return settings_of(self.tenant.database)
+    def server(self) -> Server:
+        """The server that is the tenant's own."""
+        return self.tenant.database
 
     @cached_property
     def quota(self) -> Quota:
@@ -332,18 +540,7 @@ class TenantPlan(Plan):
 
     def verify(self) -> None:
         """Refuse what cannot be. Raises Refused with the key that must change."""
-        if len(self.name) > LONGEST_TENANT:
-            raise Refused(
-                (),
-                f"expected a target's name of {LONGEST_TENANT} characters or fewer, got {len(self.name)}:"
-                " objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",
-            )
-        if self.name in RESERVED or self.name.endswith(("-fence", "-shared")):
-            raise Refused(
-                (),
-                f"expected another name than {self.name!r}: its Application would be called as one of the"
-                f" platform's ({', '.join(sorted(RESERVED))}) or another tenant's fence; rename the file",
-            )
+        self.verify_name()
         self.verify_turn(("matrix", "turn"))
         if self.tenant.turn.kind is Turn.SHARED and self.target.platform.turn is None:
             raise Refused(
@@ -351,13 +548,47 @@ class TenantPlan(Plan):
                 f"shared is the platform's Coturn and cluster {self.cluster.name} has none; say platform.turn in"
                 f" its platform target, or another kind",
             )
+        self.verify_database()
+        known = self.cluster.priority_classes
+        if self.priority_class and self.priority_class not in known:
+            raise Refused(
+                ("matrix", "priority_class"),
+                f"no PriorityClass {self.priority_class!r} on {self.cluster.name}"
+                f"{did_you_mean(self.priority_class, list(known))}; cluster.priority_classes names them",
+            )
         _ = self.budget
 
+    def verify_database(self) -> None:
+        """Refuse a server that is not there."""
+        kind, key = self.tenant.database.kind, ("matrix", "database", "kind")
+        if kind is Database.CNPG:
+            self.verify_operator(key)
+        if kind is Database.SHARED:
+            server = self.target.platform.postgresql
+            if server is None:
+                raise Refused(
+                    key,
+                    f"shared is the platform's PostgreSQL and cluster {self.cluster.name} has none; say"
+                    " platform.postgresql in its platform target, or another kind",
+                )
+            if self.tenant.database.pooling is Pooling.PGBOUNCER and server.pooling is not Pooling.PGBOUNCER:
+                raise Refused(
+                    ("matrix", "database", "pooling"),
+                    "the shared server has no pooler; say platform.postgresql.pooling: pgbouncer, or none here",
+                )
 
-def plan_of(fleet: Fleet, name: str) -> TenantPlan | PlatformPlan:
+
+AnyPlan = TenantPlan | PlatformPlan | NamespacePlan
+
+
+def plan_of(fleet: Fleet, name: str) -> AnyPlan:
     """The plan of one target. Raises FleetError."""
     target = fleet.target(name)
-    plan = PlatformPlan(target) if target.tenant is None else TenantPlan(target)
+    plan: AnyPlan
+    if target.namespace:
+        plan = NamespacePlan(target)
+    else:
+        plan = PlatformPlan(target) if target.tenant is None else TenantPlan(target)
     try:
         plan.verify()
     except Refused as refused:

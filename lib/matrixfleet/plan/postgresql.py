@@ -1,8 +1,8 @@
-"""Settings of the bundled PostgreSQL, derived from its memory."""
+"""Settings of a PostgreSQL, derived from its memory."""
 
 from __future__ import annotations
 
-from matrixfleet.model.tenant import DatabaseSpec
+from matrixfleet.model.database import Server
 from matrixfleet.model.types import bytes_of
 
 _MIB = 1024**2
@@ -12,13 +12,7 @@ ROLE_KEEPER = "role_keeper"
 """The role that sets passwords; the name in its certificate."""
 
 
-def login_role_of(generation: int) -> str:
-    """Whom Synapse logs in as: two roles take turns, so that a new password does not end the old one while
-    Synapse still uses it. Both are members of `synapse`, which owns every table."""
-    return "synapse_odd" if generation % 2 else "synapse_even"
-
-
-def settings_of(database: DatabaseSpec) -> dict[str, str]:
+def settings_of(database: Server) -> dict[str, str]:
     """postgresql.conf by name.
 
     Shares of memory follow PostgreSQL's own advice (docs, 19.4 Resource Consumption): a quarter for

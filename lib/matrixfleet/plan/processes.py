@@ -77,6 +77,11 @@ class ConnectionBudget:
     """`max_connections`."""
 
     @property
+    def synapse(self) -> int:
+        """What Synapse may open."""
+        return sum(count for name, count in self.parts if name != "reserved")
+
+    @property
     def total(self) -> int:
         """The sum of the parts."""
         return sum(count for _, count in self.parts)

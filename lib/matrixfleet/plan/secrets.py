@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Tenant
-from matrixfleet.model.choices import Secrets, SigningKey, Store, Turn
+from matrixfleet.model.choices import Database, Pooling, Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.plan.names import secret_name
@@ -15,8 +15,6 @@ from matrixfleet.plan.names import secret_name
 if TYPE_CHECKING:
     from matrixfleet.plan.turn import TurnServer
 
-GIVEN = "given"
-"""By a person: it exists, or the Job fails and says how to make it."""
 COPIED = "copied"
 """From the first namespace, whose owner makes it; never made here."""
 RANDOM = "random"
@@ -25,6 +23,13 @@ SIGNING_KEY = "signing-key"
 """An ed25519 key as Synapse's own generator writes it."""
 GIVEN = "given"
 """From outside: a person creates the Secret, and nothing goes on before it is there."""
+TAKEN = "taken:"
+"""And a Secret's name: the key of that one beside it, and nothing else of it."""
+
+
+def fixed(value: str) -> str:
+    """How a key is made that holds no secret: CloudNativePG wants the name of a role beside its password."""
+    return f"fixed:{value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Secret:
     name: str
     """The object's name, generation included."""
     keys: tuple[tuple[str, str], ...]
-    """Each key and how its value is made: RANDOM, SIGNING_KEY, GIVEN or COPIED."""
+    """Each key and how its value is made: RANDOM, SIGNING_KEY, GIVEN, COPIED, TAKEN or fixed."""
     namespaces: tuple[str, ...]
     """Where it is: made in the first, where it is verified, and copied to the others."""
     readers: tuple[str, ...]
@@ -79,18 +84,21 @@ def remote_key(spec: SecretsSpec, cluster: str, tenant: str, short: str) -> str:
     return whole if slashes else whole.replace("/", "--")
 
 
-def shared_turn_secret(
-    platform: Platform, turn_namespace: str, reader: str = "", readers: tuple[str, ...] = ("turn",)
-) -> Secret:
-    """The platform's: it makes it where its Coturn verifies with it; the Job of a tenant that reads it, in
-    the namespace `reader`, copies it."""
+def borrowed(secret: Secret, reader: str, readers: tuple[str, ...]) -> Secret:
+    """A secret of the platform's as a tenant has it, whose Job copies it to the namespace `reader`."""
+    keys = tuple((key, COPIED) for key, _ in secret.keys)
+    return replace(secret, keys=keys, namespaces=(secret.namespaces[0], reader), readers=readers)
+
+
+def shared_turn_secret(platform: Platform, turn_namespace: str) -> Secret:
+    """The platform's: it makes it where its Coturn verifies with it."""
     assert platform.turn is not None
     return Secret(
         "turn",
         secret_name(PLATFORM, "turn", platform.turn.secret),
-        (("shared_secret", COPIED if reader else RANDOM),),
-        (turn_namespace, reader) if reader else (turn_namespace,),
-        readers,
+        (("shared_secret", RANDOM),),
+        (turn_namespace,),
+        ("turn",),
         ("platform", "turn", "secret"),
     )
 
@@ -101,12 +109,15 @@ def secrets_of(
     cluster: Cluster,
     namespace: str,
     turn: TurnServer | None,
-    shared: Secret | None,
+    shared: tuple[Secret, ...],
     readers: tuple[str, ...],
+    login: Callable[[int], str],
 ) -> tuple[Secret, ...]:
     """The secrets that a tenant needs.
 
+    shared: those of the platform's that it copies
     readers: the components that are Synapse processes: all read one configuration
+    login: the database role of a generation
     """
     spec = cluster.secrets
 
@@ -131,14 +142,34 @@ def secrets_of(
             readers=readers,
             rotate=("matrix", "secrets"),
         ),
-        secret(
-            "database",
-            tenant.database.credentials,
-            (("password", RANDOM),),
-            readers=("roles", *readers),
-            rotate=("matrix", "database", "credentials"),
-        ),
     ]
+    if tenant.database.kind is not Database.SHARED:
+        generation, pooled = tenant.database.credentials, tenant.database.pooling is Pooling.PGBOUNCER
+        for one in range(max(1, generation - 1), generation + 1):
+            keys: tuple[tuple[str, str], ...] = (("password", RANDOM),)
+            mine: tuple[str, ...] = ("roles", *(("pgbouncer",) if pooled else ()), *readers)
+            if tenant.database.kind is Database.CNPG:
+                keys, mine = (("username", fixed(login(one))), *keys), ("postgresql", "roles", *readers)
+            elif tenant.database.kind is Database.EXTERNAL:
+                keys, mine = (("password", GIVEN),), mine[1:]
+            current = one == generation
+            if (
+                not current
+                and tenant.database.kind is not Database.CNPG
+                and (not pooled or tenant.database.kind is Database.EXTERNAL)
+            ):
+                # The server itself remembers.
+                continue
+            found.append(
+                secret(
+                    "database" if current else "database-previous",
+                    one,
+                    keys,
+                    called="database",
+                    readers=mine if current else ("pgbouncer",),
+                    rotate=("matrix", "database", "credentials"),
+                )
+            )
     if tenant.synapse.signing_key is SigningKey.SECRET:
         found.append(secret("signing-key", 1, (("signing.key", SIGNING_KEY),), readers=readers))
     if tenant.workers.any:
@@ -175,8 +206,7 @@ def secrets_of(
                     rotate=("matrix", "turn", "secret"),
                 )
             )
-    if shared:
-        found.append(shared)
+    found += shared
     found += [
         secret(purpose, generation, ((key, GIVEN),), readers=readers, rotate=("matrix", *said, "generation"))
         for purpose, key, generation, said in given_of(tenant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from matrixfleet.model import Cluster, Tenant
-from matrixfleet.model.choices import SigningKey
+from matrixfleet.model.choices import Database, SigningKey
 from matrixfleet.plan.names import volume_name
 
 ONE_POD = "ReadWriteOncePod"
@@ -43,15 +43,10 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
             "media-repository" if tenant.workers.media_repository.replicas else "synapse",
             "/data/media",
         ),
-        Volume(
-            "database",
-            "data",
-            classes.database.name,
-            tenant.database.storage,
-            "postgresql",
-            "/var/lib/postgresql",
-        ),
     ]
+    if tenant.database.kind is Database.STATEFULSET:
+        size = tenant.database.storage
+        found.append(Volume("database", "data", classes.database.name, size, "postgresql", "/var/lib/postgresql"))
     if tenant.synapse.signing_key is SigningKey.VOLUME:
         key_volume = volume_name(name, "signing-key")
         found.append(Volume("signing-key", key_volume, classes.signing_key.name, "1Mi", "synapse", "/data/signing-key"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Image, Release, Resources, Tenant
-from matrixfleet.model.choices import Secrets
+from matrixfleet.model.choices import Database, Pooling, Secrets
 from matrixfleet.model.cluster import EdgeSpec
+from matrixfleet.model.tenant import Element
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import waves
@@ -61,6 +62,8 @@ class Guest:
     resources: Resources
     count: int
     reason: str
+    claims: tuple[str, ...] = ()
+    """Sizes of the volumes that it claims."""
 
 
 def _synapse(process: Process, image: Image, joins: Mapping[str, Resources]) -> Workload:
@@ -92,6 +95,12 @@ def bootstrap_workload(release: Release) -> Workload:
     return Workload("bootstrap", "bootstrap", release.images.synapse, 1, 0, waves.SECRETS, resources, {})
 
 
+def element_workload(spec: Element, release: Release) -> Workload:
+    """Element Web behind its nginx."""
+    image, containers = release.images.element_web, {"nginx": spec.resources}
+    return Workload("element", "element-web", image, spec.replicas, 1, waves.FRONT, containers, {"http": 8080})
+
+
 def turn_workload(turn: TurnServer, release: Release) -> Workload:
     """Coturn. Its metrics only in a Pod network, where a NetworkPolicy admits Prometheus alone: on a node
     they would listen where the world, or whoever shares the node's network, can ask."""
@@ -109,6 +118,30 @@ def turn_workload(turn: TurnServer, release: Release) -> Workload:
     )
 
 
+def _database(tenant: Tenant, release: Release) -> Iterator[Workload]:
+    """What of PostgreSQL is ours to run; an operator's Pods are guests."""
+    spec, images = tenant.database, release.images
+    if spec.kind is Database.STATEFULSET:
+        containers = {"initdb": _GENERATOR, "postgresql": spec.resources, "reconciler": _HELPER}
+        yield Workload(
+            "postgresql", "postgresql", images.postgresql, 1, 0, waves.DATABASE, containers, {"postgresql": 5432}
+        )
+    if spec.kind is not Database.EXTERNAL:
+        # In the server's wave, since it waits for the server, and done before Synapse's.
+        yield Workload("roles", "postgresql", images.postgresql, 1, 0, waves.DATABASE, {"roles": _HELPER}, {})
+    if spec.pooling is Pooling.PGBOUNCER and spec.kind in (Database.STATEFULSET, Database.EXTERNAL):
+        yield Workload(
+            "pgbouncer",
+            "pgbouncer",
+            images.pgbouncer,
+            spec.pgbouncer.replicas,
+            1,
+            waves.DATABASE,
+            {"users": _HELPER, "pgbouncer": spec.pgbouncer.resources},
+            {"postgresql": 5432},
+        )
+
+
 def workloads_of(
     tenant: Tenant, cluster: Cluster, release: Release, processes: tuple[Process, ...], turn: TurnServer | None
 ) -> dict[str, Workload]:
@@ -116,18 +149,7 @@ def workloads_of(
     images = release.images
     joins = {"email": _HELPER} if tenant.email and tenant.email.user else {}
     found = [
-        Workload(
-            "postgresql",
-            "postgresql",
-            images.postgresql,
-            1,
-            0,
-            waves.DATABASE,
-            {"initdb": _GENERATOR, "postgresql": tenant.database.resources, "reconciler": _HELPER},
-            {"postgresql": 5432},
-        ),
-        # In the server's wave, since it waits for the server, and done before Synapse's.
-        Workload("roles", "postgresql", images.postgresql, 1, 0, waves.DATABASE, {"roles": _HELPER}, {}),
+        *_database(tenant, release),
         *(_synapse(process, images.synapse, joins) for process in processes),
         Workload(
             "router",
@@ -157,18 +179,7 @@ def workloads_of(
     if cluster.secrets.kind is Secrets.KUBERNETES:
         found.insert(0, bootstrap_workload(release))
     if tenant.hosts.element:
-        found.append(
-            Workload(
-                "element",
-                "element-web",
-                images.element_web,
-                tenant.element.replicas,
-                1,
-                waves.FRONT,
-                {"nginx": tenant.element.resources},
-                {"http": 8080},
-            )
-        )
+        found.append(element_workload(tenant.element, release))
     if turn:
         found.append(turn_workload(turn, release))
     return {workload.component: workload for workload in found}
@@ -226,6 +237,7 @@ def quota_of(
         pods += count
         cpu += count * sum(millicores_of(one.cpu) for one in workload.containers.values())
         memory += count * sum(bytes_of(one.memory) for one in workload.containers.values())
+    claims = (*claims, *(size for guest in guests for size in guest.claims))
     for guest in guests:
         pods += guest.count
         cpu += guest.count * millicores_of(guest.resources.cpu)

@@ -76,10 +76,10 @@ def database(plan: TenantPlan) -> Options:
     """PostgreSQL with its certificate verified. Keepalives find a dead server within half a minute."""
     pool = plan.tenant.synapse.connection_pool
     args = {
-        "user": plan.login_role,
-        "dbname": "synapse",
-        "host": plan.address("postgresql"),
-        "port": plan.workloads["postgresql"].ports["postgresql"],
+        "user": plan.database.login,
+        "dbname": plan.database.name,
+        "host": plan.database.door.host,
+        "port": plan.database.door.port,
         "sslmode": "verify-full",
         "sslrootcert": "/tls/database/ca.crt",
         "cp_min": pool.min,

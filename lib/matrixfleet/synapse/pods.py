@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from matrixfleet.kubernetes.emit import Object, to_yaml
 from matrixfleet.kubernetes.pods import (
     Mount,
+    authority_file,
     claimed,
     configuration,
     container,
     probe,
     scratch,
     secret_files,
-    tls_files,
 )
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.processes import Process
@@ -48,7 +48,7 @@ def read_by(plan: TenantPlan, process: Process) -> Read:
         configuration(plan, "synapse", CONFIGURATION),
         *policy_folder(plan),
         *(secret_files(secret) for secret in plan.secrets if _mounted_as_files(process, secret)),
-        tls_files("database", plan.called("postgresql-tls"), ("ca.crt",)),
+        authority_file("database", plan.database.authority),
         *(claimed(volume) for volume in plan.volumes_for(process.component)),
         # Uploads and fetched previews pass through here before they are media.
         scratch("tmp", "/tmp", "1Gi"),
@@ -65,7 +65,7 @@ def read_by(plan: TenantPlan, process: Process) -> Read:
 def _mounted_as_files(process: Process, secret: Secret) -> bool:
     """Two passwords have no `_path` option: the database's libpq reads from the environment, and the mail
     server's is joined to the configuration before Synapse starts."""
-    return secret.purpose not in ("database", "email") and process.component in secret.readers
+    return secret.purpose not in ("database", "database-ca", "email") and process.component in secret.readers
 
 
 def _join_email(plan: TenantPlan, process: Process, mounts: list[Mount]) -> Object:

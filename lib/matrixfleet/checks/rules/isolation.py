@@ -1,6 +1,7 @@
 """No tenant shares with another what must be its own, nor reaches into another's namespace.
 
-Hosts, names of servers, namespaces, Secrets, and ports of nodes; over all clusters, since a host or a name is
+A namespace of several tenants is marked as one: there every object is some tenant's, and whatever selects Pods
+names whose. Hosts, names of servers, namespaces, Secrets, and ports of nodes; over all clusters, since a host or a name is
 the world's. A host is one tenant's with every path below it: one route's prefix would catch another's.
 """
 
@@ -11,13 +12,17 @@ import re
 from collections.abc import Iterator
 from itertools import combinations, product
 
-from matrixfleet.checks.network import NAMESPACE, allowances, labels_in
-from matrixfleet.checks.pods import relays
+from matrixfleet.checks.network import GUESTS, NAMESPACE, allowances, labels_in, place_of
+from matrixfleet.checks.pods import relays, selector_of
 from matrixfleet.checks.said import homeservers
 from matrixfleet.checks.tree import ORDERS, Entry, Finding, Json, Pod, Tree, made_in, ordered_secret
 from matrixfleet.model.fleet import PLATFORM
 
 WHOLE_FLEET = True
+SEVERAL = "matrix-fleet/several-tenants"
+INSTANCE = "app.kubernetes.io/instance"
+SOLVER = "acme.cert-manager.io/http01-solver"
+"""Of cert-manager's solvers: alike for all tenants, and gone when they have answered."""
 SERVICE = re.compile(r"\.([a-z0-9-]+)\.svc\b")
 Range = tuple[str, int, int]
 """Protocol, first and last port."""
@@ -27,10 +32,14 @@ def check(tree: Tree) -> Iterator[Finding]:
     """What is claimed twice, who reaches where, ports of nodes."""
     yield from claimed_twice(tree)
     owners = {(entry.cluster, entry.name): entry for entry in tree.of_kind("Namespace") if is_tenants(entry)}
+    shared = {place for place, owner in owners.items() if owner.annotations.get(SEVERAL) == "true"}
     for entry in filter(is_tenants, tree.objects):
+        if (entry.cluster, entry.namespace) in shared:
+            for fault in strangers(entry):
+                yield tree.finding(entry, "isolation", fault)
         for namespace in sorted(reaches(entry)):
             owner = owners.get((entry.cluster, namespace), entry)
-            if owner.target != entry.target:
+            if owner.target != entry.target and (entry.cluster, namespace) not in shared:
                 message = f"reaches into {namespace}, {owner.target}'s ({owner.path}); expected its own alone"
                 yield tree.finding(entry, "isolation", message)
     yield from ports_shared(tree)
@@ -68,6 +77,16 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
         yield ("server_name", str(options.get("server_name"))), entry
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
         yield ("namespace", entry.name, "of cluster", entry.cluster), entry
+    for entry in filter(is_tenants, tree.of_kind("Cluster")):
+        for role in (entry.spec.get("managed") or {}).get("roles", []):
+            yield ("role", role["name"], "of", f"{entry.namespace}/{entry.name}", "of cluster", entry.cluster), entry
+    for entry in tree.of_kind("Database"):
+        server = f"{entry.namespace}/{entry.spec['cluster']['name']}"
+        yield ("database", entry.spec["name"], "of", server, "of cluster", entry.cluster), entry
+    for entry in filter(is_tenants, tree.objects):
+        # Two folders with one object: each Application would set it to its own, for ever.
+        if entry.namespace:
+            yield (entry.kind, f"{entry.namespace}/{entry.name}", "of cluster", entry.cluster), entry
     for entry in filter(is_tenants, tree.of_kind("ConfigMap", "Certificate", *ORDERS)):
         for namespace, name in made_by(entry):
             yield ("Secret", f"{namespace}/{name}", "of cluster", entry.cluster), entry
@@ -82,7 +101,31 @@ def made_by(entry: Entry) -> Iterator[tuple[str, str]]:
     if entry.kind in ORDERS:
         yield entry.namespace, ordered_secret(entry)[0]
     for secret in listed(entry):
-        yield from ((namespace, secret["name"]) for namespace in made_in(secret))
+        # Two tenants of one namespace may copy what is the platform's.
+        if "copied" not in secret["keys"].values():
+            yield from ((namespace, secret["name"]) for namespace in made_in(secret))
+
+
+def strangers(entry: Entry) -> Iterator[str]:
+    """Selectors of an object in a namespace of several tenants that may find another tenant's Pods."""
+    found = [("spec.selector", selector_of(entry) or {})] if entry.kind != "Ingress" else []
+    if entry.kind == "NetworkPolicy":
+        found = [("podSelector", entry.spec.get("podSelector") or {})]
+        for rule in allowances(entry):
+            at = f"{rule.side} rule {rule.number}"
+            found += [
+                (at, peer["podSelector"])
+                for peer in rule.peers
+                if place_of(entry, peer)[1] == entry.namespace and "podSelector" in peer
+            ]
+    tenant = entry.target.rpartition(".")[2]
+    for at, said in found:
+        labels = said.get("matchLabels") or {}
+        mine = labels.get(INSTANCE) == tenant or any(
+            str(labels.get(guest, "")).startswith(f"{tenant}-") for guest in GUESTS
+        )
+        if said and not mine and SOLVER not in labels:
+            yield f"{at}: expected {INSTANCE}: {tenant}, since several tenants share {entry.namespace}, got {labels}"
 
 
 def listed(entry: Entry) -> list[Json]:

@@ -25,7 +25,8 @@ SHAPES = {
 PATTERNS = {kind: re.compile(shape) for kind, shape in SHAPES.items()}
 WORDS = re.compile(r"passw|passphrase|secret|token|api_?-?key|access[_-]key")
 _NAME = r"(?:[\w.-]*[_.-])?(?:passw(?:or)?d|passphrase|secret|(?:secret|access)[_-]key|api[_-]?key|token)"
-_CAMEL = r"\w*(?:Password|Passphrase|Secret|SecretAccessKey|ApiKey|Token)"
+# serverTLSSecret and serverCASecret name a Secret.
+_CAMEL = r"\w*(?:Password|Passphrase|(?<!TLS)(?<!CA)Secret|SecretAccessKey|ApiKey|Token)"
 # A literal: no path, no variable, no call, no flag. `random` and the like are how the bootstrap Job comes by
 # a value, and not the value.
 _LITERAL = r"(?!(?:true|false|null|none|random|signing-key|given|copied)\b)[^\s\"'/$%(<{\[|>&*!~,:;#][^\s\"'(${]*"

@@ -27,7 +27,7 @@ from matrixfleet.kubernetes.edges.group import certificate, groups_of
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.model import Cluster
 from matrixfleet.model.choices import Edge
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
 
 KINDS: dict[Edge, ModuleType] = {
     Edge.TRAEFIK: traefik,
@@ -41,7 +41,7 @@ KINDS: dict[Edge, ModuleType] = {
 }
 
 
-def edge_objects(plan: TenantPlan) -> Iterator[Object]:
+def edge_objects(plan: Plan) -> Iterator[Object]:
     """Everything at the edge of one tenant."""
     edge, groups = plan.cluster.edge, groups_of(plan)
     if edge.reads_secrets:
@@ -50,7 +50,7 @@ def edge_objects(plan: TenantPlan) -> Iterator[Object]:
     yield from KINDS[edge.controller].objects(plan, groups)
 
 
-def backend_annotations(plan: TenantPlan, component: str) -> Mapping[str, str]:
+def backend_annotations(plan: Plan, component: str) -> Mapping[str, str]:
     """Annotations of a Service that stands behind the edge."""
     annotations: Mapping[str, str] = KINDS[plan.cluster.edge.controller].backend(plan, component)
     return annotations

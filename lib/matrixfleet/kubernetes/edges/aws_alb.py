@@ -11,18 +11,18 @@ from collections.abc import Iterator, Sequence
 
 from matrixfleet.kubernetes.edges.group import Group, ingress
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
 from matrixfleet.plan.edge import FEDERATION_PORT, HEALTH_PATHS, REQUEST_TIMEOUT
 
 OURS = "alb.ingress.kubernetes.io"
 
 
-def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+def backend(plan: Plan, component: str) -> dict[str, str]:
     """What a healthy target answers."""
     return {f"{OURS}/healthcheck-path": HEALTH_PATHS[component]}
 
 
-def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """An Ingress a group. All of a tenant, or of the cluster, are rules of one load balancer, so annotations
     that mean the load balancer are the same on each."""
     edge = plan.cluster.edge

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 
 from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
 from matrixfleet.plan.edge import FEDERATION_PORT, HEALTH_PATHS, REQUEST_TIMEOUT
 
 OURS = "appgw.ingress.kubernetes.io"
 
 
-def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+def backend(plan: Plan, component: str) -> dict[str, str]:
     """It takes nothing from Services."""
     return {}
 
 
-def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """An Ingress a group, and another where there is a second port: the port is an annotation of the whole
     Ingress."""
     for group in groups:

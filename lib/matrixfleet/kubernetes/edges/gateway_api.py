@@ -14,14 +14,14 @@ from matrixfleet.kubernetes.edges.group import Group, secret_of
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
 from matrixfleet.model.cluster import EdgeSpec
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan import Plan, waves
 from matrixfleet.plan.edge import FEDERATION_PORT, TRANSFER_TIMEOUT, PublicHost
 
 GROUP = "gateway.networking.k8s.io"
 API = f"{GROUP}/v1"
 
 
-def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+def backend(plan: Plan, component: str) -> dict[str, str]:
     """It takes nothing from Services."""
     return {}
 
@@ -42,7 +42,7 @@ def solver(edge: EdgeSpec) -> Object:
     return {"gatewayHTTPRoute": route}
 
 
-def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """The Gateway where it is the tenant's own, then the routes of each group."""
     shared = plan.cluster.edge.gateway
     if shared is None:
@@ -62,13 +62,13 @@ def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
         yield route(plan, f"{group.purpose}-redirect", group.names, [listener], redirect())
 
 
-def listeners_of(plan: TenantPlan, host: PublicHost) -> list[tuple[str, int]]:
+def listeners_of(plan: Plan, host: PublicHost) -> list[tuple[str, int]]:
     """Names and ports of a host's listeners: each has the certificate of its host."""
     ports = [443] + [FEDERATION_PORT] * plan.cluster.edge.federation_on_8448
     return [(f"{'https' if port == 443 else 'federation'}.{host.host}", port) for port in ports]
 
 
-def gateway(plan: TenantPlan, groups: Sequence[Group]) -> Object:
+def gateway(plan: Plan, groups: Sequence[Group]) -> Object:
     """Plain HTTP for the redirect and for ACME, then every host."""
     same: Object = {"namespaces": {"from": "Same"}}
     listeners: list[Object] = [{"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": same}]
@@ -90,7 +90,7 @@ def gateway(plan: TenantPlan, groups: Sequence[Group]) -> Object:
     return make(plan, "Gateway", "edge", api=API, wave=waves.EDGE, spec=spec)
 
 
-def route(plan: TenantPlan, purpose: str, hosts: list[str], listeners: list[str], rule: Object) -> Object:
+def route(plan: Plan, purpose: str, hosts: list[str], listeners: list[str], rule: Object) -> Object:
     """An HTTPRoute on some listeners."""
     shared = plan.cluster.edge.gateway
     parents = [
@@ -114,7 +114,7 @@ def route(plan: TenantPlan, purpose: str, hosts: list[str], listeners: list[str]
     )
 
 
-def serve(plan: TenantPlan, host: PublicHost) -> Object:
+def serve(plan: Plan, host: PublicHost) -> Object:
     """To the component that answers; the timeout counts the whole exchange."""
     port = plan.workloads[host.backend].ports["http"]
     backend_ref = {"group": "", "kind": "Service", "name": plan.called(host.backend), "port": port, "weight": 1}

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan import Plan, waves
 from matrixfleet.plan.edge import HEALTH_PATHS, TRANSFER_TIMEOUT
 
 FRONTEND, BACKEND = "networking.gke.io/v1beta1", "cloud.google.com/v1"
 
 
-def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+def backend(plan: Plan, component: str) -> dict[str, str]:
     """To Pods' addresses, not through nodes, with the timeouts of its BackendConfig."""
     return {
         "cloud.google.com/neg": json.dumps({"ingress": True}),
@@ -25,7 +25,7 @@ def backend(plan: TenantPlan, component: str) -> dict[str, str]:
     }
 
 
-def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """What the front does, what it does with each backend, and the Ingress."""
     yield make(
         plan,
@@ -47,7 +47,7 @@ def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
     yield ingress(plan, plan.called("edge"), hosts, annotations, tls=tls, by_class_name=False)
 
 
-def backend_config(plan: TenantPlan, component: str) -> Object:
+def backend_config(plan: Plan, component: str) -> Object:
     """Timeouts, the whole exchange counted, and the health check."""
     return make(
         plan,

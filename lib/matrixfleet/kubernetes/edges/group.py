@@ -9,7 +9,7 @@ from itertools import groupby
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
 from matrixfleet.model.choices import Edge
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan import Plan, waves
 from matrixfleet.plan.edge import PublicHost
 
 
@@ -33,23 +33,23 @@ class Group:
         return backend
 
 
-def groups_of(plan: TenantPlan) -> list[Group]:
+def groups_of(plan: Plan) -> list[Group]:
     """A tenant's public hosts by certificate."""
     by_purpose = groupby(plan.public_hosts, lambda host: host.certificate)
     return [Group(purpose, tuple(hosts)) for purpose, hosts in by_purpose]
 
 
-def secret_of(plan: TenantPlan, group: Group) -> str:
+def secret_of(plan: Plan, group: Group) -> str:
     """The Secret of a group's certificate."""
     return plan.called(f"{group.purpose}-tls")
 
 
-def tls_of(plan: TenantPlan, group: Group) -> list[Object]:
+def tls_of(plan: Plan, group: Group) -> list[Object]:
     """A group's entry in an Ingress's `tls`."""
     return [{"hosts": group.names, "secretName": secret_of(plan, group)}]
 
 
-def certificate(plan: TenantPlan, group: Group) -> Object:
+def certificate(plan: Plan, group: Group) -> Object:
     """A group's certificate, from the cluster's issuer."""
     annotations = {}
     if plan.cluster.edge.controller is Edge.GATEWAY_API:
@@ -81,7 +81,7 @@ def certificate(plan: TenantPlan, group: Group) -> Object:
 
 
 def ingress(
-    plan: TenantPlan,
+    plan: Plan,
     name: str,
     hosts: Sequence[PublicHost],
     annotations: Mapping[str, str],

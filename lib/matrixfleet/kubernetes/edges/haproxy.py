@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 
 from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
 from matrixfleet.plan.edge import REQUEST_TIMEOUT
 
 OURS = "haproxy-ingress.github.io"
 
 
-def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+def backend(plan: Plan, component: str) -> dict[str, str]:
     """It would take annotations from Services too; the Ingress has them all."""
     return {}
 
 
-def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """An Ingress a group."""
     annotations = {
         f"{OURS}/ssl-redirect": "true",

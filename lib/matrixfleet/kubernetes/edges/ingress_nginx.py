@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
 from matrixfleet.plan.edge import REQUEST_TIMEOUT
 
 OURS = "nginx.ingress.kubernetes.io"
 
 
-def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+def backend(plan: Plan, component: str) -> dict[str, str]:
     """It takes nothing from Services."""
     return {}
 
 
-def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """An Ingress a group. No rewrite-target, here or anywhere: it would decode %2F."""
     annotations = {
         f"{OURS}/ssl-redirect": "true",

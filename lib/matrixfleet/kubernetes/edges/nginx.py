@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.plan import TenantPlan
+from matrixfleet.plan import Plan
 from matrixfleet.plan.edge import FEDERATION_PORT, REQUEST_TIMEOUT
 
 OURS = "nginx.org"
 
 
-def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+def backend(plan: Plan, component: str) -> dict[str, str]:
     """It takes nothing from Services."""
     return {}
 
 
-def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """An Ingress a group."""
     annotations = {
         # For TLS that ends here, and the default; nginx.org/redirect-to-https goes by X-Forwarded-Proto.

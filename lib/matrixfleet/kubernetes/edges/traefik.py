@@ -11,20 +11,20 @@ from collections.abc import Iterator, Sequence
 from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan import Plan, waves
 from matrixfleet.plan.edge import REQUEST_TIMEOUT
 
 API = "traefik.io/v1alpha1"
 ROUTER = "traefik.ingress.kubernetes.io/router"
 
 
-def backend(plan: TenantPlan, component: str) -> dict[str, str]:
+def backend(plan: Plan, component: str) -> dict[str, str]:
     """Traefik takes a backend's timeouts from its Service."""
     transport = f"{plan.namespace}-{plan.called('edge')}@kubernetescrd"
     return {"traefik.ingress.kubernetes.io/service.serverstransport": transport}
 
 
-def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
+def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """What all hosts share, then the Ingresses of each group."""
     yield middleware(plan)
     yield transport(plan)
@@ -41,13 +41,13 @@ def objects(plan: TenantPlan, groups: Sequence[Group]) -> Iterator[Object]:
         yield ingress(plan, f"{name}-redirect", group.hosts, redirect)
 
 
-def middleware(plan: TenantPlan) -> Object:
+def middleware(plan: Plan) -> Object:
     """To HTTPS, for good."""
     spec = {"redirectScheme": {"scheme": "https", "permanent": True}}
     return make(plan, "Middleware", "edge", api=API, wave=waves.FRONT, name=plan.called("https"), spec=spec)
 
 
-def transport(plan: TenantPlan) -> Object:
+def transport(plan: Plan) -> Object:
     """How long Traefik waits for what stands behind it: as long as everybody on the way."""
     timeouts = {"dialTimeout": "5s", "responseHeaderTimeout": f"{REQUEST_TIMEOUT}s", "idleConnTimeout": "60s"}
     return make(

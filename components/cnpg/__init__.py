@@ -1,0 +1,200 @@
+"""PostgreSQL as CloudNativePG runs it: a tenant's own, or the platform's with a database of each tenant."""
+
+from collections.abc import Iterator, Mapping
+
+from matrixfleet.drawing import In, component
+from matrixfleet.kubernetes.authority import SERVER, authority, signed
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import KEEP, PART_OF, make
+from matrixfleet.kubernetes.pods import ROLLING
+from matrixfleet.model.choices import Database, Pooling
+from matrixfleet.model.database import Server
+from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
+from matrixfleet.plan import Plan, PlatformPlan, TenantPlan, waves
+from matrixfleet.plan.database import roles_on_shared
+from matrixfleet.plan.names import component_name
+from matrixfleet.plan.postgresql import settings_of
+
+API = "postgresql.cnpg.io/v1"
+# The rules before these are the operator's own, and the rule behind them would admit any password from anywhere
+# (pkg/postgres/configuration.go). Who may connect to a database is a member of the role that it is named after.
+HBA = ("hostssl samerole all all scram-sha-256", "host all all all reject")
+LOCALE = {"encoding": "UTF8", "localeCollate": "C", "localeCType": "C"}
+
+
+@component("workload/cnpg")
+def main(plan: TenantPlan | PlatformPlan) -> Iterator[Object | In]:
+    """Certificates, Cluster and Pooler; for a tenant of a shared one its Database."""
+    if isinstance(plan, TenantPlan) and plan.tenant.database.kind is Database.SHARED:
+        yield In("shared", database(plan))
+    server = plan.server if isinstance(plan, TenantPlan) else plan.target.platform.postgresql
+    if server is None or (isinstance(plan, TenantPlan) and plan.tenant.database.kind is not Database.CNPG):
+        return
+    yield from authority(plan)
+    # The operator reads it anew when it is renewed, for this label.
+    reload = {"labels": {"cnpg.io/reload": ""}}
+    yield signed(plan, "postgresql", SERVER, dnsNames=names(plan, server), secretTemplate=reload)
+    yield cluster(plan, server)
+    if server.pooling is Pooling.PGBOUNCER:
+        yield pooler(plan, server)
+
+
+def names(plan: Plan, server: Server) -> list[str]:
+    """Every name under which instances and poolers are asked for: a Pooler shows the server's certificate."""
+    services = [plan.called(f"postgresql-{kind}") for kind in ("rw", "r", "ro")]
+    services += [plan.called("pgbouncer")] if server.pooling is Pooling.PGBOUNCER else []
+    endings = (
+        "",
+        f".{plan.namespace}",
+        f".{plan.namespace}.svc",
+        f".{plan.namespace}.svc.{plan.cluster.network.domain}",
+    )
+    return [service + ending for service in services for ending in endings]
+
+
+def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
+    """A primary and its replicas. A commit waits for one replica while there is one: what was accepted outlives
+    the primary."""
+    tls = plan.called("postgresql-tls")
+    many = server.instances > 1
+    spec = {
+        "instances": server.instances,
+        "imageName": plan.release.images.cloudnative_pg.reference,
+        "enableSuperuserAccess": False,
+        # With a single instance a budget could only forbid the drain.
+        "enablePDB": many,
+        "primaryUpdateStrategy": "unsupervised",
+        "primaryUpdateMethod": "switchover" if many else "restart",
+        "bootstrap": {"initdb": bootstrap(plan)},
+        "managed": {"roles": list(managed_roles(plan))},
+        "certificates": {"serverTLSSecret": tls, "serverCASecret": tls},
+        "postgresql": {
+            "parameters": settings_of(server),
+            "pg_hba": list(HBA),
+            **({"synchronous": {"method": "any", "number": 1, "dataDurability": "preferred"}} if many else {}),
+        },
+        "storage": {
+            "size": server.storage,
+            "storageClass": plan.cluster.storage.database.name,
+            "resizeInUseVolumes": True,
+        },
+        "resources": {
+            "requests": {"cpu": server.resources.cpu, "memory": server.resources.memory},
+            "limits": {"memory": server.resources.memory},
+        },
+        "affinity": {
+            "enablePodAntiAffinity": True,
+            "podAntiAffinityType": "preferred",
+            "topologyKey": "kubernetes.io/hostname",
+        },
+        "topologySpreadConstraints": spread({"cnpg.io/cluster": plan.called("postgresql")}),
+        **({"priorityClassName": plan.priority_class} if plan.priority_class else {}),
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "inheritedMetadata": {"labels": {"app.kubernetes.io/part-of": PART_OF}},
+    }
+    return of_cnpg(plan, "Cluster", plan.called("postgresql"), spec, keep=True)
+
+
+def bootstrap(plan: TenantPlan | PlatformPlan) -> Object:
+    """The first database. The platform's own is nobody's: tenants have a Database each."""
+    name = "synapse" if isinstance(plan, TenantPlan) else "platform"
+    return {"database": name, "owner": name, "dataChecksums": True, **LOCALE}
+
+
+def managed_roles(plan: TenantPlan | PlatformPlan) -> Iterator[Object]:
+    """Of each database the owner, who logs in nowhere, and two who log in, with the password of one generation
+    each. Fields that the operator would default are written out, or Argo CD reports them."""
+    plain = {
+        "ensure": "present",
+        "connectionLimit": -1,
+        "inherit": True,
+        **dict.fromkeys(("superuser", "createdb", "createrole", "replication", "bypassrls"), False),
+    }
+    for roles, secrets in plan.managed_roles.values():
+        yield {"name": roles.owner, "login": False, "disablePassword": True, **plain}
+        for role, secret in secrets.items():
+            password: Object = {"passwordSecret": {"name": secret}} if secret else {"disablePassword": True}
+            yield {"name": role, "login": True, **password, "inRoles": [roles.owner], **plain}
+
+
+def pooler(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
+    """PgBouncer before the primary, in session mode; the operator sees to its users and certificates."""
+    connections = server.max_connections
+    spec = {
+        "cluster": {"name": plan.called("postgresql")},
+        "instances": server.pgbouncer.replicas,
+        "type": "rw",
+        "pgbouncer": {
+            "poolMode": "session",
+            "parameters": {
+                # A session holds its connection: fewer would have Synapse wait.
+                "default_pool_size": str(connections),
+                "max_client_conn": str(connections * 2),
+                "server_login_retry": "1",
+                "query_wait_timeout": "60",
+            },
+        },
+        "deploymentStrategy": ROLLING,
+        "template": {
+            "metadata": {"labels": {"app.kubernetes.io/part-of": PART_OF}},
+            "spec": {
+                **({"priorityClassName": plan.priority_class} if plan.priority_class else {}),
+                "topologySpreadConstraints": spread({"cnpg.io/poolerName": plan.called("pgbouncer")}),
+                "containers": [
+                    {
+                        "name": "pgbouncer",
+                        "image": plan.release.images.pgbouncer.reference,
+                        "resources": {
+                            "requests": {
+                                "cpu": server.pgbouncer.resources.cpu,
+                                "memory": server.pgbouncer.resources.memory,
+                            },
+                            "limits": {"memory": server.pgbouncer.resources.memory},
+                        },
+                    }
+                ],
+            },
+        },
+    }
+    return of_cnpg(plan, "Pooler", plan.called("pgbouncer"), spec)
+
+
+def database(plan: TenantPlan) -> Object:
+    """A tenant's database on the platform's server, where that is. Kept, whatever becomes of this object."""
+    spec = {
+        "cluster": {"name": component_name(PLATFORM, "postgresql")},
+        "name": plan.database.name,
+        "owner": roles_on_shared(plan.name).owner,
+        "template": "template0",
+        "ensure": "present",
+        "databaseReclaimPolicy": "retain",
+        **LOCALE,
+    }
+    return of_cnpg(plan, "Database", plan.called("postgresql"), spec, keep=True, namespace=SHARED_NAMESPACE)
+
+
+def of_cnpg(plan: Plan, kind: str, name: str, spec: Object, *, keep: bool = False, namespace: str = "") -> Object:
+    """An object of the operator's."""
+    return make(
+        plan,
+        kind,
+        "postgresql",
+        api=API,
+        name=name,
+        namespace=namespace,
+        wave=waves.DATABASE,
+        annotations=KEEP if keep else None,
+        spec=spec,
+    )
+
+
+def spread(selector: Mapping[str, str]) -> list[Object]:
+    """Evenly over zones, as far as it goes."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": dict(selector)},
+        }
+    ]

@@ -1,0 +1,84 @@
+"""PgBouncer before a PostgreSQL that no operator runs; CloudNativePG has a Pooler of its own."""
+
+from collections.abc import Iterator
+
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.authority import SERVER, authority, signed
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import config_map, make, service
+from matrixfleet.kubernetes.pods import (
+    ROLLING,
+    authority_file,
+    configuration,
+    container,
+    deployment,
+    pod_template,
+    probe,
+    scratch,
+    secret_files,
+    tls_files,
+)
+from matrixfleet.model.choices import Database
+from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.templates import read, render
+
+FOLDER = "/etc/pgbouncer"
+
+
+@component("workload/pgbouncer")
+def main(plan: TenantPlan) -> Iterator[Object]:
+    """Whom an external server's certificate is of; certificate, configuration, Service, Deployment; nothing
+    where nothing is pooled here."""
+    if plan.tenant.database.kind is Database.EXTERNAL:
+        yield external_authority(plan)
+    if "pgbouncer" not in plan.workloads:
+        return
+    if "postgresql" not in plan.workloads:
+        yield from authority(plan)
+    yield signed(plan, "pgbouncer", SERVER, dnsNames=[plan.address("pgbouncer")])
+    files = {
+        "pgbouncer.ini": render(__file__, "pgbouncer.ini.j2", database=plan.database, connections=plan.budget.synapse),
+        **{name: read(__file__, name) for name in ("users.sh", "run.sh")},
+    }
+    yield config_map(plan, "pgbouncer", files)
+    yield service(plan, "pgbouncer")
+    yield deployment(plan, "pgbouncer", template(plan, files), strategy=ROLLING)
+
+
+def external_authority(plan: TenantPlan) -> Object:
+    """What the inventory says of it: certificates are public."""
+    external = plan.tenant.database.external
+    assert external is not None
+    name = plan.called("database-ca")
+    return make(plan, "ConfigMap", "postgresql", name=name, wave=waves.SECRETS, data={"ca.crt": external.ca})
+
+
+def template(plan: TenantPlan, files: dict[str, str]) -> Object:
+    """Its Pod. Passwords of this generation and the one before: both roles log in while Synapse rolls."""
+    config = configuration(plan, "pgbouncer", FOLDER)
+    users = scratch("run", "/run/pgbouncer", "1Mi", memory=True)
+    tls = tls_files("pgbouncer", plan.called("pgbouncer-tls"), ("tls.crt", "tls.key"))
+    server = authority_file("server", plan.database.server_authority)
+    logins = {plan.database.login: plan.secret("database")}
+    previous = [secret for secret in plan.secrets if secret.purpose == "database-previous"]
+    if previous and plan.database.previous:
+        logins[plan.database.previous] = previous[0]
+    secrets = [secret_files(secret) for secret in logins.values()]
+    pairs = [word for role, secret in logins.items() for word in (role, secret.path("password"))]
+    listens = {"tcpSocket": {"port": "postgresql"}}
+    pgbouncer = container(
+        plan,
+        "pgbouncer",
+        "pgbouncer",
+        ["bash", f"{FOLDER}/run.sh"],
+        [config, users, tls, server],
+        ports=plan.workloads["pgbouncer"].ports,
+        startupProbe=probe(1, 30, 2, **listens),
+        readinessProbe=probe(5, 2, 2, **listens),
+        livenessProbe=probe(15, 3, 2, **listens),
+    )
+    init = container(plan, "pgbouncer", "users", ["sh", f"{FOLDER}/users.sh", *pairs], [config, users, *secrets])
+    mounts = [config, users, tls, server, *secrets]
+    return pod_template(
+        plan, "pgbouncer", [pgbouncer], mounts, init=[init], reads=files, terminationGracePeriodSeconds=30
+    )
