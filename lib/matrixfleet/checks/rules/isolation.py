@@ -1,8 +1,9 @@
 """No tenant shares with another what must be its own, nor reaches into another's namespace.
 
 A namespace of several tenants is marked as one: there every object is some tenant's, and whatever selects Pods
-names whose. Hosts, names of servers, namespaces, Secrets, and ports of nodes; over all clusters, since a host or a name is
-the world's. A host is one tenant's with every path below it: one route's prefix would catch another's.
+names whose. Hosts, names of servers, namespaces, Secrets, databases, roles, and ports of nodes; over all clusters,
+since a host or a name is the world's. A host is one tenant's with every path below it: one route's prefix would
+catch another's.
 """
 
 from __future__ import annotations
@@ -121,9 +122,8 @@ def strangers(entry: Entry) -> Iterator[str]:
     tenant = entry.target.rpartition(".")[2]
     for at, said in found:
         labels = said.get("matchLabels") or {}
-        mine = labels.get(INSTANCE) == tenant or any(
-            str(labels.get(guest, "")).startswith(f"{tenant}-") for guest in GUESTS
-        )
+        guests = [str(labels[guest]) for guest in GUESTS if guest in labels]
+        mine = labels.get(INSTANCE) == tenant or any(guest.startswith(f"{tenant}-") for guest in guests)
         if said and not mine and SOLVER not in labels:
             yield f"{at}: expected {INSTANCE}: {tenant}, since several tenants share {entry.namespace}, got {labels}"
 
