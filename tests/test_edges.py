@@ -32,7 +32,11 @@ SPECS: dict[Edge, dict[str, Any]] = {
     Edge.AZURE_AGIC: {"class_name": "azure-application-gateway", "peers": BALANCERS},
 }
 # A tenant of each pattern: a pattern that is built joins here.
-PATTERNS: dict[Pattern, str] = {Pattern.SINGLE_TENANT: PROD}
+PATTERNS: dict[Pattern, str] = {
+    Pattern.SINGLE_TENANT: PROD,
+    Pattern.MULTI_TENANT: "ap1.tenant-a",
+    Pattern.HIGH_AVAILABILITY: "eu1.matrix-ha",
+}
 NO_HTTP01 = (Edge.NGINX, Edge.GKE)
 ON_8448 = (Edge.TRAEFIK, Edge.GATEWAY_API, Edge.NGINX, Edge.AWS_ALB, Edge.AZURE_AGIC)
 
@@ -42,14 +46,15 @@ def with_edge(fleet: Fleet, edge: Edge, name: str = PROD, **more: Any) -> Fleet:
         (("cluster", "edge"), {"controller": str(edge), **SPECS[edge], **more}),
     ]
     if edge in NO_HTTP01:
-        dns = fleet.raw(fleet.platform_name(name), ("cluster", "issuers", "dns", "acme", "dns01"))
-        changes.append((("cluster", "issuers", "web", "acme", "dns01"), dns))
+        dns = fleet.raw(fleet.platform_name(PROD), ("cluster", "issuers", "dns", "acme"))
+        changes.append((("cluster", "issuers", "web", "acme"), dns))
     return changed(fleet, *changes, name=name)
 
 
 def drawn(fleet: Fleet, name: str = PROD) -> Tree:
     texts = {}
-    for target in (name, fleet.platform_name(name)):
+    beside = [f"{name.partition('.')[0]}.matrix-tenants"] if fleet.target(name).neighbours else []
+    for target in (name, fleet.platform_name(name), *beside):
         for path, text in draw_target(fleet, target, TOP).items():
             texts[f"{target.replace('.', '/')}/{path}"] = text
     return Tree.of(texts, fleet)

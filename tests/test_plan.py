@@ -18,6 +18,7 @@ from matrixfleet.errors import FleetError
 from matrixfleet.model import Fleet
 from matrixfleet.plan import TenantPlan, plan_of
 from matrixfleet.plan.networks import address_range, denied_ranges, public
+from matrixfleet.plan.postgresql import settings_of
 
 PROD = "eu1.matrix-prod"
 
@@ -388,7 +389,7 @@ def plan(fleet: Fleet, name: str = PROD) -> TenantPlan:
 
 
 def test_postgresql_memory_fits(fleet: Fleet) -> None:
-    settings = plan(fleet).postgresql
+    settings = settings_of(plan(fleet).server)
     assert settings["shared_buffers"] == "768MB" and settings["max_connections"] == "100"
     worst = 768 + 2 * 100 * int(settings["work_mem"].removesuffix("MB"))
     assert worst <= 3072

@@ -106,6 +106,8 @@ def undocumented(config: dict[str, Any]) -> list[str]:
         # A module's own are its own.
         or (
             path[:2] != ("modules", "config")
+            # Its keys are names of workers.
+            and path[0] != "instance_map"
             and len(path) > 1
             and not re.search(rf"\b{path[-1]}\b", sections()[path[0]])
             and path[-1] not in LIBPQ

@@ -18,7 +18,7 @@ from matrixfleet.kubernetes.emit import to_yaml
 from matrixfleet.model import BUILT, Fleet
 from matrixfleet.model.base import descriptions
 from matrixfleet.model.faults import model_at
-from matrixfleet.model.fleet import PLATFORM, PlatformTarget, TenantTarget
+from matrixfleet.model.fleet import PLATFORM, NamespaceTarget, PlatformTarget, TenantTarget
 from matrixfleet.plan import TenantPlan, plan_of
 
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -36,8 +36,8 @@ def explain_key(top: Path, name: str, written: str) -> str:
     lines.append("said by (the last one wins):")
     lines += [f"  {place.file}:{place.line}" + (f": {place.text}" if place.text else "") for place in places]
     if not places:
-        lines.append(f"  nobody: it is the default of {_owner(name, key)}")
-    described = _description(name, key)
+        lines.append(f"  nobody: it is the default of {_owner(fleet, name, key)}")
+    described = _description(fleet, name, key)
     if described:
         lines += ["", "meaning:", f"  {described}"]
     if key[:3] == ("matrix", "database", "max_connections"):
@@ -51,7 +51,9 @@ def _parse(written: str) -> Key:
     return tuple(int(index) if index else word for word, index in _PART.findall(written))
 
 
-def _model(name: str) -> type[BaseModel]:
+def _model(fleet: Fleet, name: str) -> type[BaseModel]:
+    if fleet.is_namespace(name):
+        return NamespaceTarget
     return PlatformTarget if name.rpartition(".")[2] == PLATFORM else TenantTarget
 
 
@@ -60,6 +62,8 @@ def _value(fleet: Fleet, name: str, key: Key) -> Any:
     platform, target = fleet.platform(name), fleet.target(name)
     shared = {field: getattr(platform, field) for field in PlatformTarget.model_fields}
     here: Any = shared if target.tenant is None else {"matrix": target.tenant}
+    if target.namespace:
+        here = {"namespace": target.namespace}
     if target.tenant is not None and key and key[0] in shared:
         asked = f"matrix-fleet explain {fleet.platform_name(name)} {dotted(key)}"
         raise FleetError([fleet.fault(name, (), f"{key[0]} is said by the cluster's platform target; ask {asked}")])
@@ -92,13 +96,13 @@ def _indented(text: str) -> list[str]:
     return [f"  {line}" for line in text.rstrip("\n").splitlines()]
 
 
-def _owner(name: str, key: Key) -> str:
-    block = model_at(_model(name), key[:-1])
+def _owner(fleet: Fleet, name: str, key: Key) -> str:
+    block = model_at(_model(fleet, name), key[:-1])
     return f"{block.__name__} ({block.__module__})" if block else "the model"
 
 
-def _description(name: str, key: Key) -> str:
-    block = model_at(_model(name), key[:-1])
+def _description(fleet: Fleet, name: str, key: Key) -> str:
+    block = model_at(_model(fleet, name), key[:-1])
     return descriptions(block).get(str(key[-1]), "") if block else ""
 
 

@@ -7,18 +7,22 @@ from typing import Any
 
 from matrixfleet.model.base import descriptions
 from matrixfleet.model.faults import models_below
-from matrixfleet.model.fleet import PlatformTarget, TenantTarget
+from matrixfleet.model.fleet import NamespaceTarget, PlatformTarget, TenantTarget
 
+TARGETS = (PlatformTarget, NamespaceTarget, TenantTarget)
 SCHEMA_FILE = "inventory/schema.json"
 
 
 def inventory_schema() -> str:
     """One schema for every file of the inventory. No file must say everything, since a target is merged
     from its classes: what is required is told when the whole is compiled, and unknown keys here."""
-    tenant, platform = (model.model_json_schema() for model in (TenantTarget, PlatformTarget))
-    definitions = {**platform.pop("$defs", {}), **tenant.pop("$defs", {})}
-    parameters: dict[str, Any] = {**platform["properties"], **tenant["properties"]}
-    for model in {*models_below(TenantTarget), *models_below(PlatformTarget)}:
+    definitions: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
+    for target in TARGETS:
+        said = target.model_json_schema()
+        definitions |= said.pop("$defs", {})
+        parameters |= said["properties"]
+    for model in {model for target in TARGETS for model in models_below(target)}:
         for field, text in descriptions(model).items():
             if model.__name__ in definitions:
                 definitions[model.__name__]["properties"][field]["description"] = text
