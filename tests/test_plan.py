@@ -74,6 +74,30 @@ PRIVATE_SSO = {
     },
 }
 
+EXTERNAL = {
+    "kind": "external",
+    "external": {
+        "host": "postgres.example.net",
+        "port": 5433,
+        "name": "chat",
+        "user": "chat_app",
+        "ca": """-----BEGIN CERTIFICATE-----
+MIIBkTCCATegAwIBAgIUE15w2RZYkcFdIcH0C/8HDzCp4d0wCgYIKoZIzj0EAwIw
+HjEcMBoGA1UEAwwTRXhhbXBsZSBEYXRhYmFzZSBDQTAeFw0yNjExMjQxMDAzMjla
+Fw0zNjExMjExMDAzMjlaMB4xHDAaBgNVBAMME0V4YW1wbGUgRGF0YWJhc2UgQ0Ew
+WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASkS1jZlwrqs3NP84bUAxi8jkoebABr
+E6KgU2hnJJvW4pYEnUC4cUb6AoXiBM6x8TW3css5VJRtY9RqLN9tyV1lo1MwUTAd
+BgNVHQ4EFgQU4g9UxWOWpQIjR8hu2Ipbllyj0GgwHwYDVR0jBBgwFoAU4g9UxWOW
+pQIjR8hu2Ipbllyj0GgwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBF
+AiEAzDzS65S+IhMg6GIoYzgHPZWj3E32ycpiTqis5Ro9/UcCIEvVMgIGFFCNtY79
+AjzZi0sRtYEgSMXRornVwwdCLu92
+-----END CERTIFICATE-----
+""",
+    },
+}
+OPERATOR = (("cluster", "operators", "cloudnative_pg"), {})
+SHARED = (("platform", "postgresql"), {"resources": {"cpu": "1", "memory": "4Gi"}, "max_connections": 200})
+
 # Everything a tenant may say that changes shape, each drawn and held against every rule.
 VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "STOPPED": [(("matrix", "state"), "stopped")],
@@ -120,6 +144,44 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "guests": [(("matrix", "synapse", "guests"), True)],
     "some servers only": [(("matrix", "synapse", "federation"), {"allow": ["example.net"]})],
     "no registration": [(("matrix", "auth"), {"registration": {"shared_secret": False}})],
+    "PGBOUNCER before a STATEFULSET": [(("matrix", "database", "pooling"), "pgbouncer")],
+    "PGBOUNCER, rotated": [
+        (("matrix", "database", "pooling"), "pgbouncer"),
+        (("matrix", "database", "pgbouncer"), {"replicas": 2}),
+        (("matrix", "database", "credentials"), 2),
+    ],
+    "CNPG": [OPERATOR, (("matrix", "database", "kind"), "cnpg")],
+    "CNPG, one instance, a pooler, rotated": [
+        OPERATOR,
+        (("matrix", "database", "kind"), "cnpg"),
+        (("matrix", "database", "instances"), 1),
+        (("matrix", "database", "pooling"), "pgbouncer"),
+        (("matrix", "database", "credentials"), 3),
+    ],
+    "an EXTERNAL database on the Internet": [(("matrix", "database"), EXTERNAL)],
+    "an EXTERNAL database in a private network, pooled": [
+        (
+            ("matrix", "database"),
+            {
+                **EXTERNAL,
+                "external": {**EXTERNAL["external"], "reach": [{"cidrs": ["10.40.0.0/28"]}]},
+                "pooling": "pgbouncer",
+                "credentials": 4,
+            },
+        )
+    ],
+    "a SHARED database, rotated": [
+        OPERATOR,
+        SHARED,
+        (("matrix", "database"), {"kind": "shared", "credentials": 2}),
+        (("platform", "release"), "stable"),
+    ],
+    "a SHARED database behind its pooler": [
+        OPERATOR,
+        (SHARED[0], {**SHARED[1], "pooling": "pgbouncer", "pgbouncer": {"replicas": 2}}),
+        (("matrix", "database"), {"kind": "shared", "pooling": "pgbouncer"}),
+    ],
+    "a PriorityClass": [(("cluster", "priority_classes"), {"high": 1000}), (("matrix", "priority_class"), "high")],
     "rotated": [(("matrix", "secrets"), 2), (("matrix", "turn", "secret"), 3)],
     "a longer name for the edge's balancers": [
         (("cluster", "edge", "peers"), [{"cidrs": ["192.0.2.0/28"]}]),

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import config_map, make, service
+from matrixfleet.kubernetes.objects import config_map, service
 from matrixfleet.kubernetes.pods import (
     ROLLING,
-    authority_file,
     configuration,
     container,
     deployment,
@@ -18,8 +17,7 @@ from matrixfleet.kubernetes.pods import (
     secret_files,
     tls_files,
 )
-from matrixfleet.model.choices import Database
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan import TenantPlan
 from matrixfleet.templates import read, render
 
 FOLDER = "/etc/pgbouncer"
@@ -27,30 +25,28 @@ FOLDER = "/etc/pgbouncer"
 
 @component("workload/pgbouncer")
 def main(plan: TenantPlan) -> Iterator[Object]:
-    """Whom an external server's certificate is of; certificate, configuration, Service, Deployment; nothing
-    where nothing is pooled here."""
-    if plan.tenant.database.kind is Database.EXTERNAL:
-        yield external_authority(plan)
+    """Certificate, configuration, Service, Deployment; nothing where nothing is pooled here."""
     if "pgbouncer" not in plan.workloads:
         return
     if "postgresql" not in plan.workloads:
         yield from authority(plan)
     yield signed(plan, "pgbouncer", SERVER, dnsNames=[plan.address("pgbouncer")])
+    external = plan.tenant.database.external
     files = {
-        "pgbouncer.ini": render(__file__, "pgbouncer.ini.j2", database=plan.database, connections=plan.budget.synapse),
+        "pgbouncer.ini": render(
+            __file__,
+            "pgbouncer.ini.j2",
+            database=plan.database,
+            connections=plan.budget.synapse,
+            ca=f"{FOLDER}/server-ca.crt" if external else "/tls/server/ca.crt",
+        ),
         **{name: read(__file__, name) for name in ("users.sh", "run.sh")},
     }
+    if external:
+        files["server-ca.crt"] = external.ca
     yield config_map(plan, "pgbouncer", files)
     yield service(plan, "pgbouncer")
     yield deployment(plan, "pgbouncer", template(plan, files), strategy=ROLLING)
-
-
-def external_authority(plan: TenantPlan) -> Object:
-    """What the inventory says of it: certificates are public."""
-    external = plan.tenant.database.external
-    assert external is not None
-    name = plan.called("database-ca")
-    return make(plan, "ConfigMap", "postgresql", name=name, wave=waves.SECRETS, data={"ca.crt": external.ca})
 
 
 def template(plan: TenantPlan, files: dict[str, str]) -> Object:
@@ -58,7 +54,9 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     config = configuration(plan, "pgbouncer", FOLDER)
     users = scratch("run", "/run/pgbouncer", "1Mi", memory=True)
     tls = tls_files("pgbouncer", plan.called("pgbouncer-tls"), ("tls.crt", "tls.key"))
-    server = authority_file("server", plan.database.server_authority)
+    server = []
+    if plan.database.server_authority:
+        server = [tls_files("server", plan.database.server_authority, ("ca.crt",))]
     logins = {plan.database.login: plan.secret("database")}
     previous = [secret for secret in plan.secrets if secret.purpose == "database-previous"]
     if previous and plan.database.previous:
@@ -71,14 +69,14 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
         "pgbouncer",
         "pgbouncer",
         ["bash", f"{FOLDER}/run.sh"],
-        [config, users, tls, server],
+        [config, users, tls, *server],
         ports=plan.workloads["pgbouncer"].ports,
         startupProbe=probe(1, 30, 2, **listens),
         readinessProbe=probe(5, 2, 2, **listens),
         livenessProbe=probe(15, 3, 2, **listens),
     )
     init = container(plan, "pgbouncer", "users", ["sh", f"{FOLDER}/users.sh", *pairs], [config, users, *secrets])
-    mounts = [config, users, tls, server, *secrets]
+    mounts = [config, users, tls, *server, *secrets]
     return pod_template(
         plan, "pgbouncer", [pgbouncer], mounts, init=[init], reads=files, terminationGracePeriodSeconds=30
     )

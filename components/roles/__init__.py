@@ -17,7 +17,6 @@ from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import config_map
 from matrixfleet.kubernetes.pods import (
     Mount,
-    authority_file,
     configuration,
     container,
     job,
@@ -63,7 +62,8 @@ def keeper(plan: TenantPlan, files: dict[str, str]) -> Object:
 
 def login(plan: TenantPlan, files: dict[str, str]) -> Object:
     """The Job that logs in. Not through a pooler: what that kept open from before would not know."""
-    tls = authority_file("roles", plan.database.server_authority)
+    assert plan.database.server_authority is not None
+    tls = tls_files("roles", plan.database.server_authority, ("ca.crt",))
     who = {
         "PGDATABASE": plan.database.name,
         "PGUSER": plan.database.login,

@@ -61,14 +61,6 @@ def tls_files(purpose: str, secret_name: str, keys: Sequence[str]) -> Mount:
     )
 
 
-def authority_file(purpose: str, source: tuple[str, str]) -> Mount:
-    """The `ca.crt` of a Secret or a ConfigMap as a file below /tls: whom a client trusts."""
-    kind, name = source
-    if kind == "Secret":
-        return tls_files(purpose, name, ("ca.crt",))
-    return Mount(f"tls-{purpose}", f"/tls/{purpose}", {"configMap": {"name": name}})
-
-
 def scratch(name: str, path: str, size: str, *, memory: bool = False) -> Mount:
     """Room to write under a read-only root."""
     medium: Object = {"medium": "Memory"} if memory else {}

@@ -70,9 +70,9 @@ class Reached:
     """Whom Synapse logs in as."""
     owner: str | None
     """Who it is from then on; None where somebody else sees to that."""
-    authority: tuple[str, str]
-    """Kind and name of what holds `ca.crt`, for the door."""
-    server_authority: tuple[str, str]
+    authority: str | None
+    """The Secret whose `ca.crt` signed the door's certificate; None where the inventory says it."""
+    server_authority: str | None
     """The same for the server."""
     previous: str | None
     """Whom the password of the generation before opens the door for."""
@@ -109,22 +109,21 @@ def reached_by(name: str, tenant: Tenant, cluster: Cluster, namespace: str, plat
         return f"{component_name(owner, service or component)}.{where}.svc.{domain}"
 
     generation = spec.credentials
-    tls = ("Secret", component_name(name, "postgresql-tls"))
+    tls = component_name(name, "postgresql-tls")
     roles = OWN
     if kind is Database.EXTERNAL:
         assert spec.external is not None
         outside = Outside("PostgreSQL", spec.external.reach, () if spec.external.reach else cluster.network.private)
         server = Door(outside, spec.external.host, spec.external.port)
-        tls = ("ConfigMap", component_name(name, "database-ca"))
         door = Door("pgbouncer", here("pgbouncer")) if spec.pooling is Pooling.PGBOUNCER else server
-        authority = tls if door == server else ("Secret", component_name(name, "pgbouncer-tls"))
+        authority = None if door == server else component_name(name, "pgbouncer-tls")
         external = spec.external
-        return Reached(server, door, external.name, external.user, None, authority, tls, None)
+        return Reached(server, door, external.name, external.user, None, authority, None, None)
     if kind is Database.SHARED:
         roles = roles_on_shared(name)
         place = instances(component_name(PLATFORM, "postgresql"), SHARED_NAMESPACE)
         server = door = Door(place, here("postgresql", "postgresql-rw", PLATFORM, SHARED_NAMESPACE))
-        tls = ("Secret", secret_name(PLATFORM, "database-ca", 1))
+        tls = secret_name(PLATFORM, "database-ca", 1)
         authority = tls
         if spec.pooling is Pooling.PGBOUNCER:
             pods = {POOLER_LABEL: component_name(PLATFORM, "pgbouncer")}
@@ -137,7 +136,7 @@ def reached_by(name: str, tenant: Tenant, cluster: Cluster, namespace: str, plat
         if spec.pooling is Pooling.PGBOUNCER:
             door = Door("pgbouncer", here("pgbouncer"))
             # CloudNativePG's Pooler shows the server's certificate, which has its name too.
-            authority = tls if kind is Database.CNPG else ("Secret", component_name(name, "pgbouncer-tls"))
+            authority = tls if kind is Database.CNPG else component_name(name, "pgbouncer-tls")
     previous = roles.login(generation - 1) if generation > 1 else None
     return Reached(server, door, roles.owner, roles.login(generation), roles.owner, authority, tls, previous)
 
@@ -213,7 +212,9 @@ def instance_flows(cluster: Cluster, guests: tuple[Guest, ...]) -> Iterator[Flow
     kubernetes = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
     dns = Outside("cluster DNS", cluster.network.dns)
     yield Flow(outside, "postgresql", (("TCP", STATUS), ("TCP", PORT)), "the operator asks how an instance is")
-    yield Flow("postgresql", "postgresql", (("TCP", PORT),), "replicas follow the primary")
+    # The primary's liveness probe asks its peers: one that is cut off from all of them must stop.
+    beside = ("TCP", PORT), ("TCP", STATUS)
+    yield Flow("postgresql", "postgresql", beside, "replicas follow the primary, which sees that it is not alone")
     for name in ("postgresql", "pgbouncer"):
         if name in names:
             yield Flow(name, kubernetes, (("TCP", api.port),), "its instance manager reads what it is to be")

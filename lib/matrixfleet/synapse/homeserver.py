@@ -81,7 +81,7 @@ def database(plan: TenantPlan) -> Options:
         "host": plan.database.door.host,
         "port": plan.database.door.port,
         "sslmode": "verify-full",
-        "sslrootcert": "/tls/database/ca.crt",
+        "sslrootcert": "/tls/database/ca.crt" if plan.database.authority else "/etc/synapse/database-ca.crt",
         "cp_min": pool.min,
         "cp_max": pool.max,
         "keepalives_idle": 10,

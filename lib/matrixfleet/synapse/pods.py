@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from matrixfleet.kubernetes.emit import Object, to_yaml
 from matrixfleet.kubernetes.pods import (
     Mount,
-    authority_file,
     claimed,
     configuration,
     container,
     probe,
     scratch,
     secret_files,
+    tls_files,
 )
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.processes import Process
@@ -48,7 +48,7 @@ def read_by(plan: TenantPlan, process: Process) -> Read:
         configuration(plan, "synapse", CONFIGURATION),
         *policy_folder(plan),
         *(secret_files(secret) for secret in plan.secrets if _mounted_as_files(process, secret)),
-        authority_file("database", plan.database.authority),
+        *([tls_files("database", plan.database.authority, ("ca.crt",))] if plan.database.authority else []),
         *(claimed(volume) for volume in plan.volumes_for(process.component)),
         # Uploads and fetched previews pass through here before they are media.
         scratch("tmp", "/tmp", "1Gi"),
@@ -83,6 +83,8 @@ def shared_files(plan: TenantPlan) -> dict[str, str]:
         "log.yaml": to_yaml(logging_of(plan, plan.processes[0])),
         **policy_pages(plan.tenant.consent),
     }
+    if external := plan.tenant.database.external:
+        files["database-ca.crt"] = external.ca
     if plan.joins_email:
         files["join_email.py"] = read(__file__, "join_email.py")
     return files

@@ -4,6 +4,12 @@ from matrixfleet.checks import Tree
 from rules.breaking import PROD, Break, edit, put
 
 CLUB = "eu1/chess-club"
+A = "ap1/tenant-a"
+DATABASE = f"{A}/shared/database-tenant-a-postgresql.yaml"
+CLUSTER = "ap1/platform/workload/cnpg/cluster-platform-postgresql.yaml"
+INSTANCE = "app.kubernetes.io/instance"
+EVERYBODYS = {"app.kubernetes.io/name": "synapse"}
+FROM = ("spec", "ingress", 0, "from", 0, "podSelector")
 INGRESS = f"{CLUB}/workload/edge/ingress-chess-club-element.yaml"
 POLICY = f"{CLUB}/fence/networkpolicy-chess-club-synapse.yaml"
 BINDING = f"{CLUB}/fence/rolebinding-chess-club-bootstrap.yaml"
@@ -135,5 +141,37 @@ BREAKS = [
         "two relays on one node, with the same range",
         second_turn(other_ports),
         "UDP 49152-65535 of a node: DaemonSet",
+    ),
+    Break(
+        "a policy of a shared namespace that is for everybody's Pods",
+        put(f"{A}/fence/networkpolicy-tenant-a-synapse.yaml", "spec", "podSelector", "matchLabels", to=EVERYBODYS),
+        "podSelector: expected app.kubernetes.io/instance: tenant-a, since several tenants share matrix-tenants",
+    ),
+    Break(
+        "traffic from a neighbour's Pods",
+        put(f"{A}/fence/networkpolicy-tenant-a-synapse.yaml", *FROM, to={"matchLabels": EVERYBODYS}),
+        "ingress rule 1: expected app.kubernetes.io/instance: tenant-a, since several tenants share matrix-tenants",
+    ),
+    Break(
+        "a Service of a neighbour's Pods",
+        put(f"{A}/workload/router/service-tenant-a-router.yaml", "spec", "selector", INSTANCE, to="tenant-b"),
+        "spec.selector: expected app.kubernetes.io/instance: tenant-a",
+    ),
+    Break(
+        "an object that a neighbour has",
+        put(f"{A}/workload/router/service-tenant-a-router.yaml", "metadata", "name", to="tenant-b-router"),
+        "Service matrix-tenants/tenant-b-router of cluster ap1 is ap1.tenant-a's already",
+    ),
+    Break(
+        "one database of two tenants",
+        lambda tree: tree.having("ap1/tenant-b/shared/database.yaml", tree.entries[DATABASE].doc),
+        "database synapse_tenant_a of fleet/platform-postgresql of cluster ap1 is ap1.tenant-a's already",
+    ),
+    Break(
+        "one role of two tenants",
+        lambda tree: tree.having("ap1/tenant-b/cluster.yaml", tree.entries[CLUSTER].doc).having(
+            "ap1/tenant-a/cluster.yaml", tree.entries[CLUSTER].doc
+        ),
+        "role synapse_tenant_a of fleet/platform-postgresql of cluster ap1 is ap1.tenant-",
     ),
 ]

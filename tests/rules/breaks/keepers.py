@@ -4,6 +4,8 @@ from matrixfleet.checks import Tree
 from rules.breaking import MEDIA, POSTGRESQL, PROD, Break, put
 
 ORDER = f"{PROD}/workload/secrets/externalsecret-matrix-prod-turn-1.yaml"
+CLUSTER = "eu1/matrix-ha/workload/cnpg/cluster-matrix-ha-postgresql.yaml"
+DATABASE = "ap1/tenant-a/shared/database-tenant-a-postgresql.yaml"
 
 
 def order(kind: str, **spec: object) -> Callable[[Tree], Tree]:
@@ -44,5 +46,15 @@ BREAKS = [
         "volumes go with their claims",
         put("eu1/platform/workload/storage/storageclass-matrix-media.yaml", "reclaimPolicy", to="Delete"),
         "StorageClass matrix-media: expected reclaimPolicy: Retain, got Delete",
+    ),
+    Break(
+        "a Cluster may be pruned, and its volumes with it",
+        put(CLUSTER, "metadata", "annotations", to={}),
+        "Cluster matrix-ha/matrix-ha-postgresql: argocd.argoproj.io/sync-options lacks Prune=false",
+    ),
+    Break(
+        "a database goes with its object",
+        put(DATABASE, "spec", "databaseReclaimPolicy", to="delete"),
+        "Database fleet/tenant-a-postgresql: expected databaseReclaimPolicy: retain, got delete",
     ),
 ]

@@ -9,6 +9,7 @@ TLS = f"{PROD}/workload/postgresql/certificate-matrix-prod-postgresql-tls.yaml"
 EDGE_TLS = f"{PROD}/workload/edge/certificate-matrix-prod-matrix.yaml"
 POD = ("spec", "template", "spec")
 WAVE = ("metadata", "annotations", "argocd.argoproj.io/sync-wave")
+CLUSTER = "eu1/matrix-ha/workload/cnpg/cluster-matrix-ha-postgresql.yaml"
 
 
 def volume(what: str, source: dict[str, Any], says: str) -> Break:
@@ -117,5 +118,20 @@ BREAKS = [
         "an issuer without its authority",
         drop(f"{PROD}/workload/postgresql/certificate-matrix-prod-postgresql-ca.yaml"),
         "ca: Secret matrix-prod-postgresql-ca: expected it in namespace matrix-prod, nothing makes it",
+    ),
+    Break(
+        "a role whose password nobody makes",
+        put(CLUSTER, "spec", "managed", "roles", 2, "passwordSecret", "name", to="other"),
+        "role synapse_odd: Secret other: expected it in namespace matrix-ha, nothing makes it",
+    ),
+    Break(
+        "a server without its certificate",
+        put(CLUSTER, "spec", "certificates", "serverTLSSecret", to="other"),
+        "serverTLSSecret: Secret other: expected it in namespace matrix-ha, nothing makes it",
+    ),
+    Break(
+        "a pooler before nothing",
+        drop(CLUSTER),
+        "Pooler matrix-ha/matrix-ha-pgbouncer: cluster: Cluster matrix-ha-postgresql: expected it in namespace",
     ),
 ]

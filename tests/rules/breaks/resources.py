@@ -94,4 +94,14 @@ BREAKS = [
         put(POSTGRESQL, "spec", "replicas", to=3),
         "persistentvolumeclaims: expected 5 or more, which all Pods ask for, got 3",
     ),
+    Break(
+        "a quota without room for one instance more",
+        put("eu1/matrix-ha/workload/cnpg/cluster-matrix-ha-postgresql.yaml", "spec", "instances", to=6),
+        "ResourceQuota matrix-ha/matrix-ha-fence: persistentvolumeclaims: expected",
+    ),
+    Break(
+        "a shared namespace without room for all of its tenants",
+        put("ap1/matrix-tenants/fence/resourcequota-matrix-tenants-fence.yaml", "spec", "hard", "pods", to="9"),
+        "ResourceQuota matrix-tenants/matrix-tenants-fence: pods: expected",
+    ),
 ]

@@ -16,6 +16,9 @@ OPTION = "argocd.argoproj.io/sync-options"
 _KEPT = ("Prune=false", "Delete=false")
 KEEP = {
     "PersistentVolumeClaim": _KEPT,
+    # Of CloudNativePG: the volumes go with their Cluster.
+    "Cluster": _KEPT,
+    "Database": _KEPT,
     "ExternalSecret": _KEPT,
     "VaultStaticSecret": _KEPT,
     "Namespace": ("Prune=confirm", "Delete=confirm"),
@@ -44,6 +47,10 @@ def check(tree: Tree) -> Iterator[Finding]:
             if target.get(option) != wanted:
                 message = f"expected target.{option}: {wanted}, got {target.get(option)}: its Secret would go with it"
                 yield tree.finding(entry, "keepers", message)
+    for entry in tree.of_kind("Database"):
+        if entry.spec.get("databaseReclaimPolicy") != "retain":
+            got = entry.spec.get("databaseReclaimPolicy", "none")
+            yield tree.finding(entry, "keepers", f"expected databaseReclaimPolicy: retain, got {got}")
     for entry in tree.of_kind("StorageClass"):
         if entry.doc.get("reclaimPolicy") != "Retain":
             got = entry.doc.get("reclaimPolicy", "Delete (the default)")

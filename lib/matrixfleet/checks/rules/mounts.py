@@ -18,7 +18,15 @@ from matrixfleet.checks.tree import Finding, Json, Pod, Tree
 # Images hold nothing that is meant below these: what is named there comes from a volume.
 ROOTS = (
     *("/secrets/", "/tls/", "/data/", "/run/turn/", "/usr/local/etc/haproxy/"),
-    *("/etc/synapse/", "/etc/postgresql/", "/etc/element/", "/etc/coturn/", "/etc/bootstrap/"),
+    *(
+        "/etc/synapse/",
+        "/etc/postgresql/",
+        "/etc/element/",
+        "/etc/coturn/",
+        "/etc/bootstrap/",
+        "/etc/pgbouncer/",
+        "/run/pgbouncer/",
+    ),
 )
 COMMENT = re.compile(r"^\s*(#|--\s).*$", re.MULTILINE)
 PATH = re.compile(r"(?<![\w.$})~/-])/[\w./-]+")

@@ -20,8 +20,8 @@ def check(tree: Tree) -> Iterator[Finding]:
             if not reference.optional:
                 for fault in faults(tree, pod.entry, reference):
                     yield tree.finding(pod.entry, "references", fault)
-    for entry in tree.of_kind("Ingress", "Gateway", "Certificate", "Issuer"):
-        for reference in of_certificates(entry):
+    for entry in tree.of_kind("Ingress", "Gateway", "Certificate", "Issuer", "Cluster", "Pooler"):
+        for reference in (*of_certificates(entry), *of_databases(entry)):
             for fault in faults(tree, entry, reference):
                 yield tree.finding(entry, "references", fault)
 
@@ -42,6 +42,21 @@ def of_certificates(entry: Entry) -> Iterator[Reference]:
             yield Reference("issuerRef", "Issuer", entry.spec["issuerRef"]["name"])
     elif "ca" in entry.spec:
         yield Reference("ca", "Secret", entry.spec["ca"]["secretName"], pair)
+
+
+def of_databases(entry: Entry) -> Iterator[Reference]:
+    """What CloudNativePG's Cluster and Pooler name in their namespace."""
+    if entry.kind == "Pooler":
+        yield Reference("cluster", "Cluster", entry.spec["cluster"]["name"])
+    if entry.kind == "Cluster":
+        said = entry.spec.get("certificates") or {}
+        for key, files in (("serverTLSSecret", {"tls.crt": "", "tls.key": ""}), ("serverCASecret", {"ca.crt": ""})):
+            if key in said:
+                yield Reference(key, "Secret", said[key], files)
+        for role in (entry.spec.get("managed") or {}).get("roles", []):
+            if "passwordSecret" in role:
+                wanted = {"username": "", "password": ""}
+                yield Reference(f"role {role['name']}", "Secret", role["passwordSecret"]["name"], wanted)
 
 
 def faults(tree: Tree, entry: Entry, reference: Reference) -> Iterator[str]:

@@ -25,6 +25,7 @@ def check(tree: Tree) -> Iterator[Finding]:
         for one in pod.containers:
             yield from (tree.finding(pod.entry, "resources", fault) for fault in container_faults(one))
     fences = {kind: by_place(tree.of_kind(kind)) for kind in ("ResourceQuota", "LimitRange", "PersistentVolumeClaim")}
+    operators = by_place(tree.of_kind("Cluster", "Pooler"))
     services, scaled = by_place(tree.of_kind("Service")), scalers(tree)
     for place in sorted({(pod.entry.cluster, pod.entry.namespace) for pod in tree.pods}):
         pods = tree.pods_in(*place)
@@ -35,6 +36,8 @@ def check(tree: Tree) -> Iterator[Finding]:
         counted = [(pod, most(pod.entry, scaled.get(key_of(pod.entry)))) for pod in pods]
         sums = sums_of(counted, fences["PersistentVolumeClaim"].get(place, []))
         sums |= balancers_of(services.get(place, []))
+        for key, more in operated(operators.get(place, [])).items():
+            sums[key] += more
         for quota in fences["ResourceQuota"].get(place, []):
             for key, needed in sums.items():
                 room = quota.spec["hard"].get(key)
@@ -96,6 +99,23 @@ def sums_of(counted: list[tuple[Pod, int]], claims: list[Entry]) -> dict[str, De
         "persistentvolumeclaims": Decimal(len(specs)),
         "requests.storage": sum((amount(spec["resources"]["requests"]["storage"]) for spec in specs), Decimal(0)),
     }
+
+
+def operated(entries: list[Entry]) -> dict[str, Decimal]:
+    """What CloudNativePG will ask for: its instances with their volumes, and its poolers."""
+    sums = dict.fromkeys([*ASKED, "pods", "persistentvolumeclaims", "requests.storage"], Decimal(0))
+    for entry in entries:
+        count, resources = entry.spec.get("instances", 1), entry.spec.get("resources") or {}
+        if entry.kind == "Pooler":
+            resources = entry.spec["template"]["spec"]["containers"][0]["resources"]
+        else:
+            sums["persistentvolumeclaims"] += count
+            sums["requests.storage"] += amount(entry.spec["storage"]["size"]) * count
+        sums["pods"] += count
+        for key in ASKED:
+            section, _, name = key.partition(".")
+            sums[key] += amount((resources.get(section) or {}).get(name, 0)) * count
+    return sums
 
 
 def balancers_of(services: list[Entry]) -> dict[str, Decimal]:
