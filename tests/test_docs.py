@@ -11,12 +11,14 @@ import pytest
 import yaml
 
 from fleets import TOP, Repository
-from matrixfleet.cli.compile import read_fleet
+from matrixfleet.checks import run as held
+from matrixfleet.cli.compile import compile_fleet, read_fleet
 from matrixfleet.model import Fleet
 from matrixfleet.model.auth import NO_LOGOUT, AuthSpec
 from matrixfleet.plan import TenantPlan, plan_of
 from matrixfleet.plan.oidc import PRESETS
 from test_compile import files, run
+from test_plan import changed, drawn
 
 DOCS = sorted((TOP / "docs").glob("*.md"))
 
@@ -129,3 +131,22 @@ def test_make_lists_its_targets() -> None:
     said = subprocess.run(["make", "--no-print-directory"], cwd=TOP, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"(?m)^([a-z-]+):.*## ", (TOP / "Makefile").read_text())
     assert [line.split()[1] for line in said.splitlines()] == targets
+
+
+@pytest.mark.parametrize("block", blocks(TOP / "docs/databases.md", "yaml"), ids=["cnpg", "external"])
+def test_a_database_is_chosen_as_told(block: str, fleet: Fleet) -> None:
+    said = yaml.safe_load(block)["parameters"]["matrix"]["database"]
+    tree = drawn(changed(fleet, (("matrix", "database"), said)))
+    assert [str(finding) for finding in held(tree, whole_fleet=False)] == []
+
+
+def test_many_tenants_are_said_as_told(tmp_path: Path) -> None:
+    tenant, platform, namespace = blocks(TOP / "docs/multi-tenancy.md", "yaml")
+    repository = Repository(tmp_path)
+    repository.write("inventory/targets/ap1/club.yml", tenant)
+    head = repository.read("inventory/targets/ap1/platform.yml").partition("parameters:")[0]
+    repository.write("inventory/targets/ap1/platform.yml", head + platform)
+    repository.write("inventory/targets/ap1/matrix-tenants.yml", namespace)
+    compile_fleet(tmp_path)
+    database = yaml.safe_load(repository.read("compiled/ap1/club/shared/database-club-postgresql.yaml"))
+    assert database["spec"]["name"] == "synapse_club"

@@ -43,6 +43,17 @@ def edge(*lines: str) -> Change:
     return edit(EU1, old, "".join(f"      {line}\n" for line in lines))
 
 
+EU1_CLASS = "inventory/classes/cluster/eu1.yml"
+TENANT_C = """\
+classes:
+  - pattern.multi-tenant
+parameters:
+  matrix:
+    size: small
+    server_name: c.example.com
+    namespace: fleet
+    hosts: {matrix: c.example.com}
+"""
 CASES: dict[str, tuple[Change, str]] = {
     "unknown key": (
         edit(CHESS, "url_previews", "url_preview"),
@@ -406,6 +417,69 @@ CASES: dict[str, tuple[Change, str]] = {
     "a solver that no request reaches": (
         edge("controller: nginx", "class_name: nginx"),
         f"{EU1}:3: cluster: expected issuers.web.acme.dns01, since edge.controller is nginx, got 'HTTP-01'; a host of two Ingresses is a collision there, and the solver's Ingress loses",
+    ),
+    "impossible: CloudNativePG where there is none": (
+        chain(
+            edit(EU1_CLASS, "      cloudnative_pg: {provision: managed}\n", ""),
+        ),
+        "inventory/classes/pattern/high-availability.yml:22: matrix.database.kind: it takes CloudNativePG and cluster eu1 has none;"
+        " say cluster.operators.cloudnative_pg, or database.kind: statefulset",
+    ),
+    "impossible: a shared PostgreSQL that there is not": (
+        add(CHESS, "    database: {kind: shared}\n"),
+        f"{CHESS}:15: matrix.database.kind: shared is the platform's PostgreSQL and cluster eu1 has none; say"
+        " platform.postgresql in its platform target, or another kind",
+    ),
+    "impossible: a shared pooler that there is not": (
+        add("inventory/targets/ap1/tenant-a.yml", "    database: {pooling: pgbouncer}\n"),
+        "inventory/targets/ap1/tenant-a.yml:10: matrix.database.pooling: the shared server has no pooler; say"
+        " platform.postgresql.pooling: pgbouncer, or none here",
+    ),
+    "impossible: more connections of all tenants than the shared server has": (
+        chain(
+            edit("inventory/targets/ap1/platform.yml", "max_connections: 200", "max_connections: 60"),
+            add(
+                "inventory/targets/ap1/tenant-a.yml",
+                "    synapse: {connection_pool: {max: 60}}\n    database: {max_connections: 100}\n",
+            ),
+        ),
+        "inventory/targets/ap1/platform.yml:17: platform.postgresql.max_connections: expected 68 or more (tenant-a 60 + reserved 8),"
+        " got 60; raise it, or lower synapse.connection_pool.max of the tenants",
+    ),
+    "impossible: a shared PostgreSQL whose passwords come from a store": (
+        edit(
+            "inventory/classes/cluster/ap1.yml",
+            "    operators:\n",
+            "    secrets: {kind: vault, vault: {auth: a/b}}\n    operators:\n",
+        ),
+        "inventory/targets/ap1/platform.yml:7: platform.turn: a shared relay is built with cluster.secrets.kind: kubernetes alone,"
+        " got vault; give each tenant a relay of its own (turn.kind), or none",
+    ),
+    "a database elsewhere, nobody knows where": (
+        add(CHESS, "    database: {kind: external}\n"),
+        f"{CHESS}:15: matrix.database: expected external, since kind is external, got 'none'",
+    ),
+    "an authority that is no certificate": (
+        add(CHESS, "    database: {kind: external, external: {host: db.example.net, ca: letsencrypt}}\n"),
+        f"{CHESS}:15: matrix.database.external.ca: expected certificates in PEM (-----BEGIN CERTIFICATE----- ...), got 'letsencrypt'",
+    ),
+    "instances of what has one": (
+        add(CHESS, "    database: {instances: 3}\n"),
+        f"{CHESS}:15: matrix.database: expected kind: cnpg, since instances is said, got 'statefulset'",
+    ),
+    "a pooler that nobody asked for": (
+        add(CHESS, "    database: {pgbouncer: {replicas: 2}}\n"),
+        f"{CHESS}:15: matrix.database: expected pooling: pgbouncer, since pgbouncer is said, got 'none'",
+    ),
+    "a PriorityClass that there is not": (
+        add(CHESS, "    priority_class: matrix-hihg\n"),
+        f"{CHESS}:15: matrix.priority_class: no PriorityClass 'matrix-hihg' on eu1, did you mean matrix-high?;"
+        " cluster.priority_classes names them",
+    ),
+    "a namespace that is two targets'": (
+        lambda repository: repository.write("inventory/targets/ap1/tenant-c.yml", TENANT_C),
+        "inventory/targets/ap1/tenant-c.yml:7: matrix.namespace: namespace on cluster ap1 'fleet' is ap1.platform's already"
+        " (inventory/targets/ap1/platform.yml:6); expected one tenant's alone",
     ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
