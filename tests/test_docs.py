@@ -147,6 +147,6 @@ def test_many_tenants_are_said_as_told(tmp_path: Path) -> None:
     head = repository.read("inventory/targets/ap1/platform.yml").partition("parameters:")[0]
     repository.write("inventory/targets/ap1/platform.yml", head + platform)
     repository.write("inventory/targets/ap1/matrix-tenants.yml", namespace)
-    compile_fleet(tmp_path)
+    compile_fleet(tmp_path, [])
     database = yaml.safe_load(repository.read("compiled/ap1/club/shared/database-club-postgresql.yaml"))
     assert database["spec"]["name"] == "synapse_club"
