@@ -54,7 +54,9 @@ class ArgoCD:
         }
         start, program = plane.processes.start, plane.programs / "argocd"
         if "redis" not in plane.processes.running:
-            start("redis", ["redis-server", "--bind", "127.0.0.1", "--port", "6379", "--save", "", "--appendonly", "no"])
+            start(
+                "redis", ["redis-server", "--bind", "127.0.0.1", "--port", "6379", "--save", "", "--appendonly", "no"]
+            )
         if "argocd-repo-server" not in plane.processes.running:
             start("argocd-repo-server", [program, "--redis", "127.0.0.1:6379", "--disable-tls", "--address", "127.0.0.1",
                   "--port", "8081", "--metrics-port", "8084", "--loglevel", "warn"],
@@ -169,7 +171,12 @@ class ArgoCD:
 def part(kind: str, name: str, **body: object) -> Object:
     """An object of Argo CD's own."""
     labels = {"app.kubernetes.io/part-of": "argocd", "app.kubernetes.io/name": name}
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "argocd", "labels": labels}, **body}
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "argocd", "labels": labels},
+        **body,
+    }
 
 
 def why_not(thing: Object | None, revision: str = "") -> str:

@@ -60,7 +60,9 @@ def build() -> Path:
 def module(path: str) -> Path:
     """The folder of a module's sources."""
     command = ["go", "list", "-m", "-f", "{{.Dir}}", path]
-    found = subprocess.run(command, cwd=MODULE, env=os.environ | ENVIRONMENT, check=True, capture_output=True, text=True)
+    found = subprocess.run(
+        command, cwd=MODULE, env=os.environ | ENVIRONMENT, check=True, capture_output=True, text=True
+    )
     return Path(found.stdout.strip())
 
 

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
-
 from api import Api, Object, Refused, until
 
 HERE = Path(__file__).resolve().parent
@@ -216,7 +215,11 @@ class Plane:
             "--node-lease-duration-seconds=40", "--cidr=10.244.0.0/16", "--node-ip=127.0.0.1",
             *(word for file in self.stages() for word in ("-c", file)),
         ])  # fmt: skip
-        until("every node is ready", lambda: self.processes.alive() and all(map(is_ready, self.api.list("v1", "Node"))), 60)
+        until(
+            "every node is ready",
+            lambda: self.processes.alive() and all(map(is_ready, self.api.list("v1", "Node"))),
+            60,
+        )
 
     def stages(self) -> list[Path]:
         """What kwok does: its own for nodes and for Pods that start, and ours, one file a kind, for the rest."""

@@ -33,7 +33,9 @@ class Repository:
     def git(self, *words: str, where: Path | None = None) -> str:
         """A git command in the clone."""
         env = {**os.environ, **WHO}
-        done = subprocess.run(["git", *words], cwd=where or self.work, env=env, check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", *words], cwd=where or self.work, env=env, check=True, capture_output=True, text=True
+        )
         return done.stdout.strip()
 
     def put(self, top: Path) -> None:
