@@ -194,7 +194,7 @@ def test_a_broken_object_is_refused(under: list[Under], broken: Broken) -> None:
     thing, api = found[path]
     api.apply(thing, dry=True)
     broken.change(thing)
-    with pytest.raises(Refused, match=".") as refused:
+    with pytest.raises(Refused) as refused:
         api.apply(thing, dry=True)
     assert broken.says in refused.value.message
 
@@ -205,7 +205,7 @@ def test_a_broken_pod_is_refused(under: list[Under], broken: Broken) -> None:
     pod, api = found[TOP / "compiled" / broken.file]
     api.create(pod, dry=True)
     broken.change(pod)
-    with pytest.raises(Refused, match=".") as refused:
+    with pytest.raises(Refused) as refused:
         api.create(pod, dry=True)
     assert broken.says in refused.value.message
 
