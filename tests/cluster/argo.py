@@ -82,7 +82,7 @@ class ArgoCD:
             "app-resync": "3600",
             "self-heal-timeout-seconds": "1",
             "loglevel": "warn",
-            **{name.replace("_", "-"): value for name, value in controller.items()},
+            **controller,
         }
         start(
             "argocd-application-controller",

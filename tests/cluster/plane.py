@@ -206,8 +206,11 @@ class Plane:
             raise AssertionError(f"kubectl {' '.join(words)}: {done.stderr}")
         return done
 
-    def nodes(self) -> None:
-        """kwok, its nodes, and what every cluster of the fleet is said to have already."""
+    def nodes(self, scripts: bool = True) -> None:
+        """kwok, its nodes, and what every cluster of the fleet is said to have already.
+
+        scripts: whether something really runs the bootstrap Jobs (bootstrapping.py)
+        """
         for number in range(NODES):
             self.api.create(node(f"node-{number}", f"zone-{number % ZONES}"))
         for name in EXISTING_STORAGE:
@@ -215,7 +218,7 @@ class Plane:
         self.processes.start("kwok", [
             self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes",
             "--node-lease-duration-seconds=40", f"--cidr={self.pods}", f"--node-ip={self.address}",
-            *(word for file in self.stages() for word in ("-c", file)),
+            *(word for file in self.stages(scripts) for word in ("-c", file)),
         ])  # fmt: skip
         until(
             "every node is ready",
@@ -223,7 +226,7 @@ class Plane:
             60,
         )
 
-    def stages(self) -> list[Path]:
+    def stages(self, scripts: bool) -> list[Path]:
         """What kwok does: its own for nodes and for Pods that start, and ours, one file a kind, for the rest."""
         own = self.programs / "stages"
         hosts = sorted({host for thing in self.hosts() for host in thing})
@@ -235,6 +238,8 @@ class Plane:
             text = file.read_text()
             for mark, value in values.items():
                 text = text.replace(mark, encoded(self.certificates.folder / value))
+            if not scripts:
+                text = text.replace("values: [bootstrap]", "values: [none]")
             (filled / file.name).write_text(text)
         return [
             own / "node/fast/node-initialize.yaml",
@@ -288,7 +293,7 @@ def node(name: str, zone: str) -> Object:
         "topology.kubernetes.io/zone": zone,
         "matrix-fleet/turn": "shared" if name.endswith(("0", "1")) else "none",
     }
-    room = {"cpu": "64", "memory": "512Gi", "pods": "1000", "ephemeral-storage": "1Ti"}
+    room = {"cpu": "500", "memory": "4Ti", "pods": "1000", "ephemeral-storage": "1Ti"}
     return {
         "apiVersion": "v1",
         "kind": "Node",

@@ -46,7 +46,8 @@ class Repository:
         """The compiled files of another tree in this one's place."""
         for name in ("compiled", "argocd"):
             shutil.rmtree(self.work / name, ignore_errors=True)
-            shutil.copytree(top / name, self.work / name)
+            if (top / name).is_dir():
+                shutil.copytree(top / name, self.work / name)
 
     def commit(self, message: str) -> str:
         """Commit and push all of the clone; the commit."""
