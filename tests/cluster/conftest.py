@@ -54,6 +54,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
 
 
+def groups(cluster: str) -> set[str]:
+    """API groups of what is compiled for a cluster, and of what its Argo CD and its edge read."""
+    found = {thing["apiVersion"].rpartition("/")[0] for thing in documents(TOP / "compiled" / cluster).values()}
+    return found | {"argoproj.io", "traefik.io"}
+
+
 @pytest.fixture(scope="session")
 def planes() -> Iterator[dict[str, Plane]]:
     """A control plane for each cluster, with its custom resources and nodes."""
@@ -65,7 +71,7 @@ def planes() -> Iterator[dict[str, Plane]]:
         made, start = Plane(programs, FOLDER / name, number), time.monotonic()
         made.start()
         up = time.monotonic() - start
-        count = made.define()
+        count = made.define(groups(name))
         defined = time.monotonic() - start
         made.nodes()
         assert made.api

@@ -129,6 +129,7 @@ class Plane:
         self.kubeconfig = folder / "kubeconfig"
         self.api: Api | None = None
         self.metrics: Any = None
+        self.groups: set[str] = set()
 
     def start(self) -> Api:
         """etcd, the API server and its controllers; the API once it answers and namespaces are made."""
@@ -145,7 +146,7 @@ class Plane:
         tokens.write_text(f'{TOKEN},administrator,1,"system:masters"\n')
         start("kube-apiserver", [
             kube, "kube-apiserver", f"--etcd-servers={etcd}", f"--bind-address={self.address}",
-            f"--secure-port={PORT}", f"--tls-cert-file={files.file('server.crt')}",
+            "--advertise-address=192.0.2.1", f"--secure-port={PORT}", f"--tls-cert-file={files.file('server.crt')}",
             f"--tls-private-key-file={files.file('server.key')}", f"--client-ca-file={files.file('ca.crt')}",
             f"--token-auth-file={tokens}", "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={files.file('accounts.key')}",
@@ -240,7 +241,10 @@ class Plane:
                 text = text.replace(mark, encoded(self.certificates.folder / value))
             if not scripts:
                 text = text.replace("values: [bootstrap]", "values: [none]")
-            (filled / file.name).write_text(text)
+            group = yaml.safe_load(file.read_text())["spec"]["resourceRef"]["apiGroup"].rpartition("/")[0]
+            # kwok takes no stage of a kind that the API server does not have.
+            if group in self.groups or "." not in group or (group.endswith("k8s.io") and "gateway" not in group):
+                (filled / file.name).write_text(text)
         return [
             own / "node/fast/node-initialize.yaml",
             own / "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
@@ -255,14 +259,16 @@ class Plane:
             found.append(yaml.safe_load(file.read_text())["spec"].get("dnsNames", []))
         return found
 
-    def define(self) -> int:
-        """Every custom resource; how many."""
-        found = json.loads((self.programs / "crds.json").read_text())
+    def define(self, groups: set[str]) -> int:
+        """Every custom resource of these API groups; how many."""
+        every = json.loads((self.programs / "crds.json").read_text())
+        found = [crd for crd in every if crd["spec"]["group"] in groups]
+        self.groups |= groups
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self.api.apply, found))
         crds = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
         until("every custom resource is served", lambda: all(
-            any(each["type"] == "Established" and each["status"] == "True" for each in crd.get("status", {}).get("conditions", []))
+            any(each["type"] == "Established" and each["status"] == "True" for each in crd.get("status", {}).get("conditions") or [])
             for crd in self.api.list(*crds)), 60)  # fmt: skip
         return len(found)
 

@@ -50,17 +50,20 @@ def borrowed(api: Api, cluster: str) -> Iterator[list[Under]]:
         build.definitions(crds)
     for crd in json.loads(crds.read_text()):
         api.apply(crd)
-    kinds = ("Namespace", *POLICIES)
-    mine = [thing for thing in documents(TOP / "compiled" / cluster).values() if thing["kind"] in kinds]
-    mine.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}})
-    mine.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})
-    made = [thing for thing in mine if not api.there(thing)]
+    found = documents(TOP / "compiled" / cluster).values()
+    places = {thing["metadata"]["namespace"] for thing in found if "namespace" in thing["metadata"]}
+    mine = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(places)]
+    fences = (TOP / "compiled" / cluster).glob("*/fence")
+    mine += [thing for folder in fences for thing in documents(folder).values()]
+    mine += [thing for thing in found if thing["kind"] == "PriorityClass"]
+    mine.sort(key=lambda thing: thing["kind"] != "Namespace")
+    made = {named(thing): thing for thing in mine if not api.there(thing)}
     try:
         for thing in mine:
             until(named(thing), lambda: api.apply(thing), 30)  # noqa: B023
         yield [Under(cluster, api, api)]
     finally:
-        for thing in made:
+        for thing in reversed(made.values()):
             api.delete(thing)
 
 
@@ -145,9 +148,9 @@ def put(*keys: str | int, to: object) -> Callable[[Object], None]:
 
 
 OBJECTS = [
-    Broken("a key that no kind has", ROUTER, put("spec", "replica", to=2), 'unknown field "spec.replica"'),
+    Broken("a key that no kind has", ROUTER, put("spec", "replica", to=2), ".spec.replica: field not declared in schema"),
     Broken("a key that a custom resource lacks", CERTIFICATE, put("spec", "dnsName", to="x"),
-           'unknown field "spec.dnsName"'),
+           ".spec.dnsName: field not declared in schema"),
     Broken("a value of another type", CLUSTER, put("spec", "instances", to="three"), "spec.instances"),
     Broken("another tenant's host", INGRESS, put("spec", "rules", 0, "host", to="chat.chess.example.org"),
            "a host of it is not this namespace's"),

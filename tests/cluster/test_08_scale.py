@@ -11,14 +11,15 @@ import re
 import time
 from pathlib import Path
 
-import bench
 import build
 import pytest
 from api import Api
 from argo import ArgoCD
-from conftest import FOLDER, say
 from plane import Plane
 from repository import Repository
+
+import bench
+from conftest import FOLDER, groups, say
 
 SCALE = int(os.environ.get("SCALE") or 0)
 CAP = 10 * 1024**2
@@ -43,11 +44,13 @@ def test_so_many_tenants(tmp_path: Path) -> None:
     measured = bench.measure(tmp_path)
     say(f"{SCALE} tenants compiled in {measured.wall:.0f} s")
     manifests = sum(path.stat().st_size for path in (tmp_path / "compiled/eu1").glob("*/argocd/*.yaml"))
-    say(f"the root's manifests: {manifests:,} bytes, {manifests / SCALE:,.0f} a tenant: {CAP // (manifests // SCALE):,} tenants a root")
+    say(
+        f"the root's manifests: {manifests:,} bytes, {manifests / SCALE:,.0f} a tenant: {CAP // (manifests // SCALE):,} tenants a root"
+    )
     assert manifests < CAP
     plane = Plane(build.folder(), FOLDER / "scale", 3)
     api = plane.start()
-    plane.define()
+    plane.define(groups("eu1"))
     plane.nodes(scripts=False)
     repository = Repository(FOLDER, plane.certificates.folder / "ca.crt")
     repository.put(tmp_path)
@@ -65,7 +68,9 @@ def test_so_many_tenants(tmp_path: Path) -> None:
             break
         if took - shown > 60:
             shown = took
-            say(f"{took:.0f} s: {len(argo.applications())} Applications, {len(left)} not settled; MiB: {plane.processes.memory()}")
+            say(
+                f"{took:.0f} s: {len(argo.applications())} Applications, {len(left)} not settled; MiB: {plane.processes.memory()}"
+            )
         assert took < 40 * SCALE, "\n".join(f"{name}: {why}" for name, why in list(left.items())[:10])
         time.sleep(5)
     after = calls(api)
