@@ -149,7 +149,7 @@ class Plane:
             f"--service-account-signing-key-file={files.file('accounts.key')}",
             "--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
             "--endpoint-reconciler-type=none", "--enable-aggregator-routing=true",
-            f"--requestheader-client-ca-file={files.file('ca.crt')}", "--requestheader-username-headers=X-Remote-User",
+            f"--requestheader-client-ca-file={files.file('ca.crt')}", "--requestheader-allowed-names=nobody", "--requestheader-username-headers=X-Remote-User",
             "--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
         ])  # fmt: skip
         self.write_kubeconfig()
