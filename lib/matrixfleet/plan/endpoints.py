@@ -105,6 +105,12 @@ MEDIA = (
     r"^/_matrix/client/v1/media/",
     r"^/_matrix/federation/v1/media/",
 )
+# Pages that were looked up for a message, and their pictures, whose ids begin with a day: no bucket has them
+# (StorageProviderWrapper), only the process that fetched them.
+PREVIEWS = (
+    r"^/_matrix/(media/(r0|v1|v3)|client/v1/media)/preview_url",
+    r"^/_matrix/(media/(r0|v1|v3)|client/v1/media)/(download|thumbnail)/[^/]+/[0-9]{4}-[0-9]{2}-[0-9]{2}_",
+)
 STREAMS = {
     "typing": (r"^/_matrix/client/(api/v1|r0|v3|unstable)/rooms/.*/typing",),
     "to_device": (r"^/_matrix/client/(r0|v3|unstable)/sendToDevice/",),

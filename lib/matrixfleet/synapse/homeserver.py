@@ -12,6 +12,7 @@ from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.networks import denied
 from matrixfleet.plan.processes import Kind, Process
+from matrixfleet.plan.storage import MEDIA
 from matrixfleet.synapse.accounts import accounts, consent, email, retention, services, single_sign_on
 
 Options = dict[str, Any]
@@ -106,12 +107,12 @@ def secrets(plan: TenantPlan) -> Options:
 
 
 def media(plan: TenantPlan) -> Options:
-    """Media on its volume, and previews that cannot be used to look into private networks."""
+    """Media on its volume or in its bucket, and previews that cannot be used to look into private networks."""
     tenant = plan.tenant
-    folder = next(volume.mount for volume in plan.volumes if volume.purpose == "media")
     nobody = denied(plan.cluster.network.private)
     options: Options = {
-        "media_store_path": folder,
+        "media_store_path": MEDIA,
+        **bucket(tenant),
         "max_upload_size": f"{bytes_of(tenant.synapse.max_upload_size) // _MIB}M",
         "ip_range_blacklist": nobody,
         "url_preview_enabled": tenant.synapse.url_previews,
@@ -119,6 +120,29 @@ def media(plan: TenantPlan) -> Options:
     if tenant.synapse.url_previews:
         options["url_preview_ip_range_blacklist"] = nobody
     return options
+
+
+def bucket(tenant: Tenant) -> Options:
+    """The S3 storage provider. Synchronous, so that an upload which was answered is in the bucket, and whatever
+    is in the cache may go: it is a copy. The provider reads what it uploads from media_store_path, so
+    `enable_local_media_storage: false` does not go with it (matrix-org/synapse-s3-storage-provider#162)."""
+    spec = tenant.media.s3
+    if spec is None:
+        return {}
+    config = {
+        "bucket": spec.bucket,
+        "region_name": spec.region,
+        **({"endpoint_url": spec.endpoint} if spec.endpoint else {}),
+        "prefix": f"{spec.prefix or tenant.server_name}/",
+    }
+    provider = {
+        "module": "s3_storage_provider.S3StorageProviderBackend",
+        "store_local": True,
+        "store_remote": spec.store_remote,
+        "store_synchronous": True,
+        "config": config,
+    }
+    return {"media_storage_providers": [provider]}
 
 
 def federation(tenant: Tenant) -> Options:
@@ -238,7 +262,8 @@ def duties(plan: TenantPlan) -> Options:
             "notify_appservices_from_worker": background,
         }
     if "media-repository" in pools:
-        (media_repository,) = pools["media-repository"]
+        # Of several the first: it has the previews that it clears away.
+        media_repository, *_ = pools["media-repository"]
         options |= {
             "enable_media_repo": False,
             "media_instance_running_background_jobs": media_repository,
