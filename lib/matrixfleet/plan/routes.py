@@ -60,6 +60,7 @@ def routes_of(processes: tuple[Process, ...]) -> tuple[tuple[Route, ...], tuple[
 
     for component, patterns in _streams(processes):
         lead(component, patterns, component, fallback=False)
+    lead("media-admin", endpoints.MEDIA_ADMIN, "media-repository", fallback=False, first=True)
     if (media := there.get("media-repository")) and media.count > 1:
         lead("previews", endpoints.PREVIEWS, "media-repository", fallback=False, first=True)
     lead("media", endpoints.MEDIA, "media-repository", fallback=False)
