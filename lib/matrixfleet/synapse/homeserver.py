@@ -7,8 +7,10 @@ pinned version's, since Synapse's parser accepts unknown ones silently.
 from typing import Any
 
 from matrixfleet.model.choices import SigningKey
+from matrixfleet.model.resources import Resources
 from matrixfleet.model.tenant import Rate, Tenant
 from matrixfleet.model.types import bytes_of
+from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.networks import denied
 from matrixfleet.plan.processes import Kind, Process
@@ -38,7 +40,7 @@ def homeserver(plan: TenantPlan) -> Options:
         **services(plan),
         **retention(tenant),
         **rate_limits(tenant),
-        **caches(tenant),
+        **caches(tenant, tenant.synapse.resources),
         "presence": {"enabled": tenant.synapse.presence},
         **turn(plan),
         **workers(plan),
@@ -178,11 +180,11 @@ def rate_limits(tenant: Tenant) -> Options:
     }
 
 
-def caches(tenant: Tenant) -> Options:
-    """Sizes by the factor, and a ceiling by what jemalloc says is used. All three sub-options are needed
-    for it to act (synapse/config/cache.py)."""
+def caches(tenant: Tenant, resources: Resources | WorkerResources) -> Options:
+    """Sizes by the factor, and a ceiling by what jemalloc says is used of a process's own limit. All three
+    sub-options are needed for it to act (synapse/config/cache.py)."""
     spec = tenant.synapse.caches
-    ceiling = int(bytes_of(tenant.synapse.resources.memory) * spec.memory_share) // _MIB
+    ceiling = int(bytes_of(resources.memory) * spec.memory_share) // _MIB
     return {
         "caches": {
             "global_factor": spec.global_factor,
@@ -278,6 +280,8 @@ def worker(plan: TenantPlan, process: Process) -> Options:
         "worker_app": process.app,
         "worker_listeners": listening(plan, process),
         "worker_log_config": "/etc/synapse-worker/log.yaml",
+        # Main's limit is not this one's: below main's ceiling it would be killed before a cache was cut back.
+        **caches(plan.tenant, process.resources),
         # Media is one process's: another would make its folder at start, on a root that it cannot write.
         "enable_media_repo": process.component == "media-repository",
     }
