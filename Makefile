@@ -5,6 +5,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SYNAPSE := .cache/synapse
+S3 := images/synapse-s3
+# What Synapse's image has of the S3 storage provider's dependencies.
+IN_SYNAPSE := attrs automat constantly hyperlink idna incremental packaging psycopg2 pyyaml twisted typing-extensions \
+  zope-interface
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -37,11 +41,13 @@ schema: $(VENV)/ready ## Write the inventory's JSON Schema for editors
 schemas: $(VENV)/ready ## Fetch the schemas of custom resources again (needs Go and a network)
 	@$(BIN)/python -m matrixfleet.checks.schemas.fetch
 
-lock: $(VENV)/ready ## Resolve the lock files again from pyproject.toml and tests/synapse.in
+lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade --extra dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/synapse.lock tests/synapse.in
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade $(addprefix --no-emit-package=,$(IN_SYNAPSE)) -o $(S3)/requirements.lock $(S3)/requirements.in
 
 clean: ## Remove what make made (not compiled/)
 	@rm -rf $(VENV) .cache
@@ -59,9 +65,11 @@ $(VENV)/ready: requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
 	@touch $@
 
-# Synapse's parser and documentation, of exactly the version that runs: tests hold configurations against them.
-$(SYNAPSE)/ready: tests/synapse.lock
+# Synapse's parser and documentation, of exactly the version that runs: tests hold configurations against them. The
+# S3 storage provider is put in as its image does it.
+$(SYNAPSE)/ready: tests/synapse.lock $(S3)/requirements.lock
 	$(call venv,$(SYNAPSE)/venv,tests/synapse.lock)
+	@$(SYNAPSE)/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(S3)/requirements.lock
 	@rm -rf $(SYNAPSE)/source && mkdir -p $(SYNAPSE)/source
 	@grep -A 999 '^matrix-synapse==' tests/synapse.lock | awk 'NR > 1 && /^[a-z]/ { exit } { print }' >$(SYNAPSE)/source.lock
 	@$(SYNAPSE)/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary matrix-synapse \
