@@ -183,7 +183,7 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Store: frozenset(Store),
     Turn: frozenset(Turn),
     Media: frozenset({Media.PVC}),
-    Mesh: frozenset({Mesh.NONE}),
+    Mesh: frozenset(Mesh),
     Metrics: frozenset({Metrics.PROMETHEUS_OPERATOR, Metrics.ANNOTATIONS, Metrics.NONE}),
     Logs: frozenset({Logs.STDOUT}),
     Auth: frozenset(Auth),
