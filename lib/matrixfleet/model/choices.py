@@ -50,6 +50,7 @@ class Edge(StrEnum):
     AWS_ALB = "aws-alb"
     GKE = "gke"
     AZURE_AGIC = "azure-agic"
+    ISTIO = "istio"
 
 
 class Secrets(StrEnum):
