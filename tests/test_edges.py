@@ -30,6 +30,11 @@ SPECS: dict[Edge, dict[str, Any]] = {
     Edge.AWS_ALB: {"class_name": "alb", "peers": BALANCERS, "certificate_arns": [ARN]},
     Edge.GKE: {"class_name": "gce", "peers": BALANCERS, "trusted_hops": 2},
     Edge.AZURE_AGIC: {"class_name": "azure-application-gateway", "peers": BALANCERS},
+    Edge.ISTIO: {
+        "class_name": "istio",
+        "gateway": {"namespace": "istio-ingress", "name": "edge"},
+        "peers": [{"namespace": "istio-ingress", "pods": {"istio": "ingress"}, "service_account": "ingress"}],
+    },
 }
 # A tenant of each pattern: a pattern that is built joins here.
 PATTERNS: dict[Pattern, str] = {
@@ -394,3 +399,48 @@ def test_an_archived_edge_is_warned_of(fleet: Fleet, tmp_path: Any, capsys: pyte
         f"warning: {path}:8: cluster.edge.controller: ingress-nginx was archived upstream in March 2026 and gets no"
         " security fixes; docs/edges.md compares the others"
     ]
+
+
+def test_istio_serves_as_it_should(fleet: Fleet) -> None:
+    tree = drawn(with_edge(fleet, Edge.ISTIO))
+    service = tree.find("eu1", "VirtualService", "matrix-prod", "matrix-prod-matrix")
+    assert service is not None
+    first, second = service.spec["http"]
+    assert first == {"match": [{"port": 80}], "redirect": {"scheme": "https", "redirectCode": 301}}
+    assert second["retries"] == {"attempts": 0}, "a message would be sent twice"
+    (route,) = second["route"]
+    assert route["destination"]["host"] == "matrix-prod-router.matrix-prod.svc.cluster.local"
+    assert service.spec["gateways"] == ["istio-ingress/edge"]
+    edge = [one.name for one in tree.of_kind("Certificate") if one.labels["app.kubernetes.io/component"] == "edge"]
+    assert edge == [], "nobody would read their Secrets"
+
+
+@pytest.mark.parametrize(
+    ("key", "to", "said"),
+    [
+        (("redirect", "scheme"), "http", "expected a redirect of plain HTTP to https by some VirtualService"),
+        (("match",), [{"port": 443}], "expected a redirect of plain HTTP to https by some VirtualService"),
+    ],
+)
+def test_istio_redirects_or_the_rule_says_so(key: tuple[str, ...], to: Any, said: str, fleet: Fleet) -> None:
+    tree = drawn(with_edge(fleet, Edge.ISTIO))
+    (path,) = [one for one, entry in tree.entries.items() if entry.name == "matrix-prod-matrix" and "virtual" in one]
+
+    def change(doc: Any) -> None:
+        here = doc["spec"]["http"][0]
+        for one in key[:-1]:
+            here = here[one]
+        here[key[-1]] = to
+
+    assert any(said in str(finding) for finding in run(tree.edited(path, change), whole_fleet=False))
+
+
+def test_istio_sends_to_services_that_are_there(fleet: Fleet) -> None:
+    tree = drawn(with_edge(fleet, Edge.ISTIO))
+    (path,) = [one for one, entry in tree.entries.items() if entry.name == "matrix-prod-matrix" and "virtual" in one]
+
+    def change(doc: Any) -> None:
+        doc["spec"]["http"][1]["route"][0]["destination"]["host"] = "matrix-prod-router.other.svc.cluster.local"
+
+    said = [str(finding) for finding in run(tree.edited(path, change), whole_fleet=False)]
+    assert any("expected a Service matrix-prod-router.other.svc.cluster.local" in line for line in said), said

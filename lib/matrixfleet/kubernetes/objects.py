@@ -7,6 +7,7 @@ from typing import Any
 
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.plan import Plan
+from matrixfleet.plan.mesh import is_meshed
 from matrixfleet.plan.storage import Volume
 
 PART_OF = "matrix-fleet"
@@ -93,6 +94,10 @@ def service(
     ports = [
         {"name": name, "protocol": "TCP", "port": port, "targetPort": name} for name, port in workload.ports.items()
     ]
+    if is_meshed(plan.cluster, component):
+        for port in ports:
+            # Whatever the port carries, its sidecar carries bytes.
+            port["appProtocol"] = "tcp"
     cluster_ip: Object = {"clusterIP": "None"} if headless else {"type": "ClusterIP"}
     if unready:
         cluster_ip["publishNotReadyAddresses"] = True

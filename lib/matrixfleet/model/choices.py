@@ -50,6 +50,7 @@ class Edge(StrEnum):
     AWS_ALB = "aws-alb"
     GKE = "gke"
     AZURE_AGIC = "azure-agic"
+    ISTIO = "istio"
 
 
 class Secrets(StrEnum):
@@ -183,7 +184,7 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Store: frozenset(Store),
     Turn: frozenset(Turn),
     Media: frozenset(Media),
-    Mesh: frozenset({Mesh.NONE}),
+    Mesh: frozenset(Mesh),
     Metrics: frozenset({Metrics.PROMETHEUS_OPERATOR, Metrics.ANNOTATIONS, Metrics.NONE}),
     Logs: frozenset({Logs.STDOUT}),
     Auth: frozenset(Auth),

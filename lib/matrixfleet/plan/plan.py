@@ -36,6 +36,7 @@ from matrixfleet.plan.edge import (
 )
 from matrixfleet.plan.element import Web, web_of_platform, web_of_tenant
 from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of, visitor_flows
+from matrixfleet.plan.mesh import mesh_flows, with_proxies
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
 from matrixfleet.plan.processes import RESERVED_CONNECTIONS, ConnectionBudget, Process, budget_of, processes_of
@@ -248,7 +249,7 @@ class PlatformPlan(Plan):
             found.append(element_workload(self.web.spec, self.release))
         if self.turn:
             found.append(turn_workload(self.turn, self.release))
-        return {workload.component: workload for workload in found}
+        return with_proxies(self.cluster, {workload.component: workload for workload in found})
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -277,6 +278,7 @@ class PlatformPlan(Plan):
         for name, tenant in self.target.sharers:
             found += sharer_flows(name, tenant, self.guests)
         found += visitor_flows(self.cluster, self.workloads, self.guests)
+        found += mesh_flows(self.cluster, self.workloads, found)
         return tuple(found)
 
     @cached_property
@@ -427,7 +429,8 @@ class TenantPlan(Plan):
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         """What runs."""
-        return workloads_of(self.tenant, self.cluster, self.release, self.processes, self.turn)
+        found = workloads_of(self.tenant, self.cluster, self.release, self.processes, self.turn)
+        return with_proxies(self.cluster, found)
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -487,7 +490,11 @@ class TenantPlan(Plan):
         said = flows_of(
             self.tenant, self.cluster, self.processes, self.workloads, self.guests, self.turn, self.database
         )
-        return (*said, *instance_flows(self.cluster, self.guests))
+        return (
+            *said,
+            *instance_flows(self.cluster, self.guests),
+            *mesh_flows(self.cluster, self.workloads, said),
+        )
 
     @cached_property
     def routing(self) -> tuple[tuple[Route, ...], tuple[Backend, ...]]:

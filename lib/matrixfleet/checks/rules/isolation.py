@@ -24,6 +24,7 @@ SEVERAL = "matrix-fleet/several-tenants"
 INSTANCE = "app.kubernetes.io/instance"
 SOLVER = "acme.cert-manager.io/http01-solver"
 """Of cert-manager's solvers: alike for all tenants, and gone when they have answered."""
+IDENTITY = re.compile(r"/ns/([a-z0-9-]+)/sa/")
 SERVICE = re.compile(r"\.([a-z0-9-]+)\.svc\b")
 Range = tuple[str, int, int]
 """Protocol, first and last port."""
@@ -68,6 +69,9 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
             yield ("host", rule.get("host", "*")), entry
     for entry in filter(is_tenants, tree.of_kind("HTTPRoute")):
         for host in entry.spec.get("hostnames", ["*"]):
+            yield ("host", host), entry
+    for entry in filter(is_tenants, tree.of_kind("VirtualService")):
+        for host in entry.spec["hosts"]:
             yield ("host", host), entry
     for entry in filter(is_tenants, tree.of_kind("Gateway")):
         for listener in entry.spec.get("listeners", []):
@@ -155,6 +159,10 @@ def reaches(entry: Entry) -> set[str]:
         found |= {labels_in(peer, "namespaceSelector").get(NAMESPACE, "") for peer in peers}
     elif entry.kind == "HTTPRoute":
         found |= {parent.get("namespace", "") for parent in entry.spec.get("parentRefs", [])}
+    elif entry.kind == "VirtualService":
+        found |= {name.partition("/")[0] for name in entry.spec.get("gateways", [])}
+    elif entry.kind == "AuthorizationPolicy":
+        found |= set(IDENTITY.findall(str(entry.spec)))
     elif entry.kind == "RoleBinding":
         found |= {subject.get("namespace", "") for subject in entry.doc.get("subjects", [])}
     elif entry.kind == "ConfigMap":

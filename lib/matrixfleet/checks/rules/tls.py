@@ -94,7 +94,21 @@ def to_https(rule: Json) -> bool:
     return schemes == ["https"] and not rule.get("backendRefs")
 
 
-ROUTES: dict[str, Callable[[Tree, Entry], Iterator[Route]]] = {"Ingress": of_ingress, "HTTPRoute": of_http_route}
+def of_virtual_service(tree: Tree, entry: Entry) -> Iterator[Route]:
+    """The hosts of a VirtualService: their certificates are the Gateway's. The first rule that takes a request
+    has it, so the redirect stands before what serves."""
+    rules: list[Json] = entry.spec.get("http") or [{}]
+    plain = [match.get("port") for match in rules[0].get("match") or []] == [80]
+    redirects = plain and (rules[0].get("redirect") or {}).get("scheme") == "https"
+    for host in entry.spec.get("hosts", []):
+        yield Route(host, elsewhere=True, redirects=redirects)
+
+
+ROUTES: dict[str, Callable[[Tree, Entry], Iterator[Route]]] = {
+    "Ingress": of_ingress,
+    "HTTPRoute": of_http_route,
+    "VirtualService": of_virtual_service,
+}
 """How each kind that takes hosts names them."""
 
 

@@ -20,6 +20,7 @@ from matrixfleet.kubernetes.edges import (
     gke,
     haproxy,
     ingress_nginx,
+    istio,
     nginx,
     traefik,
 )
@@ -38,6 +39,7 @@ KINDS: dict[Edge, ModuleType] = {
     Edge.AWS_ALB: aws_alb,
     Edge.GKE: gke,
     Edge.AZURE_AGIC: azure_agic,
+    Edge.ISTIO: istio,
 }
 
 

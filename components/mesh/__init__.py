@@ -1,0 +1,81 @@
+"""Istio: mutual TLS with its exceptions, the plan's flows as AuthorizationPolicies, and what sidecars know."""
+
+from collections.abc import Iterator, Sequence
+
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import PREFIX, make, selector
+from matrixfleet.plan import Plan
+from matrixfleet.plan.mesh import STORES, Admitted, admitted, exceptions, is_meshed
+
+SECURITY, NETWORKING, TELEMETRY = "security.istio.io/v1", "networking.istio.io/v1", "telemetry.istio.io/v1"
+KEPT_OPEN: Object = {"tcp": {"idleTimeout": "0s"}}
+"""0s: a connection may be idle for ever."""
+
+
+@component("fence")
+def main(plan: Plan) -> Iterator[Object]:
+    """What holds for a namespace, then for each workload; nothing where there is no mesh."""
+    if plan.cluster.istio is None or not plan.namespaces:
+        return
+    if plan.namespace in plan.owned_namespaces:
+        yield draw(plan, "PeerAuthentication", "mesh", SECURITY, {"mtls": {"mode": "STRICT"}})
+        # No rule: nobody may, until a policy says who.
+        yield draw(plan, "AuthorizationPolicy", "mesh", SECURITY, {})
+        yield draw(plan, "Sidecar", "mesh", NETWORKING, reach(plan))
+        # Programs log their own requests; a second log of addresses would outlive what retention says.
+        yield draw(plan, "Telemetry", "mesh", TELEMETRY, {"accessLogging": [{"disabled": True}]})
+    accounts = {name: (plan.namespace, plan.called(name)) for name in plan.workloads}
+    for name in (name for name in plan.workloads if is_meshed(plan.cluster, name)):
+        incoming = admitted(plan.cluster, plan.flows, name, accounts)
+        if incoming:
+            yield authorization(plan, name, incoming)
+        if plain := exceptions(incoming):
+            yield peer_authentication(plan, name, plain)
+        if name in STORES:
+            yield destination_rule(plan, name)
+
+
+def draw(plan: Plan, kind: str, name: str, api: str, spec: Object, annotations: dict[str, str] | None = None) -> Object:
+    """One of Istio's objects, in the namespace's own wave of walls."""
+    return make(plan, kind, name, api=api, wave=1, annotations=annotations, spec=spec)
+
+
+def reach(plan: Plan) -> Object:
+    """What sidecars are told of: their own namespace. Anything else they pass on as it is; NetworkPolicies
+    say where to, since federation goes everywhere."""
+    assert plan.cluster.istio is not None
+    return {
+        "egress": [{"hosts": ["./*", f"{plan.cluster.istio.namespace}/*"]}],
+        "outboundTrafficPolicy": {"mode": "ALLOW_ANY"},
+    }
+
+
+def authorization(plan: Plan, name: str, incoming: Sequence[Admitted]) -> Object:
+    """Who may connect to one workload, by identity, as its NetworkPolicy says it by Pods."""
+    rules: list[Object] = []
+    for one in incoming:
+        # "cluster.local" stands for the mesh's own trust domain, however that is called.
+        principals = [f"cluster.local/ns/{place}/sa/{account}" for place, account in one.accounts]
+        rule: Object = {"from": [{"source": {"principals": principals}}]} if principals else {}
+        rules.append(rule | {"to": [{"operation": {"ports": [str(port) for port in one.ports]}}]})
+    spec = {"action": "ALLOW", "selector": {"matchLabels": selector(plan, name)}, "rules": rules}
+    return draw(plan, "AuthorizationPolicy", name, SECURITY, spec)
+
+
+def peer_authentication(plan: Plan, name: str, plain: dict[int, str]) -> Object:
+    """Ports of one workload that somebody outside the mesh reaches; an annotation names them, a line a port."""
+    told = "".join(f"TCP {port}: {reason}\n" for port, reason in sorted(plain.items()))
+    spec = {
+        "selector": {"matchLabels": selector(plan, name)},
+        "mtls": {"mode": "STRICT"},
+        "portLevelMtls": {str(port): {"mode": "PERMISSIVE"} for port in sorted(plain)},
+    }
+    return draw(plan, "PeerAuthentication", name, SECURITY, spec, {PREFIX + "exceptions": told})
+
+
+def destination_rule(plan: Plan, name: str) -> Object:
+    """Sidecars do mutual TLS among themselves (auto mTLS), around whatever the programs speak: a `tls` here
+    with a mode of its own would encrypt PostgreSQL's TLS once more."""
+    spec = {"host": plan.address(name), "trafficPolicy": {"connectionPool": KEPT_OPEN}}
+    return draw(plan, "DestinationRule", name, NETWORKING, spec)

@@ -1,0 +1,87 @@
+"""Who is in the mesh, and what its sidecars add to what everybody may do.
+
+Sidecars carry connections, not requests: every port is declared TCP, so that no proxy decodes a path, ends a
+long poll, or sends a request twice. Identities and mutual TLS are all that the mesh adds within.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from matrixfleet.model import Cluster, Peer
+from matrixfleet.plan.flows import TCP, Flow, Outside
+from matrixfleet.plan.workloads import Workload
+
+PROXY = "istio-proxy"
+"""The sidecar's container."""
+XDS = 15012
+"""istiod: certificates and configuration (Istio's docs, ops/deployment/application-requirements)."""
+OUT = frozenset({"bootstrap", "turn"})
+"""Not in it: the Job talks to the Kubernetes API alone, and a sidecar carries no UDP. Pods that operators
+make are not either: CloudNativePG's speak TLS and its operator is outside."""
+STORES = ("postgresql", "pgbouncer", "redis")
+"""Their connections are idle for hours; Envoy closes one after an hour unless told."""
+
+
+def is_meshed(cluster: Cluster, component: str) -> bool:
+    """Whether a workload has a sidecar."""
+    return cluster.istio is not None and component not in OUT
+
+
+def with_proxies(cluster: Cluster, workloads: Mapping[str, Workload]) -> dict[str, Workload]:
+    """The workloads, their sidecars counted: quota must have room for them."""
+    return {
+        name: replace(one, containers={**one.containers, PROXY: cluster.istio.proxy})
+        if cluster.istio and is_meshed(cluster, name)
+        else one
+        for name, one in workloads.items()
+    }
+
+
+def mesh_flows(cluster: Cluster, workloads: Mapping[str, Workload], said: Iterable[Flow]) -> Iterator[Flow]:
+    """What sidecars open: istiod, and DNS to find it where nobody else in the Pod asks."""
+    if cluster.istio is None:
+        return
+    istiod = Outside("istiod", (Peer(namespace=cluster.istio.namespace, pods=cluster.istio.pods),))
+    asking = {flow.source for flow in said if flow.target_name == "cluster DNS"}
+    for name in (name for name in workloads if is_meshed(cluster, name)):
+        yield Flow(name, istiod, ((TCP, XDS),), "its sidecar: certificates and configuration")
+        if name not in asking:
+            dns = Outside("cluster DNS", cluster.network.dns)
+            yield Flow(name, dns, (("UDP", 53), (TCP, 53)), "its sidecar finds istiod")
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A flow into a meshed workload as its sidecar sees it."""
+
+    ports: tuple[int, ...]
+    accounts: tuple[tuple[str, str], ...]
+    """Namespace and ServiceAccount of everybody who may; none means whoever the NetworkPolicy lets through:
+    who is outside has no identity, and the ports take plain connections."""
+    reason: str
+
+
+def admitted(
+    cluster: Cluster, flows: Iterable[Flow], component: str, own: Mapping[str, tuple[str, str]]
+) -> tuple[Admitted, ...]:
+    """Who may connect to a component. own: namespace and ServiceAccount of the target's own workloads."""
+    found: list[Admitted] = []
+    for flow in flows:
+        if flow.target != component:
+            continue
+        ports = tuple(port[0] for protocol, *port in flow.ports if protocol == TCP)
+        accounts: list[tuple[str, str]] = []
+        if isinstance(flow.source, str):
+            if is_meshed(cluster, flow.source) and flow.source in own:
+                accounts.append(own[flow.source])
+        elif all(peer.service_account for peer in flow.source.peers):
+            accounts += [(peer.namespace or "", peer.service_account or "") for peer in flow.source.peers]
+        found.append(Admitted(ports, tuple(accounts), f"{flow.source_name}: {flow.reason}"))
+    return tuple(found)
+
+
+def exceptions(of: Iterable[Admitted]) -> dict[int, str]:
+    """Ports that take connections without mutual TLS, each with its reason."""
+    return {port: one.reason for one in of if not one.accounts for port in one.ports}
