@@ -89,13 +89,13 @@ def test_every_rule_holds(edge: Edge, pattern: Pattern, federation: bool, fleet:
     assert [str(finding) for finding in run(tree, whole_fleet=False)] == []
 
 
-@pytest.mark.parametrize("edge", [edge for edge in SPECS if edge not in (Edge.GATEWAY_API, Edge.GKE)])
+@pytest.mark.parametrize("edge", [edge for edge in SPECS if edge not in (Edge.GATEWAY_API, Edge.GKE, Edge.ISTIO)])
 def test_ingresses_have_the_class(edge: Edge, fleet: Fleet) -> None:
     ingresses = drawn(with_edge(fleet, edge)).of_kind("Ingress")
     assert {entry.spec["ingressClassName"] for entry in ingresses} == {SPECS[edge]["class_name"]}
 
 
-@pytest.mark.parametrize("edge", [edge for edge in SPECS if edge is not Edge.AWS_ALB])
+@pytest.mark.parametrize("edge", [edge for edge in SPECS if edge not in (Edge.AWS_ALB, Edge.ISTIO)])
 def test_a_certificate_covers_every_host(edge: Edge, fleet: Fleet) -> None:
     tree = drawn(with_edge(fleet, edge))
     made = {entry.name: entry.spec.get("dnsNames") for entry in tree.of_kind("Certificate")}
