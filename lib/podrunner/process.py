@@ -143,18 +143,23 @@ def root_script(
         f"mkdir {quote(root)}/upper {quote(root)}/work {quote(inside)}",
         f"mount -t overlay overlay -o lowerdir=/,upperdir={quote(root)}/upper,workdir={quote(root)}/work {quote(inside)}",
         f"cd {quote(inside)}",
-        "mkdir -p proc sys dev run tmp .old",
-        "mount -t tmpfs -o mode=755 tmpfs run",
-        "mount -t proc proc proc",
-        "mount --rbind /sys sys",
-        "mount -t tmpfs -o mode=755 tmpfs dev",
-        "mkdir dev/shm dev/pts && mount -t tmpfs -o mode=1777,size=64m tmpfs dev/shm",
-        "ln -s /proc/self/fd dev/fd; ln -s /proc/self/fd/0 dev/stdin",
-        "ln -s /proc/self/fd/1 dev/stdout; ln -s /proc/self/fd/2 dev/stderr",
+        "mkdir -p .old",
+        # From here on paths are the container's own, its symbolic links among them; this machine's lie below /.old.
+        "pivot_root . .old",
+        "cd /",
+        "mkdir -p /proc /sys /dev /run /tmp",
+        "mount -t tmpfs -o mode=755 tmpfs /run",
+        "mount -t proc proc /proc",
+        "mount --rbind /.old/sys /sys",
+        "mount -t tmpfs -o mode=755 tmpfs /dev",
+        "mkdir /dev/shm /dev/pts && mount -t tmpfs -o mode=1777,size=64m tmpfs /dev/shm",
+        "ln -s /proc/self/fd /dev/fd; ln -s /proc/self/fd/0 /dev/stdin",
+        "ln -s /proc/self/fd/1 /dev/stdout; ln -s /proc/self/fd/2 /dev/stderr",
         # Programs may lie below a home directory that only its owner may enter.
-        "chmod a+x root",
+        "chmod a+x /root",
     ]
-    lines += [f"touch dev/{name} && mount --bind /dev/{name} dev/{name}" for name in DEVICES]
+    for name in DEVICES:
+        lines += _bind(f"/dev/{name}", Path(f"/dev/{name}"), read_only=False)
     for where, source in image.binds.items():
         lines += _bind(where, source, read_only=True)
     mounts = sorted(container.get("volumeMounts", []), key=lambda one: len(Path(one["mountPath"]).parts))
@@ -162,25 +167,19 @@ def root_script(
         source = volumes[mount["name"]] / mount.get("subPath", "")
         lines += _bind(mount["mountPath"], source, read_only=bool(mount.get("readOnly")))
     for where, source in files.items():
-        lines.append(f"rm -f {quote(where.lstrip('/'))} && touch {quote(where.lstrip('/'))}")
-        lines.append(f"mount --bind {quote(source)} {quote(where.lstrip('/'))}")
+        lines += [f"rm -f {quote(where)}", *_bind(where, source, read_only=False)]
+    lines += ["umount -l /.old", "rmdir /.old"]
     if program.read_only:
-        lines.append("mount -o remount,bind,ro .")
-    lines += [
-        "pivot_root . .old",
-        "umount -l /.old 2>/dev/null || umount -l .old",
-        "cd /",
-        f"exec {shlex.join(as_user(program, program.command))}",
-    ]
+        lines.append("mount -o remount,bind,ro /")
+    lines.append(f"exec {shlex.join(as_user(program, program.command))}")
     return "\n".join(lines) + "\n"
 
 
 def _bind(where: str, source: Path, read_only: bool) -> list[str]:
-    inside = quote(where.lstrip("/"))
-    if source.is_file():
-        lines = [f"mkdir -p $(dirname {inside}) && touch {inside} && mount --bind {quote(source)} {inside}"]
-    else:
-        lines = [f"mkdir -p {inside} && mount --bind {quote(source)} {inside}"]
+    """Lay a directory or file of this machine at a path of the container."""
+    inside, outside = quote(where), quote(f"/.old{source}")
+    make = f"mkdir -p {inside}" if source.is_dir() else f"mkdir -p {quote(Path(where).parent)} && touch {inside}"
+    lines = [f"{make} && mount --bind {outside} {inside}"]
     return [*lines, f"mount -o remount,bind,ro {inside}"] if read_only else lines
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,19 @@ class Volumes:
         self.objects = objects
         self.status = status
         self.owned = owned
+        self._lock = threading.Lock()
 
     def publish(self, pod: Pod) -> dict[str, Path]:
         """Where each volume lies, by name. Raises LookupError for what it names and is not there (yet)."""
-        return {volume["name"]: self._one(pod, volume) for volume in pod.spec.get("volumes", [])}
+        with self._lock:
+            return {volume["name"]: self._one(pod, volume) for volume in pod.spec.get("volumes", [])}
 
     def refresh(self, pod: Pod) -> None:
         """Write ConfigMaps and Secrets again as they are now; the kubelet does so within a minute or two."""
+        with self._lock:
+            self._refresh(pod)
+
+    def _refresh(self, pod: Pod) -> None:
         for volume in pod.spec.get("volumes", []):
             if {"configMap", "secret", "projected", "downwardAPI"} & set(volume):
                 self._one(pod, volume)
@@ -41,6 +49,11 @@ class Volumes:
             return self._writable(self.directory / "claims" / pod.namespace / claim, pod)
         where = self.directory / "pods" / pod.namespace / pod.name / "volumes" / name
         if "emptyDir" in volume:
+            where.mkdir(parents=True, exist_ok=True)
+            if self.owned and volume["emptyDir"].get("medium") == "Memory" and not where.is_mount():
+                size = volume["emptyDir"].get("sizeLimit")
+                options = ["-o", f"size={size.removesuffix('i').lower()}"] if size else []
+                subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(where)], check=True)
             return self._writable(where, pod)
         files, mode = self._files(pod, volume)
         where.mkdir(parents=True, exist_ok=True)

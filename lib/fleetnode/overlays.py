@@ -1,0 +1,92 @@
+"""What must differ on one machine from what was compiled: a short list, each with its reason, printed at the start."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from podrunner.objects import Object
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A change of one object, or its removal (None)."""
+
+    what: str
+    why: str
+    change: Callable[[Object], Object | None]
+
+
+def laid(objects: Iterable[Object], overlays: Sequence[Overlay]) -> list[Object]:
+    """Copies of the objects as the overlays make them."""
+    found = [copy.deepcopy(one) for one in objects]
+    for overlay in overlays:
+        found = [changed for one in found if (changed := overlay.change(one)) is not None]
+    return found
+
+
+def told(overlays: Sequence[Overlay]) -> str:
+    return "\n".join(f"  {overlay.what}: {overlay.why}" for overlay in overlays)
+
+
+def without(kind: str, component: str, why: str) -> Overlay:
+    """Leave out the objects of one kind and component."""
+
+    def change(one: Object) -> Object | None:
+        labels = one["metadata"].get("labels", {})
+        return None if (one["kind"], labels.get("app.kubernetes.io/component")) == (kind, component) else one
+
+    return Overlay(f"no {kind} of {component}", why, change)
+
+
+def appended(component: str, key: str, text: str, why: str) -> Overlay:
+    """Lines at the end of one file of a component's ConfigMap."""
+
+    def change(one: Object) -> Object:
+        if one["kind"] == "ConfigMap" and key in (one.get("data") or {}) and _component(one) == component:
+            one["data"][key] += text
+        return one
+
+    return Overlay(f"{component}: {text.strip()}", why, change)
+
+
+def replaced(component: str, key: str, old: str, new: str, why: str) -> Overlay:
+    """Other words in one file of a component's ConfigMap. Raises LookupError where the old ones are not there."""
+
+    def change(one: Object) -> Object:
+        if one["kind"] == "ConfigMap" and key in (one.get("data") or {}) and _component(one) == component:
+            if old not in one["data"][key]:
+                raise LookupError(f"ConfigMap {one['metadata']['name']}: {key} has no {old!r}: the overlay is out of date")
+            one["data"][key] = one["data"][key].replace(old, new)
+        return one
+
+    return Overlay(f"{component}: {new.strip() or 'nothing'} instead of {old.strip()}", why, change)
+
+
+def scaled(component: str, replicas: int, why: str) -> Overlay:
+    """Another number of Pods."""
+
+    def change(one: Object) -> Object:
+        if one["kind"] in ("Deployment", "StatefulSet") and _component(one) == component:
+            one["spec"]["replicas"] = replicas
+        return one
+
+    return Overlay(f"{component}: {replicas} Pods", why, change)
+
+
+def _component(one: Object) -> str:
+    return str(one["metadata"].get("labels", {}).get("app.kubernetes.io/component", ""))
+
+
+BCRYPT = appended(
+    "synapse", "homeserver.yaml", "bcrypt_rounds: 4\n", "hashing a password costs 0.6 s of this machine's two cores"
+)
+NO_BOOTSTRAP = without(
+    "Job", "bootstrap", "there is no API server; its script makes the same Secrets in this node's store"
+)
+RATES = tuple(
+    appended("synapse", "homeserver.yaml", text, "one machine's scenarios are as many clients at one address")
+    for text in ()
+)
+SINGLE_TENANT = (BCRYPT, NO_BOOTSTRAP)
