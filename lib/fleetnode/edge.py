@@ -19,7 +19,7 @@ def edge(objects: Iterable[Object], store: Objects) -> list[Object]:
     """Traefik's objects for all Ingresses of its class; `store` has the Secrets of their certificates."""
     there = Objects(objects)
     ingresses = [one for one in there.of_kind("Ingress") if one["spec"].get("ingressClassName") == "traefik"]
-    files = {"traefik.yaml": json.dumps(_static()), "routes.json": json.dumps(_dynamic(ingresses, there), indent=1)}
+    files = {"traefik.yaml": json.dumps(_static()), "routes.yaml": json.dumps(_dynamic(ingresses, there), indent=1)}
     secrets = _certificates(ingresses, store)
     return [
         {"kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"kubernetes.io/metadata.name": NAMESPACE}}},
@@ -84,7 +84,7 @@ def _static() -> Object:
         "entryPoints": {"web": {"address": ":8000"}, "websecure": {"address": ":8443"}, "traefik": {"address": ":8080"}},
         "ping": {},
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
-        "providers": {"file": {"filename": "/etc/traefik/routes.json"}},
+        "providers": {"file": {"filename": "/etc/traefik/routes.yaml"}},
         "log": {"level": "INFO", "noColor": True},
         "accessLog": {"format": "json"},
     }

@@ -85,8 +85,12 @@ BCRYPT = appended(
 NO_BOOTSTRAP = without(
     "Job", "bootstrap", "there is no API server; its script makes the same Secrets in this node's store"
 )
-RATES = tuple(
-    appended("synapse", "homeserver.yaml", text, "one machine's scenarios are as many clients at one address")
-    for text in ()
-)
 SINGLE_TENANT = (BCRYPT, NO_BOOTSTRAP)
+_SMALLER = "high availability fits on one machine: one of each kind that matters, two where a pool is proved"
+REDUCED = (
+    BCRYPT,
+    NO_BOOTSTRAP,
+    scaled("generic", 2, _SMALLER),
+    scaled("event-persister", 1, _SMALLER),
+    scaled("router", 2, _SMALLER),
+)

@@ -12,6 +12,7 @@ import ctypes
 import ipaddress
 import itertools
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,6 +47,8 @@ class Network:
     def __init__(self, names: Path, nameserver: str) -> None:
         self.names = names
         self.nameserver = nameserver
+        self.outside: dict[str, str] = {}
+        """Names of the world with their addresses: what a public DNS would say."""
         self._lock = threading.RLock()
         self._pods: dict[str, str] = {}
         self._numbers = itertools.count(1)
@@ -192,7 +195,7 @@ class Network:
         nft(name, "\n".join([f"table ip {table} {{}}", f"delete table ip {table}", *lines, "  }", "}"]))
 
     def _write_names(self, services: Sequence[Object], endpoints: Endpoints) -> None:
-        lines = []
+        lines = [f"{address} {name}" for name, address in sorted(self.outside.items())]
         for service in services:
             _, namespace, name = identity(service)
             own = f"{name}.{namespace}.{DOMAIN}"
@@ -255,4 +258,4 @@ def nft(name: str | None, rules: str) -> None:
 
 def own_namespace() -> bool:
     """Whether this process has a network namespace to itself: nothing in it but loopback."""
-    return os.geteuid() == 0 and set(os.listdir("/sys/class/net")) <= {"lo"}
+    return os.geteuid() == 0 and {name for _, name in socket.if_nameindex()} <= {"lo"}
