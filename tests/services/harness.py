@@ -107,7 +107,8 @@ class Homeserver:
         """Register a user inside Synapse's Pod, once; the password."""
         if name not in self._passwords:
             password = secrets.token_urlsafe(12)
-            command = ["register_new_matrix_user", "--config", "/etc/synapse/homeserver.yaml", "--user", name]
+            # The program of that name is a script with an absolute path of its virtual environment.
+            command = ["python", "-m", "synapse._scripts.register_new_matrix_user", "--config", "/etc/synapse/homeserver.yaml", "--user", name]
             command += ["--password", password, "--admin" if admin else "--no-admin", "http://localhost:8008"]
             output = Path(self.node.directory, "register.txt")
             code = self.pod("synapse").container("synapse").execute(command, 30, output)
