@@ -34,6 +34,13 @@ class Authority:
     def pem(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
+    def client(self, name: str) -> tuple[bytes, bytes]:
+        """A client's certificate in a name, and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(name, key, timedelta(days=90), usages=["client auth"])
+        made = _signed(builder, self.key, self.certificate)
+        return made.public_bytes(serialization.Encoding.PEM), _pem(key)
+
 
 def issue(objects: list[Object], store: Objects, world: Authority) -> None:
     """Make the Secret of every Certificate that has none yet, authorities first. Raises LookupError for an issuer
@@ -71,9 +78,7 @@ def _secret(certificate: Object, issuers: Objects, store: Objects, world: Author
     pem = serialization.Encoding.PEM
     data = {
         "tls.crt": made.public_bytes(pem),
-        "tls.key": key.private_bytes(
-            pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        ),
+        "tls.key": _pem(key),
         "ca.crt": authority.public_bytes(pem),
     }
     return {
@@ -101,6 +106,11 @@ def _issuer(
     key = serialization.load_pem_private_key(content["tls.key"], None)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
     return key, x509.load_pem_x509_certificate(content["tls.crt"])
+
+
+def _pem(key: Key) -> bytes:
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def _key(spec: Object) -> Key:

@@ -12,6 +12,8 @@ from typing import Any
 
 from podrunner.objects import Object, Objects, identity
 
+from fleetnode.certificates import Authority
+
 POSTGRES_USER, PGBOUNCER_USER = 26, 998
 ASKER = "cnpg_pooler_pgbouncer"
 """The role by which PgBouncer asks for passwords."""
@@ -25,26 +27,17 @@ def expanded(objects: list[Object]) -> list[Object]:
 
 
 def secrets(objects: list[Object], store: Objects) -> None:
-    """What the operator would make: the password of the role that PgBouncer asks by."""
-    for pooler in objects:
-        if pooler["kind"] != "Pooler":
+    """What the operator would make: its authority for clients, and the certificate that PgBouncer logs in by."""
+    for cluster in objects:
+        if cluster["kind"] != "Cluster":
             continue
-        _, namespace, _ = identity(pooler)
-        cluster = pooler["spec"]["cluster"]["name"]
-        if store.get("Secret", namespace, f"{cluster}-pooler") is None:
-            store.add(
-                {
-                    "kind": "Secret",
-                    "metadata": {"name": f"{cluster}-pooler", "namespace": namespace},
-                    "data": {"password": base64.b64encode(_random()).decode()},
-                }
-            )
-
-
-def _random() -> bytes:
-    import secrets as source
-
-    return source.token_hex(16).encode()
+        _, namespace, name = identity(cluster)
+        if store.get("Secret", namespace, f"{name}-pooler") is None:
+            authority = Authority(f"{name} clients")
+            certificate, key = authority.client(ASKER)
+            data = {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.pem}
+            encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+            store.add({"kind": "Secret", "metadata": {"name": f"{name}-pooler", "namespace": namespace}, "data": encoded})
 
 
 def _cluster(cluster: Object) -> list[Object]:
@@ -110,7 +103,7 @@ def _cluster(cluster: Object) -> list[Object]:
             {"name": "configuration", "configMap": {"name": f"{name}-instance"}},
             {"name": "run", "emptyDir": {"medium": "Memory"}},
             {"name": "tls", "secret": {"secretName": tls, "defaultMode": 0o440}},
-            {"name": "pooler", "secret": {"secretName": f"{name}-pooler", "defaultMode": 0o440, "optional": True}},
+            {"name": "pooler", "secret": {"secretName": f"{name}-pooler", "defaultMode": 0o440}},
             *({"name": f"password-{one}", "secret": {"secretName": one, "defaultMode": 0o440}} for one in passwords),
         ],
     }
@@ -142,7 +135,8 @@ def _pooler(pooler: Object) -> list[Object]:
         "listen_port": "5432",
         "unix_socket_dir": "/tmp",
         "auth_type": "scram-sha-256",
-        "auth_file": "/run/pgbouncer/users.txt",
+        # The certificate is the proof: the role has no password.
+        "auth_file": "/etc/pgbouncer/users.txt",
         "auth_user": ASKER,
         "auth_query": "SELECT usename, passwd FROM public.user_search($1)",
         "pool_mode": spec["pgbouncer"].get("poolMode", "session"),
@@ -151,6 +145,8 @@ def _pooler(pooler: Object) -> list[Object]:
         "client_tls_key_file": "/tls/tls.key",
         "server_tls_sslmode": "verify-ca",
         "server_tls_ca_file": "/tls/ca.crt",
+        "server_tls_cert_file": "/secrets/pooler/tls.crt",
+        "server_tls_key_file": "/secrets/pooler/tls.key",
         "log_stats": "0",
         "ignore_startup_parameters": "extra_float_digits,options",
         "server_reset_query": "DISCARD ALL",
@@ -158,23 +154,16 @@ def _pooler(pooler: Object) -> list[Object]:
     }
     lines = ["[databases]", f"* = host={cluster}-{spec['type']}.{namespace}.svc.cluster.local", "[pgbouncer]"]
     lines += [f"{key} = {value}" for key, value in settings.items()]
-    files = {"pgbouncer.ini": "\n".join(lines) + "\n"}
+    files = {"pgbouncer.ini": "\n".join(lines) + "\n", "users.txt": f'"{ASKER}" ""\n'}
     where = {"namespace": namespace, "annotations": pooler["metadata"].get("annotations", {})}
     labels = {**spec["template"]["metadata"].get("labels", {}), "cnpg.io/poolerName": name, "cnpg.io/podRole": "pooler"}
     labels |= {"cnpg.io/cluster-pooler": cluster}
     mounts = [
         {"name": "configuration", "mountPath": "/etc/pgbouncer", "readOnly": True},
-        {"name": "run", "mountPath": "/run/pgbouncer"},
         {"name": "tls", "mountPath": "/tls", "readOnly": True},
         {"name": "pooler", "mountPath": "/secrets/pooler", "readOnly": True},
     ]
     image = spec["template"]["spec"]["containers"][0]["image"]
-    users = {
-        "name": "bootstrap-controller",
-        "image": image,
-        "command": ["sh", "-c", _USERS, "sh", ASKER],
-        "volumeMounts": mounts,
-    }
     container = {
         "name": "pgbouncer",
         "image": image,
@@ -185,11 +174,9 @@ def _pooler(pooler: Object) -> list[Object]:
     }
     pod = {
         "securityContext": {"runAsUser": PGBOUNCER_USER, "runAsGroup": PGBOUNCER_USER, "fsGroup": PGBOUNCER_USER},
-        "initContainers": [users],
         "containers": [container],
         "volumes": [
             {"name": "configuration", "configMap": {"name": f"{name}-pgbouncer"}},
-            {"name": "run", "emptyDir": {"medium": "Memory"}},
             {"name": "tls", "secret": {"secretName": f"{cluster}-tls", "defaultMode": 0o440}},
             {"name": "pooler", "secret": {"secretName": f"{cluster}-pooler", "defaultMode": 0o440}},
         ],
@@ -219,7 +206,7 @@ def _parameters(parameters: dict[str, str]) -> str:
         "ssl": "on",
         "ssl_cert_file": "/tls/tls.crt",
         "ssl_key_file": "/tls/tls.key",
-        "ssl_ca_file": "/tls/ca.crt",
+        "ssl_ca_file": "/secrets/pooler/ca.crt",
         "wal_level": "logical",
         "dynamic_shared_memory_type": "posix",
         "full_page_writes": "on",
@@ -228,8 +215,8 @@ def _parameters(parameters: dict[str, str]) -> str:
 
 
 def _hba(lines: list[str]) -> str:
-    """The operator's fixed lines, ours, and its default: without the lines that its own certificates log in by."""
-    return "\n".join(["local all all peer", *lines, "host all all all scram-sha-256", ""])
+    """The operator's fixed lines, ours, and its default; not those of its replicas."""
+    return "\n".join(["local all all peer", f"hostssl all {ASKER} all cert", *lines, "host all all all scram-sha-256", ""])
 
 
 def _roles(spec: Object) -> str:
@@ -273,8 +260,7 @@ def _role(role: dict[str, Any]) -> list[str]:
 
 _ASKER = [
     *_created(ASKER),
-    "\\set asker `cat /secrets/pooler/password 2>/dev/null || true`",
-    f"ALTER ROLE {ASKER} LOGIN PASSWORD :'asker';",
+    f"ALTER ROLE {ASKER} LOGIN;",
 ]
 _ASKER_FUNCTION = [
     "CREATE OR REPLACE FUNCTION public.user_search(uname TEXT) RETURNS TABLE (usename name, passwd text)",
@@ -292,4 +278,3 @@ until pg_isready -q; do sleep 0.2; done
 psql -Xq -v ON_ERROR_STOP=1 -U postgres -d postgres -f /etc/postgresql/roles.sql
 while :; do sleep 3600 & wait $!; done
 """
-_USERS = """set -eu; umask 077; printf '"%s" "%s"\\n' "$1" "$(cat /secrets/pooler/password)" >/run/pgbouncer/users.txt"""

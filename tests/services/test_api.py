@@ -5,6 +5,7 @@ import io
 
 import nio
 import pytest
+import requests
 
 
 @pytest.fixture(params=["single", "ha"])
@@ -70,8 +71,6 @@ def test_registration_is_closed(server):
 )
 def test_what_is_closed_at_the_edge(server, path):
     """Sent as they stand here: requests would tidy them."""
-    import requests
-
     request = requests.Request("GET", server.url).prepare()
     request.url = server.url + path
     answer = server.http().send(request, timeout=10, allow_redirects=False)
@@ -149,6 +148,12 @@ def test_media_go_up_and_come_down(server):
 
 
 def test_a_body_beyond_the_limit_is_refused(server):
+    """The router answers before it has read the body; a client that is still sending may find the line cut instead."""
     url = f"{server.url}/_matrix/media/v3/upload"
-    answer = server.http().post(url, headers={"Authorization": "Bearer none"}, data=bytes(60 * 2**20), timeout=30)
-    assert (answer.status_code, answer.json()["errcode"]) == (413, "M_TOO_LARGE")
+    try:
+        answer = server.http().post(url, headers={"Authorization": "Bearer none"}, data=bytes(60 * 2**20), timeout=30)
+        assert (answer.status_code, answer.json()["errcode"]) == (413, "M_TOO_LARGE")
+    except requests.ConnectionError:
+        pass
+    logs = "".join(run.container("haproxy").log.read_text() for run in server.pods("router"))
+    assert '"path":"/_matrix/media/v3/upload","status":413' in logs
