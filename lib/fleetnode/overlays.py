@@ -92,3 +92,12 @@ REDUCED = (
     # No fewer of what instance_map and stream_writers name: their streams would have no writer.
     scaled("generic", 2, "each Synapse costs 80 MiB and 3 s to start; two show that a pool is one"),
 )
+DEMO = (
+    BCRYPT,
+    NO_BOOTSTRAP,
+    without("Deployment", "router", "HAProxy is no Python package: you talk to Synapse itself"),
+    without("Deployment", "element", "Element Web is no Python package: use any Matrix client"),
+    without("DaemonSet", "turn", "Coturn is no Python package: no relay for calls"),
+    replaced("postgresql", "postgresql.conf", "'*'", "'0.0.0.0'", "becomes the Pod's own loopback address"),
+    replaced("postgresql", "pg_hba.conf", "peer", "trust", "the system's user is you, not postgres; its socket is yours alone"),
+)

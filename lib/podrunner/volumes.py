@@ -6,6 +6,7 @@ import base64
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ class Volumes:
         self.objects = objects
         self.status = status
         self.owned = owned
+        self.rewrite: Callable[[Pod, bytes], bytes] = lambda pod, content: content
+        """What becomes of a ConfigMap's file on its way into a Pod."""
         self._lock = threading.Lock()
 
     def publish(self, pod: Pod) -> dict[str, Path]:
@@ -40,23 +43,28 @@ class Volumes:
             if {"configMap", "secret", "projected", "downwardAPI"} & set(volume):
                 self._one(pod, volume)
 
-    def _one(self, pod: Pod, volume: Object) -> Path:
-        name = volume["name"]
+    def place(self, pod: Pod, volume: Object) -> Path:
+        """Where a volume lies, whether it is there yet or not."""
         if "hostPath" in volume:
             return Path(volume["hostPath"]["path"])
         if "persistentVolumeClaim" in volume:
-            claim = volume["persistentVolumeClaim"]["claimName"]
-            return self._writable(self.directory / "claims" / pod.namespace / claim, pod)
-        where = self.directory / "pods" / pod.namespace / pod.name / "volumes" / name
+            return self.directory / "claims" / pod.namespace / volume["persistentVolumeClaim"]["claimName"]
+        return self.directory / "pods" / pod.namespace / pod.name / "volumes" / volume["name"]
+
+    def _one(self, pod: Pod, volume: Object) -> Path:
+        where = self.place(pod, volume)
+        if "hostPath" in volume:
+            return where
+        where.mkdir(parents=True, exist_ok=True)
+        if "persistentVolumeClaim" in volume:
+            return self._writable(where, pod)
         if "emptyDir" in volume:
-            where.mkdir(parents=True, exist_ok=True)
             if self.owned and volume["emptyDir"].get("medium") == "Memory" and not where.is_mount():
                 size = volume["emptyDir"].get("sizeLimit")
                 options = ["-o", f"size={size.removesuffix('i').lower()}"] if size else []
                 subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(where)], check=True)
             return self._writable(where, pod)
         files, mode = self._files(pod, volume)
-        where.mkdir(parents=True, exist_ok=True)
         for path, (content, own_mode) in files.items():
             self._write(where / path, content, own_mode or mode, pod)
         return where
@@ -87,6 +95,8 @@ class Volumes:
                 return {}
             raise LookupError(f"{kinds[kind]} {pod.namespace}/{name} is not there")
         content = content_of(found)
+        if kind == "configMap":
+            content = {key: self.rewrite(pod, value) for key, value in content.items()}
         if "items" not in spec:
             return {key: (value, None) for key, value in content.items()}
         missing = [one["key"] for one in spec["items"] if one["key"] not in content]
@@ -109,7 +119,6 @@ class Volumes:
         fresh.rename(path)
 
     def _writable(self, where: Path, pod: Pod) -> Path:
-        where.mkdir(parents=True, exist_ok=True)
         if self.owned:
             group = _group(pod)
             os.chown(where, where.stat().st_uid, group if group is not None else 0)
