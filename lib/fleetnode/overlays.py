@@ -64,6 +64,20 @@ def replaced(component: str, key: str, old: str, new: str, why: str) -> Overlay:
     return Overlay(f"{component}: {new.strip() or 'nothing'} instead of {old.strip()}", why, change)
 
 
+def variable(component: str, name: str, value: str, why: str) -> Overlay:
+    """Another value of an environment variable, in every container of a component."""
+
+    def change(one: Object) -> Object:
+        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
+            for container in one["spec"]["template"]["spec"]["containers"]:
+                for said in container.get("env", []):
+                    if said["name"] == name:
+                        said["value"] = value
+        return one
+
+    return Overlay(f"{component}: {name}={value}", why, change)
+
+
 def scaled(component: str, replicas: int, why: str) -> Overlay:
     """Another number of Pods."""
 
@@ -92,12 +106,18 @@ REDUCED = (
     # No fewer of what instance_map and stream_writers name: their streams would have no writer.
     scaled("generic", 2, "each Synapse costs 80 MiB and 3 s to start; two show that a pool is one"),
 )
+_NO_TLS = "the wheel's PostgreSQL is built without TLS; it listens on loopback"
 DEMO = (
     BCRYPT,
     NO_BOOTSTRAP,
     without("Deployment", "router", "HAProxy is no Python package: you talk to Synapse itself"),
     without("Deployment", "element", "Element Web is no Python package: use any Matrix client"),
     without("DaemonSet", "turn", "Coturn is no Python package: no relay for calls"),
-    replaced("postgresql", "postgresql.conf", "'*'", "'0.0.0.0'", "becomes the Pod's own loopback address"),
-    replaced("postgresql", "pg_hba.conf", "peer", "trust", "the system's user is you, not postgres; its socket is yours alone"),
+    replaced("postgresql", "postgresql.conf", "listen_addresses = '*'", "listen_addresses = '0.0.0.0'", "one Pod, one address"),
+    replaced("postgresql", "postgresql.conf", "ssl = on", "ssl = off", _NO_TLS),
+    replaced("postgresql", "pg_hba.conf", "hostssl", "host", _NO_TLS),
+    replaced("postgresql", "pg_hba.conf", "all  cert", "all  trust", _NO_TLS),
+    replaced("postgresql", "pg_hba.conf", "peer", "trust", "the system's user is you, not postgres; the socket is yours alone"),
+    replaced("synapse", "homeserver.yaml", "sslmode: verify-full", "sslmode: disable", _NO_TLS),
+    variable("roles", "PGSSLMODE", "disable", _NO_TLS),
 )
