@@ -15,11 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from podrunner.objects import Object, Objects, Unsupported, identity
 from podrunner.volumes import content_of
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-CURVES = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+CURVES = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
 USAGES = {"server auth": ExtendedKeyUsageOID.SERVER_AUTH, "client auth": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
@@ -115,7 +116,7 @@ def _pem(key: Key) -> bytes:
 
 def _key(spec: Object) -> Key:
     if spec.get("algorithm", "RSA") == "ECDSA":
-        return ec.generate_private_key(CURVES[spec.get("size", 256)]())
+        return ec.generate_private_key(CURVES[spec.get("size", 256)])
     return rsa.generate_private_key(65537, spec.get("size", 2048))
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from podrunner.objects import Object, Objects, identity
-
 from fleetnode.certificates import Authority
+from podrunner.objects import Object, Objects, identity
 
 POSTGRES_USER, PGBOUNCER_USER = 26, 998
 ASKER = "cnpg_pooler_pgbouncer"
@@ -37,7 +36,9 @@ def secrets(objects: list[Object], store: Objects) -> None:
             certificate, key = authority.client(ASKER)
             data = {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.pem}
             encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-            store.add({"kind": "Secret", "metadata": {"name": f"{name}-pooler", "namespace": namespace}, "data": encoded})
+            store.add(
+                {"kind": "Secret", "metadata": {"name": f"{name}-pooler", "namespace": namespace}, "data": encoded}
+            )
 
 
 def _cluster(cluster: Object) -> list[Object]:
@@ -60,7 +61,9 @@ def _cluster(cluster: Object) -> list[Object]:
     }
     wave = cluster["metadata"].get("annotations", {})
     tls = spec["certificates"]["serverTLSSecret"]
-    passwords = sorted({role["passwordSecret"]["name"] for role in spec["managed"]["roles"] if "passwordSecret" in role})
+    passwords = sorted(
+        {role["passwordSecret"]["name"] for role in spec["managed"]["roles"] if "passwordSecret" in role}
+    )
     mounts = [
         {"name": "data", "mountPath": "/var/lib/postgresql/data"},
         {"name": "configuration", "mountPath": "/etc/postgresql", "readOnly": True},
@@ -70,11 +73,19 @@ def _cluster(cluster: Object) -> list[Object]:
         *({"name": f"password-{secret}", "mountPath": f"/secrets/{secret}", "readOnly": True} for secret in passwords),
     ]
     image = spec["imageName"]
-    ready = {"exec": {"command": ["sh", "-c", "psql -XAtqc \"SELECT 1 FROM pg_roles WHERE rolname = 'ready'\" | grep -qx 1"]}}
+    ready = {
+        "exec": {"command": ["sh", "-c", "psql -XAtqc \"SELECT 1 FROM pg_roles WHERE rolname = 'ready'\" | grep -qx 1"]}
+    }
     server = {
         "name": "postgres",
         "image": image,
-        "command": ["postgres", "-D", "/var/lib/postgresql/data/pgdata", "-c", "config_file=/etc/postgresql/postgresql.conf"],
+        "command": [
+            "postgres",
+            "-D",
+            "/var/lib/postgresql/data/pgdata",
+            "-c",
+            "config_file=/etc/postgresql/postgresql.conf",
+        ],
         "env": [{"name": "PGHOST", "value": "/run/postgresql"}],
         "ports": [{"name": "postgresql", "containerPort": 5432}],
         "readinessProbe": {**ready, "periodSeconds": 1, "timeoutSeconds": 5},
@@ -216,7 +227,9 @@ def _parameters(parameters: dict[str, str]) -> str:
 
 def _hba(lines: list[str]) -> str:
     """The operator's fixed lines, ours, and its default; not those of its replicas."""
-    return "\n".join(["local all all peer", f"hostssl all {ASKER} all cert", *lines, "host all all all scram-sha-256", ""])
+    return "\n".join(
+        ["local all all peer", f"hostssl all {ASKER} all cert", *lines, "host all all all scram-sha-256", ""]
+    )
 
 
 def _roles(spec: Object) -> str:
@@ -246,7 +259,10 @@ def _role(role: dict[str, Any]) -> list[str]:
     name = role["name"]
     flags = ("superuser", "createdb", "createrole", "replication", "bypassrls", "login", "inherit")
     words = [flag.upper() if role.get(flag) else f"NO{flag.upper()}" for flag in flags]
-    lines = [*_created(name), f"ALTER ROLE {name} {' '.join(words)} CONNECTION LIMIT {role.get('connectionLimit', -1)};"]
+    lines = [
+        *_created(name),
+        f"ALTER ROLE {name} {' '.join(words)} CONNECTION LIMIT {role.get('connectionLimit', -1)};",
+    ]
     lines += [f"GRANT {group} TO {name};" for group in role.get("inRoles", [])]
     if "passwordSecret" in role:
         lines += [

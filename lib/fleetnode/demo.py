@@ -12,13 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from podrunner.loopback import LoopbackNode
-from podrunner.node import NotReady
-from podrunner.runner import PodRun
-
 from fleetnode import images, overlays
 from fleetnode.certificates import Authority
 from fleetnode.tenant import Tenant, boot, pods
+from podrunner.loopback import LoopbackNode
+from podrunner.node import NotReady
+from podrunner.runner import PodRun
 
 TOP = Path(__file__).resolve().parents[2]
 VENV = Path(sys.prefix)
@@ -28,7 +27,9 @@ USER = "alice"
 def main() -> int:
     """Exit code 0 after Ctrl-C, 1 where the tenant does not come up, 2 where it cannot be tried."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("tenant", nargs="?", default="eu1/matrix-prod", help="a folder of compiled/, e.g. eu1/matrix-prod")
+    parser.add_argument(
+        "tenant", nargs="?", default="eu1/matrix-prod", help="a folder of compiled/, e.g. eu1/matrix-prod"
+    )
     parser.add_argument("--seconds", type=float, default=0, help="end after so long instead of at Ctrl-C")
     asked = parser.parse_args()
     if os.geteuid() == 0:
@@ -67,7 +68,8 @@ def _show(node: LoopbackNode, folder: Path, seconds: float) -> None:
     url = f"http://{synapse.address}:8008"
     password = _register(node, synapse, url)
     server = _server_name(tenant)
-    print(f"""
+    print(
+        f"""
 {tenant.name} is up after {time.monotonic() - begun:.0f} s: {url}
   user       @{USER}:{server}
   password   {password}
@@ -76,7 +78,9 @@ Try
   curl {url}/_matrix/client/v3/login -d '{{"type":"m.login.password","user":"{USER}","password":"{password}"}}'
   any Matrix client that lets you name the homeserver: {url}
 Ctrl-C ends it.
-""", flush=True)
+""",
+        flush=True,
+    )
     _watch(node, begun + seconds if seconds else None)
 
 
@@ -86,7 +90,8 @@ def _watch(node: LoopbackNode, until: float | None) -> None:
     while until is None or time.monotonic() < until:
         for run in node.pods():
             for one in run.main:
-                state = f"{one.state}{', ready' if one.ready else ''}{f', {one.restarted} restarts' if one.restarted else ''}"
+                restarts = f", {one.restarted} restarts" if one.restarted else ""
+                state = f"{one.state}{', ready' if one.ready else ''}{restarts}"
                 name = f"{run.pod.name}/{one.name}"
                 if told.get(name) != state:
                     told[name] = state

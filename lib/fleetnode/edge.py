@@ -81,7 +81,11 @@ def _pod() -> Object:
 
 def _static() -> Object:
     return {
-        "entryPoints": {"web": {"address": ":8000"}, "websecure": {"address": ":8443"}, "traefik": {"address": ":8080"}},
+        "entryPoints": {
+            "web": {"address": ":8000"},
+            "websecure": {"address": ":8443"},
+            "traefik": {"address": ":8080"},
+        },
         "ping": {},
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "providers": {"file": {"filename": "/etc/traefik/routes.yaml"}},
@@ -112,7 +116,9 @@ def _dynamic(ingresses: Iterable[Object], objects: Objects) -> Object:
                 if annotations.get("router.tls") == "true":
                     router["tls"] = {}
                 if "router.middlewares" in annotations:
-                    router["middlewares"] = [one.partition("@")[0] for one in annotations["router.middlewares"].split(",")]
+                    router["middlewares"] = [
+                        one.partition("@")[0] for one in annotations["router.middlewares"].split(",")
+                    ]
                 routers[f"{namespace}-{name}-{len(routers)}"] = router
     middlewares = {_qualified(one): one["spec"] for one in objects.of_kind("Middleware")}
     transports = {_qualified(one): one["spec"] for one in objects.of_kind("ServersTransport")}

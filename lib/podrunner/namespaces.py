@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -30,19 +31,11 @@ class NamespacedProcess:
     @property
     def inner(self) -> int | None:
         """The number of the container's process 1 on this node."""
-        children = Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children")
-        try:
-            first, *_ = children.read_text().split()
-        except (OSError, ValueError):
-            return None
-        return int(first)
+        return _first_child(self.outer.pid)
 
     def signal(self, number: signal.Signals) -> None:
         if (inner := self.inner) is not None:
-            try:
-                os.kill(inner, number)
-            except ProcessLookupError:
-                pass
+            _kill(inner, number)
 
     def execute(self, command: list[str], timeout: float, output: Path | None = None) -> int:
         """Run a command in the container's namespaces, as its user."""
@@ -60,7 +53,9 @@ class NamespacedProcess:
         try:
             return started.wait(timeout)
         except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGKILL)
+            # The command itself, not nsenter: as an orphan nobody would reap it, and a PID namespace does not end
+            # before all of its processes are reaped.
+            _kill(_first_child(started.pid) or started.pid, signal.SIGKILL)
             started.wait()
             return 124
         finally:
@@ -111,8 +106,10 @@ class NamespacedPod:
         name = hostname(self.pod)
         names = f"127.0.0.1 localhost\n::1 localhost\n{self.address} {name}\n"
         users = {0: "root", program.user: "user", 65534: "nobody", **image.users}
-        lines = [f"{user}:x:{number}:{program.group if number == program.user else number}::/tmp:/bin/sh"
-                 for number, user in users.items()]
+        lines = [
+            f"{user}:x:{number}:{program.group if number == program.user else number}::/tmp:/bin/sh"
+            for number, user in users.items()
+        ]
         content = {
             "/etc/hosts": names,
             "/etc/hostname": f"{name}\n",
@@ -130,3 +127,16 @@ class NamespacedPod:
 
     def close(self) -> None:
         self.network.detach(self.namespace)
+
+
+def _first_child(pid: int) -> int | None:
+    try:
+        first, *_ = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return int(first)
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -174,9 +174,7 @@ class Network:
         lines += ["  }", "  chain refused {", "    type filter hook output priority -10;", *refused, "  }", "}"]
         return "\n".join(lines)
 
-    def _expose(
-        self, service: Object, ready: Sequence[tuple[Pod, str]], namespaces: Mapping[str, str | None]
-    ) -> None:
+    def _expose(self, service: Object, ready: Sequence[tuple[Pod, str]], namespaces: Mapping[str, str | None]) -> None:
         """Give a load balancer's address to the first ready Pod, and translate its ports there."""
         address = self.external_address(service)
         if address is None or not ready:
@@ -184,11 +182,16 @@ class Network:
         pod, _ = ready[0]
         name = namespaces.get(pod.key)
         where = ["-netns", name] if name else []
-        subprocess.run(["ip", *where, "address", "replace", f"{address}/32", "dev", "eth0" if name else BRIDGE], check=False)
+        subprocess.run(
+            ["ip", *where, "address", "replace", f"{address}/32", "dev", "eth0" if name else BRIDGE], check=False
+        )
         lines = [f"table ip exposed-{service['metadata']['name']} {{", "  chain prerouting {"]
         lines.append("    type nat hook prerouting priority -100;")
         for port in service["spec"].get("ports", []):
-            protocol, number = port.get("protocol", "TCP"), number_of(port.get("targetPort", port["port"]), pod.containers)
+            protocol, number = (
+                port.get("protocol", "TCP"),
+                number_of(port.get("targetPort", port["port"]), pod.containers),
+            )
             if number and number != port["port"]:
                 lines.append(f"    ip daddr {address} {protocol.lower()} dport {port['port']} redirect to :{number}")
         table = f"exposed-{service['metadata']['name']}"
@@ -220,7 +223,7 @@ class Network:
 def _targets(port: Object, ready: Sequence[tuple[Pod, str]]) -> Iterator[str]:
     """Address and port of each Pod that serves a Service's port."""
     for pod, address in ready:
-        wanted = port.get("targetPort", port["port"])
+        wanted: int | str = port.get("targetPort", port["port"])
         number = number_of(wanted, pod.containers, port.get("protocol", "TCP"))
         if number is not None:
             yield f"{address} . {number}"

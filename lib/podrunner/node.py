@@ -149,7 +149,7 @@ class Node:
     def endpoints(self) -> dict[tuple[str, str], list[tuple[Pod, str]]]:
         """The ready Pods of each Service."""
         found: dict[tuple[str, str], list[tuple[Pod, str]]] = {}
-        runs = sorted(list(self.runs.values()), key=lambda run: run.key)
+        runs = sorted(self.runs.copy().values(), key=lambda run: run.key)
         for service in self.objects.of_kind("Service"):
             selector = service["spec"].get("selector")
             if not selector:

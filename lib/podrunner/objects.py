@@ -106,7 +106,7 @@ def read(*folders: Path) -> list[Object]:
 
 def pods_of(one: Object) -> list[Pod]:
     """The Pods that a workload wants on this one node; none for other kinds."""
-    kind, namespace, name = identity(one)
+    kind, _, name = identity(one)
     if kind == "Pod":
         return [_pod(one, one, name)]
     if kind not in CONTROLLERS:

@@ -62,7 +62,7 @@ def ruleset(pod: Pod, objects: Objects) -> tuple[str, list[Rule]]:
             lines += [f'    {interface} "lo" accept', "    ct state established,related accept"]
             for number, rule in enumerate(rules):
                 if rule.direction == direction:
-                    lines.append(f"    {_peer(rule, number)}{rule.match}counter accept comment \"{rule.comment}\"")
+                    lines.append(f'    {_peer(rule, number)}{rule.match}counter accept comment "{rule.comment}"')
             lines.append(f'    counter drop comment "{DENIED} {direction}"')
         lines.append("  }")
     return "\n".join([*lines, "}"]), rules

@@ -37,7 +37,7 @@ class Probe:
         now = time.monotonic()
         if now < self.started + self.spec.get("initialDelaySeconds", 0):
             return False
-        return now >= self.last + self.spec.get("periodSeconds", 10)
+        return now >= self.last + float(self.spec.get("periodSeconds", 10))
 
     def ask(self) -> bool | None:
         """Send it. True and False once the thresholds are reached, None before."""

@@ -132,16 +132,22 @@ def as_user(program: Program, command: tuple[str, ...]) -> list[str]:
 
 
 def root_script(
-    root: Path, container: Object, volumes: Mapping[str, Path], image: Image, program: Program, files: Mapping[str, Path]
+    root: Path,
+    container: Object,
+    volumes: Mapping[str, Path],
+    image: Image,
+    program: Program,
+    files: Mapping[str, Path],
 ) -> str:
     """The shell script that lays a container's root and becomes the container. It runs as root in namespaces of
     its own (`unshare --mount --pid`). `files` are single files of this node by where they lie inside."""
     inside = root / "root"
+    layers = f"upperdir={quote(root)}/upper,workdir={quote(root)}/work"
     lines = [
         "set -eu",
         f"mount -t tmpfs -o mode=755 tmpfs {quote(root)}",
         f"mkdir {quote(root)}/upper {quote(root)}/work {quote(inside)}",
-        f"mount -t overlay overlay -o lowerdir=/,upperdir={quote(root)}/upper,workdir={quote(root)}/work {quote(inside)}",
+        f"mount -t overlay overlay -o lowerdir=/,{layers} {quote(inside)}",
         f"cd {quote(inside)}",
         "mkdir -p .old",
         # From here on paths are the container's own, its symbolic links among them; this machine's lie below /.old.

@@ -46,10 +46,10 @@ class Volumes:
     def place(self, pod: Pod, volume: Object) -> Path:
         """Where a volume lies, whether it is there yet or not."""
         if "hostPath" in volume:
-            return Path(volume["hostPath"]["path"])
+            return Path(str(volume["hostPath"]["path"]))
         if "persistentVolumeClaim" in volume:
-            return self.directory / "claims" / pod.namespace / volume["persistentVolumeClaim"]["claimName"]
-        return self.directory / "pods" / pod.namespace / pod.name / "volumes" / volume["name"]
+            return self.directory / "claims" / pod.namespace / str(volume["persistentVolumeClaim"]["claimName"])
+        return self.directory / "pods" / pod.namespace / pod.name / "volumes" / str(volume["name"])
 
     def _one(self, pod: Pod, volume: Object) -> Path:
         where = self.place(pod, volume)
@@ -85,7 +85,7 @@ class Volumes:
     def _source(self, pod: Pod, kind: str, spec: Object) -> dict[str, tuple[bytes, int | None]]:
         if kind == "downwardAPI":
             return {one["path"]: (self.field(pod, one["fieldRef"]).encode(), one.get("mode")) for one in spec["items"]}
-        name = spec.get("secretName") or spec.get("name")
+        name = str(spec.get("secretName") or spec.get("name"))
         kinds = {"configMap": "ConfigMap", "secret": "Secret"}
         if kind not in kinds:
             raise Unsupported(f"Pod {pod.key}: a volume's source {kind}")

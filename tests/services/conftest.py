@@ -30,6 +30,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import harness
+
 from fleetnode import images, overlays
 from fleetnode.certificates import Authority
 from podrunner.network import own_namespace

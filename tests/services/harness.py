@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nio
 import requests
+
 from fleetnode import edge, tenant
 from fleetnode.overlays import told
 from podrunner.node import memory
@@ -48,7 +49,9 @@ class State:
         if self.node is not None:
             lines += [f"  {name}: {image.program}" for name, image in sorted(self.node.images.items())]
         for homeserver in self.homeservers:
-            lines.append(f"{homeserver.tenant.name} came up in {sum(homeserver.took.values()):.1f} s {homeserver.took}, with")
+            lines.append(
+                f"{homeserver.tenant.name} came up in {sum(homeserver.took.values()):.1f} s {homeserver.took}, with"
+            )
             lines.append(told(homeserver.tenant.overlays))
         for tenants, most in self.peak.items():
             lines.append(f"Memory at most with {tenants or 'no tenant'}: {most / 2**20:.0f} MiB")
@@ -92,9 +95,9 @@ class Homeserver:
         """A file of a component's ConfigMap, as it runs."""
         for one in self.tenant.objects:
             labels = one["metadata"].get("labels", {})
-            if one["kind"] == "ConfigMap" and labels.get("app.kubernetes.io/component") == component:
-                if key in (one.get("data") or {}):
-                    return one["data"][key]
+            content = one.get("data") or {}
+            if one["kind"] == "ConfigMap" and labels.get("app.kubernetes.io/component") == component and key in content:
+                return content[key]
         raise LookupError(f"{component} has no {key}")
 
     def pods(self, component):
@@ -108,7 +111,15 @@ class Homeserver:
         if name not in self._passwords:
             password = secrets.token_urlsafe(12)
             # The program of that name is a script with an absolute path of its virtual environment.
-            command = ["python", "-m", "synapse._scripts.register_new_matrix_user", "--config", "/etc/synapse/homeserver.yaml", "--user", name]
+            command = [
+                "python",
+                "-m",
+                "synapse._scripts.register_new_matrix_user",
+                "--config",
+                "/etc/synapse/homeserver.yaml",
+                "--user",
+                name,
+            ]
             command += ["--password", password, "--admin" if admin else "--no-admin", "http://localhost:8008"]
             output = Path(self.node.directory, "register.txt")
             code = self.pod("synapse").container("synapse").execute(command, 30, output)
@@ -152,7 +163,7 @@ def serve(node):
     service = node.objects.need("Service", edge.NAMESPACE, "traefik")
     address = node.network.external_address(service)
     names = [name for homeserver in STATE.homeservers for name in homeserver.hosts]
-    node.network.outside.update({name: address for name in names})
+    node.network.outside.update(dict.fromkeys(names, address))
     node.sync()
     hosts = Path(node.directory, "hosts")
     hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name in names))

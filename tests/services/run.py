@@ -10,7 +10,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 VENV = TOP / ".cache/services/venv"
 UNSHARE = "unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private"
-PREPARE = "mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && exec \"$@\""
+# The shell stays as process 1 and reaps what others leave behind.
+PREPARE = 'mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && "$@"; exit $?'
 
 
 def main() -> None:

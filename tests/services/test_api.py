@@ -80,8 +80,17 @@ def test_what_is_closed_at_the_edge(server, path):
 
 def test_admin_answers_inside(server):
     """The same path is there: it is the edge that closes it."""
-    code = server.pod("synapse").container("synapse").execute(
-        ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8008/_synapse/admin/v1/register')"], 15
+    code = (
+        server.pod("synapse")
+        .container("synapse")
+        .execute(
+            [
+                "python",
+                "-c",
+                "import urllib.request as u; u.urlopen('http://localhost:8008/_synapse/admin/v1/register')",
+            ],
+            15,
+        )
     )
     assert code == 0
 

@@ -41,8 +41,7 @@ def kind_of(run):
 
 def ports_of(run):
     """Every TCP port that the Pod's containers name, and listen on."""
-    found = {port["containerPort"] for one in run.pod.containers for port in one.get("ports", [])}
-    return {port for port in found}
+    return {port["containerPort"] for one in run.pod.containers for port in one.get("ports", [])}
 
 
 def test_only_what_is_allowed_comes_through(node, single, strangers):
