@@ -141,3 +141,18 @@ def test_what_is_given_under_another_key_or_empty_is_told(api: Api, script: Modu
     with pytest.raises(SystemExit, match="lacks client_secret") as caught:
         script.main()
     assert str(caught.value) == f"t/t-oidc-sso-1: lacks client_secret; create it again: {delete} && {CREATE}"
+
+
+def test_a_key_is_taken_from_a_secret_beside_it_and_nothing_else_of_it(api: Api, script: ModuleType) -> None:
+    wanted = {"name": "ca-1", "namespaces": ["fleet"], "keys": {"ca.crt": "taken:server-tls"}}
+    with pytest.raises(SystemExit, match=r"fleet/server-tls: has no ca\.crt yet"):
+        script.ensure(wanted)
+    api.secrets["/api/v1/namespaces/fleet/secrets/server-tls"] = {"ca.crt": "Y2E=", "tls.key": "a2V5"}
+    script.ensure(wanted)
+    assert api.secrets["/api/v1/namespaces/fleet/secrets/ca-1"] == {"ca.crt": "Y2E="}
+
+
+def test_the_name_of_a_role_is_written_as_it_is(api: Api, script: ModuleType) -> None:
+    script.ensure({"name": "d-1", "namespaces": ["t"], "keys": {"username": "fixed:synapse_odd", "password": "random"}})
+    made = api.secrets["/api/v1/namespaces/t/secrets/d-1"]
+    assert base64.b64decode(made["username"]) == b"synapse_odd" and len(base64.b64decode(made["password"])) == 64

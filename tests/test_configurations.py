@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from fleets import TOP
 from matrixfleet.checks import Entry, Tree
 from matrixfleet.drawing import draw_target
 from matrixfleet.model import Fleet
+from test_plan import WITH_WORKERS, changed
+from test_plan import drawn as every_worker
 
 
 def having(tree: Tree, name: str) -> list[Entry]:
@@ -114,3 +118,22 @@ def test_element_is_as_the_tenant_says(fleet: Fleet) -> None:
     assert config["setting_defaults"]["custom_themes"][0]["name"] == "Deep"
     assert config["integrations_widgets_urls"] == ["https://i.example.com/api/widgets"]
     assert json.loads(data.doc["data"]["manifest.json"])["short_name"] == "Talk"
+
+
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="HAProxy is not installed; .ci/run installs it")
+@pytest.mark.parametrize("which", ["reference fleet", "every worker"])
+def test_haproxy_accepts_every_router(which: str, tree: Tree, fleet: Fleet, tmp_path: Path) -> None:
+    if which == "every worker":
+        tree = every_worker(changed(fleet, *WITH_WORKERS))
+    routers = having(tree, "haproxy.cfg")
+    assert routers
+    for entry in routers:
+        folder = tmp_path / entry.name
+        folder.mkdir()
+        for name, text in entry.doc["data"].items():
+            (folder / name).write_text(text.replace("/usr/local/etc/haproxy", str(folder)))
+        command = ["haproxy", "-c", "-f", str(folder / "haproxy.cfg")]
+        checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        # Names of a cluster are found at run time (init-addr none), not here.
+        assert checked.returncode == 0, f"{entry}: {checked.stdout}{checked.stderr}"
+        assert "[ALERT]" not in checked.stderr, f"{entry}: {checked.stderr}"

@@ -164,7 +164,7 @@ CASES: dict[str, tuple[Change, str]] = {
             add(CHESS, "    database: {max_connections: 30}\n"),
             edit(CHESS, "{url_previews: false}", "{url_previews: false, connection_pool: {max: 30}}"),
         ),
-        f"{CHESS}:15: matrix.database.max_connections: expected 38 or more (main 30 + reserved 8), got 30;"
+        f"{CHESS}:15: matrix.database.max_connections: expected 41 or more (main 30 + reserved 11), got 30;"
         " raise it, or lower synapse.connection_pool.max",
     ),
     "impossible: TURN with TLS on a cluster without a DNS-01 issuer": (
@@ -443,7 +443,7 @@ CASES: dict[str, tuple[Change, str]] = {
                 "    synapse: {connection_pool: {max: 60}}\n    database: {max_connections: 100}\n",
             ),
         ),
-        "inventory/targets/ap1/platform.yml:17: platform.postgresql.max_connections: expected 68 or more (tenant-a 60 + reserved 8),"
+        "inventory/targets/ap1/platform.yml:17: platform.postgresql.max_connections: expected 71 or more (tenant-a 60 + reserved 11),"
         " got 60; raise it, or lower synapse.connection_pool.max of the tenants",
     ),
     "impossible: a shared PostgreSQL whose passwords come from a store": (

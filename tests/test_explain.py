@@ -47,7 +47,7 @@ def test_a_choice_and_a_block() -> None:
 
 def test_the_connection_budget() -> None:
     said = explain_key(TOP, "us1.research", "matrix.database.max_connections")
-    assert "connection budget:\n  main: 20\n  reserved: 8\n  28 of 150\n" in said
+    assert "connection budget:\n  main: 20\n  reserved: 11\n  31 of 150\n" in said
 
 
 @pytest.mark.parametrize(

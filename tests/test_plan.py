@@ -458,8 +458,8 @@ def test_postgresql_memory_fits(fleet: Fleet) -> None:
 
 
 def test_the_budget_fits_or_is_refused(fleet: Fleet) -> None:
-    assert plan(fleet).budget.total == 18
-    with pytest.raises(FleetError, match=r"matrix\.database\.max_connections: expected 208 or more"):
+    assert plan(fleet).budget.total == 21
+    with pytest.raises(FleetError, match=r"matrix\.database\.max_connections: expected 211 or more"):
         plan_of(changed(fleet, (("matrix", "synapse", "connection_pool"), {"max": 200})), PROD)
 
 

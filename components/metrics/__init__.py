@@ -6,25 +6,31 @@ from collections.abc import Iterator
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make, selector
-from matrixfleet.model.choices import Metrics
+from matrixfleet.model.choices import Metrics, State
 from matrixfleet.plan import Plan, TenantPlan, waves
 
 
 @component("workload/metrics")
 def main(plan: Plan) -> Iterator[Object]:
-    """One PodMonitor a workload that has metrics."""
+    """One PodMonitor a workload that has metrics, and one an operator's Pods."""
     if plan.cluster.metrics is Metrics.PROMETHEUS_OPERATOR:
         for name, workload in plan.workloads.items():
             if workload.metrics_path:
-                yield pod_monitor(plan, name)
+                yield pod_monitor(plan, name, selector(plan, name), workload.metrics_path)
+        for guest in plan.guests:
+            if "metrics" in guest.ports:
+                yield pod_monitor(plan, guest.name, dict(guest.selector), "/metrics")
 
 
-def pod_monitor(plan: Plan, name: str) -> Object:
+def pod_monitor(plan: Plan, name: str, pods: dict[str, str], path: str) -> Object:
     """With the labels that Synapse's own rules and dashboards count by (contrib/prometheus,
     contrib/grafana): `job` and `index`; and the tenant's."""
     fixed = {"job": name, "tenant": plan.name}
     if isinstance(plan, TenantPlan):
         fixed["server_name"] = plan.tenant.server_name
+        if plan.tenant.state is State.STOPPED:
+            # What is meant to be down is no alert.
+            fixed["stopped"] = "true"
     relabelings: list[Object] = [
         {"action": "replace", "targetLabel": label, "replacement": value} for label, value in fixed.items()
     ]
@@ -41,15 +47,17 @@ def pod_monitor(plan: Plan, name: str) -> Object:
         )
     endpoint = {
         "port": "metrics",
-        "path": plan.workloads[name].metrics_path,
+        "path": path,
         "interval": "30s",
         "relabelings": relabelings,
     }
-    return make(
+    thing = make(
         plan,
         "PodMonitor",
         name,
         api="monitoring.coreos.com/v1",
         wave=waves.FRONT,
-        spec={"selector": {"matchLabels": selector(plan, name)}, "podMetricsEndpoints": [endpoint]},
+        spec={"selector": {"matchLabels": pods}, "podMetricsEndpoints": [endpoint]},
     )
+    thing["metadata"]["labels"] |= plan.cluster.monitoring.labels
+    return thing

@@ -1,6 +1,7 @@
 """The bundled PostgreSQL: one server on one volume, TLS by a certificate authority of the tenant's own."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
@@ -22,7 +23,7 @@ from matrixfleet.templates import read, render
 
 DATA = "/var/lib/postgresql/data"
 SOCKET = "/var/run/postgresql"
-FILES = ("initdb.sh", "reconcile.sh", "roles.sql", "pg_hba.conf")
+FILES = ("initdb.sh", "reconcile.sh", "roles.sql", "pg_hba.conf", "pg_ident.conf")
 
 
 @component("workload/postgresql")
@@ -64,7 +65,7 @@ def server(plan: TenantPlan, files: dict[str, str]) -> Object:
         "postgresql",
         ["postgres", "-D", DATA, "-c", "config_file=/etc/postgresql/postgresql.conf"],
         [data, config, socket, tls, shared, tmp],
-        ports=plan.workloads["postgresql"].ports,
+        ports={"postgresql": plan.workloads["postgresql"].ports["postgresql"]},
         # Half an hour: killed while it replays its log, a server would begin again and again.
         startupProbe=probe(5, 360, 5, **reports(ready)),
         readinessProbe=probe(10, 3, 5, **reports(ready)),
@@ -78,11 +79,12 @@ def server(plan: TenantPlan, files: dict[str, str]) -> Object:
         [config, socket, tls],
     )
     initdb = container(plan, "postgresql", "initdb", ["sh", "/etc/postgresql/initdb.sh", DATA], [data, config, tmp])
+    exporters = [exporter(plan, socket)] if "exporter" in plan.workloads["postgresql"].containers else []
     mounts = [data, config, socket, tls, shared, tmp]
     template = pod_template(
         plan,
         "postgresql",
-        [postgres, reconciler],
+        [postgres, reconciler, *exporters],
         mounts,
         init=[initdb],
         reads=files,
@@ -90,3 +92,18 @@ def server(plan: TenantPlan, files: dict[str, str]) -> Object:
         terminationGracePeriodSeconds=120,
     )
     return stateful_set(plan, "postgresql", template, claims=[claim_template(plan, volume)])
+
+
+def exporter(plan: TenantPlan, socket: Mount) -> Object:
+    """Its numbers, by its socket: the server takes this container's user for the role `exporter`, which reads
+    statistics and no table."""
+    return container(
+        plan,
+        "postgresql",
+        "exporter",
+        ["/bin/postgres_exporter", "--collector.long_running_transactions", "--collector.database_wraparound"],
+        [replace(socket, read_only=True)],
+        env=[{"name": "DATA_SOURCE_NAME", "value": f"host={SOCKET} user=exporter dbname=synapse sslmode=disable"}],
+        ports={"metrics": plan.workloads["postgresql"].ports["metrics"]},
+        livenessProbe=probe(30, 3, 5, httpGet={"path": "/", "port": "metrics"}),
+    )

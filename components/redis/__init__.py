@@ -46,9 +46,25 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
         "redis",
         ["redis-server", f"{RUN}/redis.conf"],
         [run, secret],
-        ports=plan.workloads["redis"].ports,
+        ports={"redis": plan.workloads["redis"].ports["redis"]},
         startupProbe=probe(2, 30, 2, **answers),
         readinessProbe=probe(5, 3, 2, **answers),
         livenessProbe=probe(10, 3, 5, **answers),
     )
-    return pod_template(plan, "redis", [redis], [config, run, secret], init=[configure], reads=files)
+    exporters = [exporter(plan)] if "exporter" in plan.workloads["redis"].containers else []
+    return pod_template(plan, "redis", [redis, *exporters], [config, run, secret], init=[configure], reads=files)
+
+
+def exporter(plan: TenantPlan) -> Object:
+    """Its numbers. The exporter has no option for a file with the bare password."""
+    password = {"name": plan.secret("workers").name, "key": "redis_password"}
+    return container(
+        plan,
+        "redis",
+        "exporter",
+        ["/redis_exporter"],
+        [],
+        env=[{"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": password}}],
+        ports={"metrics": plan.workloads["redis"].ports["metrics"]},
+        livenessProbe=probe(30, 3, 5, httpGet={"path": "/", "port": "metrics"}),
+    )

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from matrixfleet.checks import Tree
 from matrixfleet.checks.pods import references
-from matrixfleet.checks.rules.references import of_certificates
+from matrixfleet.checks.rules.references import of_certificates, of_databases
 from matrixfleet.checks.tree import Entry
 from matrixfleet.drawing import draw_target
 from matrixfleet.errors import Fault, FleetError, did_you_mean
@@ -91,8 +91,8 @@ def _readers(tree: Tree) -> dict[tuple[str, str], set[str]]:
     """Who names each Secret, by namespace and name."""
     found: dict[tuple[str, str], set[str]] = {}
     named = [(pod.entry, reference) for pod in tree.pods for reference in references(pod)]
-    for entry in tree.of_kind("Ingress", "Certificate", "Issuer"):
-        named += [(entry, reference) for reference in of_certificates(entry)]
+    for entry in tree.of_kind("Ingress", "Gateway", "Certificate", "Issuer", "Cluster"):
+        named += [(entry, reference) for reference in (*of_certificates(entry), *of_databases(entry))]
     for entry, reference in named:
         if reference.kind == "Secret":
             found.setdefault((entry.namespace, reference.name), set()).add(f"{entry.kind} {entry.name}")
@@ -109,7 +109,8 @@ def _made_by(maker: Entry) -> str:
 
 def _rotation(fleet: Fleet, plan: TenantPlan, secret: Secret) -> str:
     if not secret.rotate:
-        return "never: it is the server's identity"
+        signs = any(kind == SIGNING_KEY for _, kind in secret.keys)
+        return "never: it is the server's identity" if signs else "nothing to do: it holds no secret"
     mine = secret.rotate[0] == "matrix"
     here: Any = plan.tenant if mine else plan.target.platform
     for part in secret.rotate[1:]:

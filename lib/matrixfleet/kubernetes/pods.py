@@ -91,13 +91,13 @@ def container(
 ) -> Object:
     """A container of a component's image, with the resources that the plan gives it by name."""
     workload = plan.workloads[component]
-    resources = workload.containers[name]
+    resources, image = workload.containers[name], workload.sidecars.get(name, workload.image)
     capabilities: Object = {"drop": ["ALL"]}
-    if workload.image.capabilities:
-        capabilities["add"] = list(workload.image.capabilities)
+    if image.capabilities:
+        capabilities["add"] = list(image.capabilities)
     spec: Object = {
         "name": name,
-        "image": workload.image.reference,
+        "image": image.reference,
         "imagePullPolicy": "IfNotPresent",
         "command": list(command),
     }
@@ -112,7 +112,10 @@ def container(
         "requests": {"cpu": resources.cpu, "memory": resources.memory},
         "limits": {"memory": resources.memory},
     }
+    # The Pod says whom its other containers run as.
+    user = {"runAsUser": image.uid, "runAsGroup": image.gid} if name in workload.sidecars else {}
     spec["securityContext"] = {
+        **user,
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": capabilities,

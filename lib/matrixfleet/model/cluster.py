@@ -285,6 +285,15 @@ class Operators(Model):
     """CloudNativePG, of which databases of kind cnpg and shared are. Without it there are none."""
 
 
+class Monitoring(Model):
+    """How Prometheus finds what is compiled for it, and people what an alert means."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of monitors and rules, where Prometheus selects by them (`release: kube-prometheus-stack`)."""
+    runbooks: HttpsUrl = "https://git.example.com/platform/matrix-fleet/blob/main/docs/runbooks/"
+    """Where docs/runbooks/ is read: what `runbook_url` of each alert begins with."""
+
+
 class Cluster(Model):
     """One Kubernetes cluster."""
 
@@ -310,6 +319,8 @@ class Cluster(Model):
     """Which service mesh it has."""
     metrics: Built[Metrics] = Metrics.PROMETHEUS_OPERATOR
     """How Prometheus learns what to scrape. Needs network.monitoring unless `none`."""
+    monitoring: Monitoring = Monitoring()
+    """What Prometheus selects by, and where runbooks are."""
 
     @model_validator(mode="after")
     def _scrapes_come_from_somewhere(self) -> Cluster:

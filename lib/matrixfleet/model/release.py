@@ -65,6 +65,10 @@ class Images(Model):
     """Element Web with its nginx."""
     redis: Image
     """What Synapse's processes speak through."""
+    postgres_exporter: Image
+    """PostgreSQL's numbers for Prometheus, beside the bundled server."""
+    redis_exporter: Image
+    """Redis's numbers for Prometheus."""
     coturn: Image
     """The TURN server."""
 

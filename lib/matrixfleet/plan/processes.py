@@ -14,8 +14,8 @@ from matrixfleet.model.workers import Named, Stateless, WorkerResources
 
 GENERIC_WORKER = "synapse.app.generic_worker"
 # Connections beside Synapse's: PostgreSQL's own superuser_reserved_connections (3; the reconciler is one), the
-# Job that sets a password, and room for a person with psql and a dump.
-RESERVED_CONNECTIONS = 3 + 1 + 4
+# exporter, the Job that sets a password, and room for a person with psql and a dump.
+RESERVED_CONNECTIONS = 3 + 3 + 1 + 4
 
 
 class Kind(Enum):

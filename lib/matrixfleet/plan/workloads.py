@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Image, Release, Resources, Tenant
-from matrixfleet.model.choices import Database, Pooling, Secrets
+from matrixfleet.model.choices import Database, Metrics, Pooling, Secrets
 from matrixfleet.model.cluster import EdgeSpec
 from matrixfleet.model.tenant import Element
 from matrixfleet.model.types import bytes_of, millicores_of
@@ -43,6 +43,8 @@ class Workload:
     """Requests and limits of each container, init containers included."""
     ports: Mapping[str, int]
     """Named TCP ports that its Service offers."""
+    sidecars: Mapping[str, Image] = field(default_factory=dict)
+    """Containers of another image, each as that image's user."""
     metrics_path: str = ""
     """Where its port `metrics` answers Prometheus."""
     autoscaled: bool = False
@@ -84,8 +86,8 @@ def _synapse(process: Process, image: Image, joins: Mapping[str, Resources]) -> 
         waves.MAIN if main else waves.WORKERS,
         {"signing-key": _GENERATOR, **joins, "synapse": process.resources},
         ports,
-        "/_synapse/metrics",
-        bool(process.autoscale_cpu) and process.replicas > 0,
+        metrics_path="/_synapse/metrics",
+        autoscaled=bool(process.autoscale_cpu) and process.replicas > 0,
     )
 
 
@@ -113,18 +115,27 @@ def turn_workload(turn: TurnServer, release: Release) -> Workload:
         waves.TURN,
         {"configuration": _HELPER, "coturn": turn.resources},
         turn.listens if turn.on_nodes else turn.listens | {"metrics": METRICS_OF_COTURN},
-        "" if turn.on_nodes else "/metrics",
+        metrics_path="" if turn.on_nodes else "/metrics",
         on_nodes=turn.on_nodes,
     )
 
 
-def _database(tenant: Tenant, release: Release) -> Iterator[Workload]:
+def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workload]:
     """What of PostgreSQL is ours to run; an operator's Pods are guests."""
     spec, images = tenant.database, release.images
     if spec.kind is Database.STATEFULSET:
         containers = {"initdb": _GENERATOR, "postgresql": spec.resources, "reconciler": _HELPER}
         yield Workload(
-            "postgresql", "postgresql", images.postgresql, 1, 0, waves.DATABASE, containers, {"postgresql": 5432}
+            "postgresql",
+            "postgresql",
+            images.postgresql,
+            1,
+            0,
+            waves.DATABASE,
+            containers | ({"exporter": _HELPER} if scraped else {}),
+            {"postgresql": 5432} | ({"metrics": 9187} if scraped else {}),
+            {"exporter": images.postgres_exporter},
+            "/metrics" if scraped else "",
         )
     if spec.kind is not Database.EXTERNAL:
         # In the server's wave, since it waits for the server, and done before Synapse's.
@@ -147,9 +158,10 @@ def workloads_of(
 ) -> dict[str, Workload]:
     """The workloads of a tenant, by component."""
     images = release.images
+    scraped = cluster.metrics is not Metrics.NONE
     joins = {"email": _HELPER} if tenant.email and tenant.email.user else {}
     found = [
-        *_database(tenant, release),
+        *_database(tenant, release, scraped),
         *(_synapse(process, images.synapse, joins) for process in processes),
         Workload(
             "router",
@@ -160,7 +172,7 @@ def workloads_of(
             waves.FRONT,
             {"haproxy": tenant.router.resources},
             {"http": 8080, "metrics": 8405},
-            "/metrics",
+            metrics_path="/metrics",
         ),
     ]
     if tenant.workers.any:
@@ -172,8 +184,11 @@ def workloads_of(
                 1,
                 0,
                 waves.DATABASE,
-                {"configuration": _HELPER, "redis": tenant.redis.resources},
-                {"redis": 6379},
+                {"configuration": _HELPER, "redis": tenant.redis.resources}
+                | ({"exporter": _HELPER} if scraped else {}),
+                {"redis": 6379} | ({"metrics": 9121} if scraped else {}),
+                {"exporter": images.redis_exporter},
+                "/metrics" if scraped else "",
             )
         )
     if cluster.secrets.kind is Secrets.KUBERNETES:

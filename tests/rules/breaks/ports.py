@@ -60,6 +60,11 @@ BREAKS = [
         "container synapse: has ports, expected a readinessProbe",
     ),
     Break(
+        "a server that is not ready because its exporter is not",
+        edit(POSTGRESQL, lambda doc: doc["spec"]["template"]["spec"]["containers"][2].update(readinessProbe={})),
+        "container exporter: has ports, expected no readinessProbe: its Pod would go with it",
+    ),
+    Break(
         "a Service that sends to no port",
         put(SERVICE, "spec", "ports", 0, "targetPort", to="client"),
         "targetPort: expected a TCP port client in the Pods of Deployment matrix-prod/matrix-prod-synapse",

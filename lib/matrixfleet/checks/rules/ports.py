@@ -1,7 +1,8 @@
 """Ports have names of their own, and whatever sends to a port by name or number finds it there.
 
 Whoever listens is asked whether it is ready and alive: a container without these probes gets traffic before
-it answers, and keeps it when it hangs.
+it answers, and keeps it when it hangs. An exporter is asked whether it is alive alone: a server must not lose its
+traffic because its numbers are late.
 """
 
 from __future__ import annotations
@@ -49,10 +50,13 @@ def of_probes(pod: Pod) -> Iterator[str]:
                 wanted = how.get("port") if isinstance(how, dict) else None
                 if wanted is not None and not has(container.get("ports", []), wanted):
                     yield f"container {container['name']}: {probe}: expected a port {wanted} of its own"
+    beside = len(pod.spec["containers"]) > 1
     for container in pod.spec["containers"]:
+        exports = beside and [port.get("name") for port in container.get("ports", [])] == ["metrics"]
         for probe in PROBES[1:]:
-            if container.get("ports") and probe not in container:
-                yield f"container {container['name']}: has ports, expected a {probe}"
+            if container.get("ports") and (probe in container) == (exports and probe == "readinessProbe"):
+                what = f"no {probe}: its Pod would go with it" if exports and probe in container else f"a {probe}"
+                yield f"container {container['name']}: has ports, expected {what}"
 
 
 def of_senders(tree: Tree) -> Iterator[tuple[Entry, str]]:

@@ -1,0 +1,235 @@
+"""Every alert has a runbook, asks for metrics that exist, fires when it should and is silent when it should be."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from fleets import TOP
+from matrixfleet.checks import Tree
+
+RULES = TOP / "components/alerts/rules.yml"
+RUNBOOKS = TOP / "docs/runbooks"
+SEEN = TOP / "tests/metrics"
+"""Names of metrics as the running programs showed them, a file each: Synapse 1.163.2, postgres_exporter and
+redis_exporter of Debian 12, HAProxy 2.6 under a compiled configuration. Their Go runtime's are left out."""
+# As their documentation names them: CloudNativePG (config/manager/default-monitoring.yaml), cert-manager
+# (docs/devops-tips/prometheus-metrics), the kubelet (volume statistics), Prometheus.
+DOCUMENTED = {
+    *("cnpg_collector_up", "cnpg_pg_replication_lag", "cnpg_pg_replication_streaming_replicas"),
+    "certmanager_certificate_expiration_timestamp_seconds",
+    *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"),
+    "up",
+}
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+class Case(NamedTuple):
+    """Series in promtool's notation, a value a minute, with which an alert fires or not."""
+
+    fires: dict[str, str]
+    silent: dict[str, str]
+    minutes: int = 30
+
+
+T = 'tenant="t"'
+WORKER = f'{T}, server_name="example.org", job="generic", index="0"'
+ROUTER = f'{T}, job="router"'
+
+
+def responses(errors: str, good: str) -> dict[str, str]:
+    frontend = f'haproxy_frontend_http_responses_total{{{ROUTER}, proxy="matrix", code='
+    return {frontend + '"5xx"}': errors, frontend + '"2xx"}': good}
+
+
+def share(metric: str, labels: str, bound: str, within: str, every: str) -> dict[str, str]:
+    """A histogram of which only one bound matters."""
+    return {f'{metric}_bucket{{{labels}, le="{bound}"}}': within, f"{metric}_count{{{labels}}}": every}
+
+
+def histogram(metric: str, labels: str, bounds: dict[str, str]) -> dict[str, str]:
+    return {f'{metric}_bucket{{{labels}, le="{bound}"}}': values for bound, values in bounds.items()}
+
+
+SEND = ("synapse_http_server_response_time_seconds", f'{T}, servlet="RoomSendEventRestServlet"', "1.0")
+SYNC = (
+    "synapse_http_server_response_time_seconds",
+    f'{T}, servlet="SyncRestServlet", tag="sync_v2:initial_sync"',
+    "10.0",
+)
+LATE = ("synapse_event_processing_lag_by_event", f'{T}, name="federation_sender"', "10.0")
+SLOW = {"0.1": "0x200", "5.0": "0+100x200", "+Inf": "0+100x200"}
+QUICK = {"0.1": "0+100x200", "5.0": "0+100x200", "+Inf": "0+100x200"}
+
+
+def behind(name: str, positions: str) -> dict[str, str]:
+    return {
+        f"synapse_event_persisted_position{{{T}}}": "10000x60",
+        f'synapse_event_processing_positions{{{T}, name="{name}"}}': positions,
+    }
+
+
+def pushes(failed: str) -> dict[str, str]:
+    return {
+        f"synapse_http_httppusher_http_pushes_failed_total{{{T}}}": failed,
+        f"synapse_http_httppusher_http_pushes_processed_total{{{T}}}": "0+10x60",
+    }
+
+
+def claim(left: str) -> dict[str, str]:
+    labels = 'namespace="t", persistentvolumeclaim="data-t-postgresql-0"'
+    return {
+        f"kubelet_volume_stats_available_bytes{{{labels}}}": left,
+        f"kubelet_volume_stats_capacity_bytes{{{labels}}}": "100x60",
+    }
+
+
+UP = {f"up{{{ROUTER}}}": "1x60", f'up{{{T}, job="synapse"}}': "1x60"}
+CASES = {
+    "MatrixErrorsBurnFast": Case(responses("0+5x200", "0+95x200"), responses("0x200", "0+95x200"), 100),
+    "MatrixErrorsBurnSlow": Case(responses("0+1x500", "0+99x500"), responses("0x500", "0+99x500"), 400),
+    "MatrixSendsSlow": Case(share(*SEND, "0+80x200", "0+100x200"), share(*SEND, "0+100x200", "0+100x200"), 100),
+    "MatrixInitialSyncsSlow": Case(share(*SYNC, "0+50x200", "0+100x200"), share(*SYNC, "0+99x200", "0+100x200"), 120),
+    "MatrixFederationLate": Case(share(*LATE, "0+50x200", "0+100x200"), share(*LATE, "0+100x200", "0+100x200"), 120),
+    "SynapseMainDown": Case({**UP, f'up{{{T}, job="synapse"}}': "1x5 0x60"}, UP),
+    "SynapseWorkerDown": Case({f"up{{{WORKER}}}": "1x5 0x60"}, {f'up{{{WORKER}, stopped="true"}}': "0x60"}),
+    "SynapseRestartsOften": Case(
+        {f"process_start_time_seconds{{{WORKER}}}": "100x10 700x10 1300x10 1900x10 2500x60"},
+        {f"process_start_time_seconds{{{WORKER}}}": "100x10 700x60"},
+        50,
+    ),
+    "SynapseEventLoopSlow": Case(
+        histogram("python_twisted_reactor_tick_time", WORKER, SLOW),
+        histogram("python_twisted_reactor_tick_time", WORKER, QUICK),
+    ),
+    "SynapseProcessSaturated": Case(
+        {f"process_cpu_seconds_total{{{WORKER}}}": "0+59x60"}, {f"process_cpu_seconds_total{{{WORKER}}}": "0+20x60"}, 40
+    ),
+    "SynapseWaitsForConnections": Case(
+        histogram("synapse_storage_schedule_time", WORKER, SLOW),
+        histogram("synapse_storage_schedule_time", WORKER, QUICK),
+    ),
+    "SynapseQueriesSlow": Case(
+        histogram("synapse_storage_query_time", WORKER, SLOW),
+        histogram("synapse_storage_query_time", WORKER, QUICK),
+        40,
+    ),
+    "SynapseFederationStuck": Case(behind("federation_sender", "8000x60"), behind("federation_sender", "9990x60")),
+    "SynapseAppServicesStuck": Case(behind("appservice_sender", "8000x60"), behind("appservice_sender", "9990x60")),
+    "SynapsePushesFail": Case(pushes("0+90x60"), pushes("0+1x60"), 50),
+    "SynapseVersionsDiffer": Case(
+        {
+            f'synapse_build_info{{{T}, job="a", version="1"}}': "1x90",
+            f'synapse_build_info{{{T}, job="b", version="2"}}': "1x90",
+        },
+        {
+            f'synapse_build_info{{{T}, job="a", version="1"}}': "1x90",
+            f'synapse_build_info{{{T}, job="b", version="1"}}': "1x90",
+        },
+        80,
+    ),
+    "RouterDown": Case({**UP, f"up{{{ROUTER}}}": "1x5 0x60"}, UP),
+    "RouterBackendEmpty": Case(
+        {f'haproxy_backend_active_servers{{{ROUTER}, proxy="sync"}}': "3x5 0x60"},
+        {f'haproxy_backend_active_servers{{{ROUTER}, proxy="sync"}}': "3x5 1x60"},
+    ),
+    "PostgresqlDown": Case({f"pg_up{{{T}}}": "1x5 0x60"}, {f"pg_up{{{T}}}": "1x60"}),
+    "PostgresqlConnectionsNearlyUsed": Case(
+        {f'pg_stat_activity_count{{{T}, state="idle"}}': "90x60", f"pg_settings_max_connections{{{T}}}": "100x60"},
+        {f'pg_stat_activity_count{{{T}, state="idle"}}': "50x60", f"pg_settings_max_connections{{{T}}}": "100x60"},
+    ),
+    "PostgresqlIdleInTransaction": Case(
+        {f'pg_stat_activity_max_tx_duration{{{T}, state="idle in transaction"}}': "0+60x60"},
+        {f'pg_stat_activity_max_tx_duration{{{T}, state="active"}}': "0+60x60"},
+    ),
+    "PostgresqlReplicaBehind": Case(
+        {f"cnpg_pg_replication_lag{{{T}}}": "0+60x60"}, {f"cnpg_pg_replication_lag{{{T}}}": "1x60"}
+    ),
+    "PostgresqlWithoutReplica": Case(
+        {
+            **{f'cnpg_collector_up{{{T}, index="{one}"}}': "1x60" for one in "ab"},
+            f"cnpg_pg_replication_streaming_replicas{{{T}}}": "0x60",
+        },
+        # A single instance has none by design.
+        {f"cnpg_collector_up{{{T}}}": "1x60", f"cnpg_pg_replication_streaming_replicas{{{T}}}": "0x60"},
+    ),
+    "RedisDown": Case({f"redis_up{{{T}}}": "1x5 0x60"}, {f"redis_up{{{T}}}": "1x60"}),
+    "RedisMemoryNearlyUsed": Case(
+        {f"redis_memory_used_bytes{{{T}}}": "95x60", f"redis_memory_max_bytes{{{T}}}": "100x60"},
+        {f"redis_memory_used_bytes{{{T}}}": "95x60", f"redis_memory_max_bytes{{{T}}}": "0x60"},
+    ),
+    "VolumeNearlyFull": Case(claim("5x60"), claim("50x60")),
+    # promtool's clock begins at 0.
+    "CertificateExpires": Case(
+        {'certmanager_certificate_expiration_timestamp_seconds{name="t-matrix", namespace="t"}': "900000x90"},
+        {'certmanager_certificate_expiration_timestamp_seconds{name="t-matrix", namespace="t"}': "9000000x90"},
+        80,
+    ),
+}
+
+
+def test_every_alert_has_cases_and_a_runbook() -> None:
+    assert CASES.keys() == ALERTS.keys()
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"} == ALERTS.keys()
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_it_is(name: str) -> None:
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in ("critical", "warning") and rule["for"]
+    assert "$labels.tenant" in rule["annotations"]["summary"] and rule["annotations"]["description"]
+    runbook = (RUNBOOKS / f"{name}.md").read_text()
+    assert runbook.startswith(f"# {name}\n") and "## Look here" in runbook and "## Do this" in runbook
+
+
+def test_every_metric_was_seen_or_is_documented() -> None:
+    seen = DOCUMENTED | {name for path in SEEN.glob("*.txt") for name in path.read_text().split()}
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    for rule in rules():
+        bare = re.sub(r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\b(?:by|on|without|ignoring) \([^)]*\)', " ", rule["expr"])
+        names = set(re.findall(r"[a-z_:]{2,}[a-z0-9_:]*(?![a-z0-9_:]*\s*\()", bare))
+        names -= {"and", "unless", "or", "time", "by", "on", "sum", "max", "min", "count", "rate", "le"}
+        for name in names - recorded:
+            assert {name, re.sub(r"_(bucket|count|sum)$", "", name)} & seen, (
+                f"{rule.get('alert')}: nobody has seen {name}"
+            )
+
+
+def test_the_cluster_gets_them_with_their_runbooks(tree: Tree) -> None:
+    (entry,) = [entry for entry in tree.of_kind("PrometheusRule") if entry.cluster == "eu1"]
+    compiled = {rule["alert"]: rule for group in entry.spec["groups"] for rule in group["rules"] if "alert" in rule}
+    assert compiled.keys() == ALERTS.keys() and entry.labels["release"] == "kube-prometheus-stack"
+    for name, rule in compiled.items():
+        assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{name}.md")
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed; .ci/run installs it")
+@pytest.mark.parametrize("name", ALERTS)
+def test_it_fires_and_is_silent(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    firing = f'count by (tenant) (ALERTS{{alertname="{name}", alertstate="firing"}})'
+
+    def scenario(series: dict[str, str], found: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "interval": "1m",
+            "input_series": [{"series": one, "values": values} for one, values in series.items()],
+            "promql_expr_test": [{"expr": firing, "eval_time": f"{case.minutes}m", "exp_samples": found}],
+        }
+
+    tests = [scenario(case.fires, [{"labels": '{tenant="t"}', "value": 1}]), scenario(case.silent, [])]
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": tests}))
+    command = ["promtool", "test", "rules", str(tmp_path / "tests.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
