@@ -28,6 +28,13 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
         "docker.io/library/haproxy": Image("HAProxy 2.6 of Debian", users={99: "haproxy"}, stop=signal.SIGUSR1),
         "docker.io/library/redis": Image("Redis 7.0 of Debian", users={999: "redis"}),
         "docker.io/coturn/coturn": Image("Coturn 4.6 of Debian"),
+        "quay.io/prometheuscommunity/postgres-exporter": Image(
+            "postgres_exporter 0.11 of Debian",
+            binds={"/bin/postgres_exporter": Path("/usr/bin/prometheus-postgres-exporter")},
+        ),
+        "docker.io/oliver006/redis_exporter": Image(
+            "redis_exporter 1.45 of Debian", binds={"/redis_exporter": Path("/usr/bin/prometheus-redis-exporter")}
+        ),
         "ghcr.io/element-hq/element-web": Image(
             "nginx 1.22 of Debian, a stub page for Element Web",
             binds={"/app": element},

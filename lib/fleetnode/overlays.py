@@ -80,6 +80,33 @@ def variable(component: str, name: str, value: str, why: str) -> Overlay:
     return Overlay(f"{component}: {name}={value}", why, change)
 
 
+def without_container(component: str, name: str, why: str) -> Overlay:
+    """Leave one container out of a component's Pods."""
+
+    def change(one: Object) -> Object:
+        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
+            spec = one["spec"]["template"]["spec"]
+            spec["containers"] = [container for container in spec["containers"] if container["name"] != name]
+        return one
+
+    return Overlay(f"{component}: no container {name}", why, change)
+
+
+def command_without(component: str, name: str, words: Sequence[str], why: str) -> Overlay:
+    """Leave words out of one container's command. Raises LookupError where they are not there."""
+
+    def change(one: Object) -> Object:
+        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
+            for container in one["spec"]["template"]["spec"]["containers"]:
+                if container["name"] == name:
+                    if absent := set(words) - set(container["command"]):
+                        raise LookupError(f"{component}: {name} has no {min(absent)!r}: the overlay is out of date")
+                    container["command"] = [word for word in container["command"] if word not in words]
+        return one
+
+    return Overlay(f"{component}: {name} without {' and '.join(words)}", why, change)
+
+
 def scaled(component: str, replicas: int, why: str) -> Overlay:
     """Another number of Pods."""
 
@@ -101,7 +128,13 @@ BCRYPT = appended(
 NO_BOOTSTRAP = without(
     "Job", "bootstrap", "there is no API server; its script makes the same Secrets in this node's store"
 )
-SINGLE_TENANT = (BCRYPT, NO_BOOTSTRAP)
+EXPORTER = command_without(
+    "postgresql",
+    "exporter",
+    ("--collector.long_running_transactions", "--collector.database_wraparound"),
+    "Debian's postgres_exporter is 0.11 and has no such collectors",
+)
+SINGLE_TENANT = (BCRYPT, NO_BOOTSTRAP, EXPORTER)
 REDUCED = (
     BCRYPT,
     NO_BOOTSTRAP,
@@ -112,6 +145,7 @@ _NO_TLS = "the wheel's PostgreSQL is built without TLS; it listens on loopback"
 DEMO = (
     BCRYPT,
     NO_BOOTSTRAP,
+    without_container("postgresql", "exporter", "no Python package has it, and no Prometheus asks it"),
     without("Deployment", "router", "HAProxy is no Python package: you talk to Synapse itself"),
     without("Deployment", "element", "Element Web is no Python package: use any Matrix client"),
     without("DaemonSet", "turn", "Coturn is no Python package: no relay for calls"),

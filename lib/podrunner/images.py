@@ -21,7 +21,7 @@ class Image:
     path: tuple[str, ...] = ()
     """Directories searched before the system's own, as they are called inside the container."""
     binds: Mapping[str, Path] = field(default_factory=dict)
-    """Directories of this machine by where they lie inside."""
+    """Directories and files of this machine by where they lie inside."""
     users: Mapping[int, str] = field(default_factory=dict)
     """The image's own lines of /etc/passwd: some programs refuse a user without a name."""
     command: tuple[str, ...] = ()

@@ -56,6 +56,7 @@ class Network:
         self._service_addresses: dict[tuple[str, str], str] = {}
         self._external: dict[tuple[str, str], str] = {}
         self._written: dict[str, str] = {}
+        self._exposed: dict[tuple[str, str], str] = {}
 
     def start(self) -> None:
         """Lay the bridge. Raises Refused where this namespace is not the node's to change."""
@@ -179,23 +180,28 @@ class Network:
         address = self.external_address(service)
         if address is None or not ready:
             return
-        pod, _ = ready[0]
+        pod, at = ready[0]
+        key = identity(service)[1:]
+        if self._exposed.get(key) == at:
+            return
         name = namespaces.get(pod.key)
-        where = ["-netns", name] if name else []
-        subprocess.run(
-            ["ip", *where, "address", "replace", f"{address}/32", "dev", "eth0" if name else BRIDGE], check=False
-        )
-        lines = [f"table ip exposed-{service['metadata']['name']} {{", "  chain prerouting {"]
+        for other in (None, *self._pods):
+            # Nobody else has it, and nobody remembers who had.
+            subprocess.run(
+                [*_ip(other), "address", "delete", f"{address}/32", "dev", _link(other)], capture_output=True
+            )
+            subprocess.run([*_ip(other), "neighbour", "flush", "to", address], capture_output=True)
+        run(*_ip(name), "address", "add", f"{address}/32", "dev", _link(name))
+        table = f"exposed-{service['metadata']['name']}"
+        lines = [f"table ip {table} {{}}", f"delete table ip {table}", f"table ip {table} {{", "  chain prerouting {"]
         lines.append("    type nat hook prerouting priority -100;")
         for port in service["spec"].get("ports", []):
-            protocol, number = (
-                port.get("protocol", "TCP"),
-                number_of(port.get("targetPort", port["port"]), pod.containers),
-            )
+            protocol = port.get("protocol", "TCP")
+            number = number_of(_target(port), pod.containers, protocol)
             if number and number != port["port"]:
                 lines.append(f"    ip daddr {address} {protocol.lower()} dport {port['port']} redirect to :{number}")
-        table = f"exposed-{service['metadata']['name']}"
-        nft(name, "\n".join([f"table ip {table} {{}}", f"delete table ip {table}", *lines, "  }", "}"]))
+        nft(name, "\n".join([*lines, "  }", "}"]))
+        self._exposed[key] = at
 
     def _write_names(self, services: Sequence[Object], endpoints: Endpoints) -> None:
         lines = [f"{address} {name}" for name, address in sorted(self.outside.items())]
@@ -223,10 +229,27 @@ class Network:
 def _targets(port: Object, ready: Sequence[tuple[Pod, str]]) -> Iterator[str]:
     """Address and port of each Pod that serves a Service's port."""
     for pod, address in ready:
-        wanted: int | str = port.get("targetPort", port["port"])
-        number = number_of(wanted, pod.containers, port.get("protocol", "TCP"))
+        number = _target(port, pod)
         if number is not None:
             yield f"{address} . {number}"
+
+
+def _target(port: Object, pod: Pod) -> int | None:
+    """The number of a Pod's own port behind a Service's; None where it names one that the Pod has not."""
+    return number_of(port.get("targetPort") or port["port"], pod.containers, port.get("protocol", "TCP"))
+
+
+def _target(port: Object) -> int | str:
+    target: int | str = port.get("targetPort") or port["port"]
+    return target
+
+
+def _ip(name: str | None) -> list[str]:
+    return ["ip", "-netns", name] if name else ["ip"]
+
+
+def _link(name: str | None) -> str:
+    return "eth0" if name else BRIDGE
 
 
 def enter(name: str) -> None:
