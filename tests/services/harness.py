@@ -175,15 +175,20 @@ def serve(node):
 
 def eventually(true, seconds=20):
     """Wait until something is true; what it said last where it never is."""
-    end = time.monotonic() + seconds
+    waited(true, seconds)
+
+
+def waited(true, seconds):
+    """Wait until something is true; the seconds that it took."""
+    begun = time.monotonic()
     while True:
         try:
             if true():
-                return
+                return time.monotonic() - begun
             last = "false"
         except Exception as error:
             last = repr(error)
-        assert time.monotonic() < end, f"not within {seconds} s: {last}"
+        assert time.monotonic() - begun < seconds, f"not within {seconds} s: {last}"
         time.sleep(0.2)
 
 

@@ -15,6 +15,7 @@ ALLOWED = {
     ("synapse", "postgresql"): {5432},
     ("prometheus", "router"): {8405},
     ("prometheus", "synapse"): {9092},
+    ("prometheus", "postgresql"): {9187},
 }
 # Rules of `single` that nothing here uses: the Job of Secrets does not run as a Pod, no certificate is being ordered.
 UNUSED = {"bootstrap", "acme-solver"}
@@ -98,7 +99,7 @@ def test_every_rule_is_used(node, single, strangers):
     assert http.get(f"{single.url}/_matrix/client/versions", timeout=10).ok
     element = next(host for host in single.hosts if host.startswith("chat."))
     assert http.get(f"https://{element}/", timeout=10).ok
-    for component, port in (("router", 8405), ("synapse", 9092)):
+    for component, port in (("router", 8405), ("synapse", 9092), ("postgresql", 9187)):
         assert reaches(node, strangers[0], single.pod(component).address, port)
     # Federation: some address of the Internet. Nobody answers there, and the rule has let it go.
     reaches(node, single.pod("synapse"), "11.0.0.250", 8448, seconds=0.5)
