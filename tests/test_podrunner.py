@@ -1,140 +1,330 @@
-"""The Pod runner's pure parts; the rest needs root and runs in tests/services."""
+"""The Pod runner by itself: real processes of small Pods on its layer without root, and the rules of policies as text.
+
+Namespaces, mounts, balancing and enforcement are tried by tests/services, which needs root.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from fleetnode import edge, overlays
 from podrunner import policy
-from podrunner.images import Image, image_of, repository
-from podrunner.loopback import LocalPod
-from podrunner.objects import Objects, Unsupported, matches, pods_of
+from podrunner.images import Image, image_of
+from podrunner.loopback import LoopbackNode
+from podrunner.node import NotReady
+from podrunner.objects import Object, Objects, Pod, Unsupported, matches, pods_of
 from podrunner.process import expand
+from podrunner.runner import PodRun
+
+SHELL = "example.org/tools/shell"
+NETWORK = "127.78"
 
 
-def workload(kind, **spec):
-    labels = {"app": "web"}
-    container = {"name": "web", "image": "web", "ports": [{"name": "http", "containerPort": 8080}]}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-    return {"kind": kind, "metadata": {"name": "web", "namespace": "a"}, "spec": {"template": template, **spec}}
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[LoopbackNode]:
+    made = LoopbackNode(tmp_path, {SHELL: Image("the system's shell")}, NETWORK)
+    yield made
+    made.stop(grace=1)
 
 
-def test_a_stateful_set_names_its_pods_and_gives_them_claims():
+def container(name: str, script: str, **more: object) -> Object:
+    return {"name": name, "image": f"{SHELL}:1@sha256:0", "command": ["sh", "-c", script], **more}
+
+
+def pod(*containers: Object, name: str = "one", labels: dict[str, str] | None = None, **spec: object) -> Object:
+    metadata = {"name": name, "namespace": "lab", "labels": labels or {}}
+    return {"kind": "Pod", "metadata": metadata, "spec": {"containers": list(containers), "volumes": [], **spec}}
+
+
+def started(node: LoopbackNode, *objects: Object) -> PodRun:
+    (run,) = node.apply(objects)
+    return run
+
+
+def waited(true: object, seconds: float = 10) -> None:
+    assert callable(true)
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.05)
+
+
+def log(run: PodRun, name: str) -> str:
+    return run.container(name).log.read_text()
+
+
+def test_init_containers_run_in_order_and_a_sidecar_stays(node: LoopbackNode) -> None:
+    shared = {"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}
+    wait = "trap 'echo ended >>/shared/order; exit 0' TERM; touch /shared/up; while :; do sleep 0.05; done"
+    up = {"exec": {"command": ["test", "-e", "/shared/up"]}, "periodSeconds": 0.1}
+    run = started(
+        node,
+        pod(
+            container("main", "echo main >>/shared/order; cat /shared/order", **shared),
+            restartPolicy="Never",
+            initContainers=[
+                container("first", "sleep 0.3; echo first >>/shared/order", **shared),
+                container("beside", wait, restartPolicy="Always", startupProbe=up, **shared),
+                container("second", "echo second >>/shared/order", **shared),
+            ],
+            volumes=[{"name": "shared", "emptyDir": {}}],
+        ),
+    )
+    node.wait_ready(15)
+    assert run.done
+    assert log(run, "main").split() == ["first", "second", "main"]
+    waited(lambda: run.container("beside").code == 0)
+
+
+def test_a_failed_init_container_is_told_with_its_log(node: LoopbackNode) -> None:
+    node.apply(
+        [pod(container("main", "true"), restartPolicy="Never", initContainers=[container("first", "echo no; exit 3")])]
+    )
+    with pytest.raises(NotReady, match=r"(?s)Pod lab/one .*Failed.*first: ended with 3.*no"):
+        node.wait_ready(10)
+
+
+def test_environment_and_files(node: LoopbackNode) -> None:
+    secret = {"kind": "Secret", "metadata": {"name": "s", "namespace": "lab"}}
+    secret["data"] = {"password": base64.b64encode(b"hunter2").decode()}
+    settings = {"kind": "ConfigMap", "metadata": {"name": "c", "namespace": "lab"}}
+    settings["data"] = {"a.conf": "data = /data/x\nlisten = 0.0.0.0\n", "B": "from the map"}
+    env = [
+        {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "password"}}},
+        {"name": "ME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "AT", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "BOTH", "value": "$(ME)/$(PASSWORD)/$(NOT)/$$(ME)"},
+    ]
+    volumes = [
+        {
+            "name": "files",
+            "projected": {"sources": [{"configMap": {"name": "c", "items": [{"key": "a.conf", "path": "d/a"}]}}]},
+        },
+        {"name": "secret", "secret": {"secretName": "s", "defaultMode": 0o400}},
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+    ]
+    mounts = [
+        {"name": "files", "mountPath": "/files"},
+        {"name": "secret", "mountPath": "/secret", "readOnly": True},
+        {"name": "data", "mountPath": "/data"},
+    ]
+    script = (
+        'echo "$BOTH $B $(cat /secret/password) $AT $0"; cat /files/d/a; stat -c %a /secret/password; touch /data/x'
+    )
+    one = container("main", script, env=env, envFrom=[{"configMapRef": {"name": "c"}}], volumeMounts=mounts)
+    one["args"] = ["$(ME)"]
+    run = started(node, secret, settings, pod(one, restartPolicy="Never", volumes=volumes))
+    node.wait_ready(10)
+    first, data, listen, mode = log(run, "main").splitlines()
+    assert first == f"one/hunter2/$(NOT)/$(ME) from the map hunter2 {run.address} one"
+    # Without namespaces a path lies elsewhere, and every interface is the Pod's own address.
+    assert (data, listen, mode) == (f"data = {node.directory}/claims/lab/data/x", f"listen = {run.address}", "400")
+    assert (node.directory / "claims/lab/data/x").exists()
+
+
+def test_a_pod_waits_for_a_secret_that_is_not_there(node: LoopbackNode) -> None:
+    env = [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "late", "key": "p"}}}]
+    run = started(node, pod(container("main", "echo $P", env=env), restartPolicy="Never"))
+    waited(lambda: "Secret lab/late has no p" in run.container("main").state)
+    node.apply([{"kind": "Secret", "metadata": {"name": "late", "namespace": "lab"}, "data": {"p": "eA=="}}])
+    node.wait_ready(10)
+    assert log(run, "main") == "x\n"
+
+
+SERVER = "exec python3 -m http.server --bind 0.0.0.0 --directory /www 8000"
+WWW = {"volumeMounts": [{"name": "www", "mountPath": "/www"}], "ports": [{"name": "http", "containerPort": 8000}]}
+
+
+def test_probes_gate_each_other_and_the_endpoints(node: LoopbackNode) -> None:
+    """Startup before the others; readiness for the Service's endpoints; liveness restarts."""
+    for name in ("index.html", "ready", "alive"):
+        path = node.directory / "claims/lab/www" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (node.directory / "claims/lab/www/ready").unlink()
+    probes = {
+        "startupProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 0.1, "failureThreshold": 100},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 0.1, "failureThreshold": 2},
+        "livenessProbe": {"httpGet": {"path": "/alive", "port": 8000}, "periodSeconds": 0.1, "failureThreshold": 2},
+    }
+    www = [{"name": "www", "persistentVolumeClaim": {"claimName": "www"}}]
+    service = {"kind": "Service", "metadata": {"name": "web", "namespace": "lab"}}
+    service["spec"] = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
+    one = pod(
+        container("main", SERVER, **WWW, **probes), labels={"app": "web"}, volumes=www, terminationGracePeriodSeconds=2
+    )
+    (run,) = node.apply([service, one])
+    waited(lambda: run.container("main").started)
+    assert not run.ready and node.endpoints() == {("lab", "web"): []}
+    ready = node.directory / "claims/lab/www/ready"
+    ready.write_text("yes")
+    node.wait_ready(10)
+    assert [address for _, address in node.endpoints()[("lab", "web")]] == [run.address]
+    with urllib.request.urlopen(f"http://{run.address}:8000/index.html", timeout=5) as answer:
+        assert answer.read() == b"index.html"
+    ready.unlink()
+    waited(lambda: not run.ready)
+    ready.write_text("yes")
+    (node.directory / "claims/lab/www/alive").rename(node.directory / "claims/lab/www/dead")
+    waited(lambda: run.container("main").restarted == 1)
+    (node.directory / "claims/lab/www/dead").rename(node.directory / "claims/lab/www/alive")
+    node.wait_ready(10)
+
+
+def test_a_crash_is_restarted_and_told(node: LoopbackNode) -> None:
+    run = started(node, pod(container("main", "echo begun; exec sleep 60")))
+    node.wait_ready(10)
+    run.kill()
+    waited(lambda: log(run, "main") == "begun\nbegun\n" and run.ready)
+    assert run.container("main").restarted == 1
+
+
+def test_the_end_is_asked_for_and_then_made(node: LoopbackNode) -> None:
+    """SIGTERM after preStop; SIGKILL once the grace period is over."""
+    kind = "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done"
+    deaf = "trap '' TERM; while :; do sleep 0.05; done"
+    before = {"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "sleep 0.2"]}}}}
+    spec = {"terminationGracePeriodSeconds": 1}
+    node.apply([pod(container("main", kind, **before), **spec), pod(container("main", deaf), name="deaf", **spec)])
+    node.wait_ready(10)
+    time.sleep(0.3)  # Until the traps are set.
+    polite, stubborn = node.runs["lab/one"], node.runs["lab/deaf"]
+    node.stop()
+    assert log(polite, "main") == "bye\n" and polite.container("main").code == 0
+    assert stubborn.container("main").code == -9
+    assert any("killed after 1 s" in event for event in stubborn.events)
+
+
+def test_workloads_become_pods() -> None:
+    template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": []}}
     claims = [{"metadata": {"name": "data"}}]
-    pods = pods_of(workload("StatefulSet", replicas=2, serviceName="web", volumeClaimTemplates=claims))
-    assert [pod.name for pod in pods] == ["web-0", "web-1"]
-    assert pods[1].spec["hostname"] == "web-1" and pods[1].spec["subdomain"] == "web"
-    assert pods[1].spec["volumes"] == [{"name": "data", "persistentVolumeClaim": {"claimName": "data-web-1"}}]
+    spec = {"replicas": 2, "serviceName": "dbs", "template": template, "volumeClaimTemplates": claims}
+    first, second = pods_of({"kind": "StatefulSet", "metadata": {"name": "db", "namespace": "lab"}, "spec": spec})
+    assert (first.name, second.name) == ("db-0", "db-1")
+    assert second.spec["volumes"] == [{"name": "data", "persistentVolumeClaim": {"claimName": "data-db-1"}}]
+    assert (second.spec["hostname"], second.spec["subdomain"]) == ("db-1", "dbs")
+    assert second.labels["apps.kubernetes.io/pod-index"] == "1"
+    for kind, number in (("Deployment", 2), ("DaemonSet", 1), ("Job", 1), ("ConfigMap", 0)):
+        one = {"kind": kind, "metadata": {"name": "x"}, "spec": {"replicas": 2, "template": template}}
+        assert len(pods_of(one)) == number
 
 
-@pytest.mark.parametrize(
-    ("kind", "spec", "count"),
-    [
-        ("Deployment", {"replicas": 3}, 3),
-        ("Deployment", {}, 1),
-        ("DaemonSet", {}, 1),
-        ("Job", {}, 1),
-        ("Service", {}, 0),
-    ],
-)
-def test_how_many_pods_a_workload_wants(kind, spec, count):
-    assert len(pods_of(workload(kind, **spec))) == count
+def test_a_changed_template_replaces_its_pods_alone(node: LoopbackNode) -> None:
+    def deployment(name: str, script: str) -> Object:
+        template = {"metadata": {"labels": {"app": name}}, "spec": pod(container("main", script))["spec"]}
+        spec = {"replicas": 1, "template": template}
+        return {"kind": "Deployment", "metadata": {"name": name, "namespace": "lab"}, "spec": spec}
+
+    one, other = node.apply([deployment("one", "exec sleep 60"), deployment("other", "exec sleep 60")])
+    node.wait_ready(10)
+    (fresh,) = node.apply([deployment("one", "exec sleep 61")])
+    assert fresh.pod.owner == one.pod.owner
+    assert node.runs["lab/other-0"] is other
+    node.remove("Deployment", "lab", "one")
+    assert list(node.runs) == ["lab/other-0"]
 
 
-@pytest.mark.parametrize(
-    ("selector", "selected"),
-    [
-        (None, False),
-        ({}, True),
-        ({"matchLabels": {"app": "web"}}, True),
-        ({"matchLabels": {"app": "db"}}, False),
-        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["db", "web"]}]}, True),
-        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, False),
-        ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
-    ],
-)
-def test_label_selectors(selector, selected):
-    assert matches(selector, {"app": "web"}) is selected
+def test_references_are_expanded_as_the_kubelet_does() -> None:
+    assert expand("$(A) $(B) $$(A) $A $", {"A": "1"}) == "1 $(B) $(A) $A $"
 
 
-def test_references_in_commands():
-    assert expand("$(A) $$(A) $(B) $A", {"A": "1"}) == "1 $(A) $(B) $A"
+def test_selectors() -> None:
+    labels = {"app": "x", "tier": "front"}
+    expressions = [
+        {"key": "tier", "operator": "In", "values": ["front", "back"]},
+        {"key": "old", "operator": "DoesNotExist"},
+    ]
+    assert matches({}, labels) and not matches(None, labels)
+    assert matches({"matchLabels": {"app": "x"}, "matchExpressions": expressions}, labels)
+    assert not matches({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["front"]}]}, labels)
+    with pytest.raises(Unsupported, match="operator 'Near'"):
+        matches({"matchExpressions": [{"key": "tier", "operator": "Near"}]}, labels)
 
 
-def test_an_image_that_nothing_stands_for():
-    assert repository("ghcr.io:443/x/web:v1@sha256:00") == "ghcr.io:443/x/web"
-    with pytest.raises(Unsupported, match="no program stands for the image web:2; the table has db"):
-        image_of({"db": Image("a database")}, "web:2")
+def test_an_unknown_image_is_told() -> None:
+    with pytest.raises(Unsupported, match=r"no program stands for the image x/y:1; the table has a/b"):
+        image_of({"a/b": Image("b")}, "x/y:1")
 
 
-def network_policy(**spec):
-    where = {"name": "walls", "namespace": "a"}
-    return {"kind": "NetworkPolicy", "metadata": where, "spec": {"podSelector": {}, **spec}}
+def policed(**labels: str) -> Pod:
+    (made,) = pods_of(pod({"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}, labels=labels))
+    return made
 
 
-def test_a_policy_denies_the_directions_that_it_names_and_no_other():
-    (pod,) = pods_of(workload("Deployment"))
-    rules, _ = policy.ruleset(pod, Objects([network_policy(policyTypes=["Ingress"])]))
-    ingress, _, egress = rules.partition("chain egress")
-    assert "drop" in ingress and "drop" not in egress
-    assert policy.ruleset(pod, Objects()) == ("", [])
+def network_policy(name: str, **spec: object) -> Object:
+    return {"kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "lab"}, "spec": spec}
 
 
-def test_a_policy_of_another_namespace_says_nothing():
-    (pod,) = pods_of(workload("Deployment"))
-    other = network_policy(policyTypes=["Ingress"])
-    other["metadata"]["namespace"] = "b"
-    assert policy.ruleset(pod, Objects([other])) == ("", [])
+def lines_of(chosen: Pod, *objects: Object) -> tuple[list[str], list[policy.Rule]]:
+    text, rules = policy.ruleset(chosen, Objects(objects))
+    return [line.strip() for line in text.splitlines()], rules
 
 
-def test_rules_of_a_policy_as_nftables():
-    (pod,) = pods_of(workload("Deployment"))
-    world = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}
-    one = network_policy(
-        policyTypes=["Ingress", "Egress"],
-        ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"port": "http"}]}],
-        egress=[{"to": [world], "ports": [{"protocol": "UDP", "port": 1, "endPort": 9}]}],
+def test_a_pod_that_no_policy_selects_is_open() -> None:
+    other = network_policy("p", podSelector={"matchLabels": {"app": "y"}}, policyTypes=["Ingress", "Egress"])
+    assert lines_of(policed(app="x"), other) == ([""], []) or lines_of(policed(app="x"), other) == ([], [])
+
+
+def test_default_deny_is_in_the_directions_it_names() -> None:
+    both, _ = lines_of(policed(), network_policy("p", podSelector={}, policyTypes=["Ingress", "Egress"]))
+    assert [line for line in both if "drop" in line] == [
+        'counter drop comment "denied ingress"',
+        'counter drop comment "denied egress"',
+    ]
+    # Ingress alone where nothing is said.
+    silent, _ = lines_of(policed(), network_policy("p", podSelector={}))
+    assert [line for line in silent if "drop" in line] == ['counter drop comment "denied ingress"']
+
+
+def test_rules_of_ports_and_blocks() -> None:
+    block = {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "fc00::/7"]}
+    lines, rules = lines_of(
+        policed(),
+        network_policy(
+            "web",
+            podSelector={},
+            policyTypes=["Ingress", "Egress"],
+            ingress=[{"from": [{"podSelector": {}}], "ports": [{"port": "http"}]}],
+            egress=[
+                {"to": [{"ipBlock": block}], "ports": [{"port": 1, "endPort": 65535, "protocol": "UDP"}]},
+                {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]},
+                {"ports": [{"protocol": "TCP"}]},
+            ],
+        ),
     )
-    rules, listed = policy.ruleset(pod, Objects([one]))
-    assert 'ip saddr @peers0 tcp dport 8080 counter accept comment "a/walls ingress 0"' in rules
-    assert 'ip daddr != { 10.0.0.0/8 } udp dport 1-9 counter accept comment "a/walls egress 0"' in rules
-    members = policy.addresses(listed, [(pod, "10.244.1.1")], Objects())
-    assert "add element ip policies peers0 { 10.244.1.1 }" in members
+    assert [line for line in lines if "accept comment" in line] == [
+        'ip saddr @peers0 tcp dport 8080 counter accept comment "lab/web ingress 0"',
+        'ip daddr != { 10.0.0.0/8 } udp dport 1-65535 counter accept comment "lab/web egress 0"',
+        'ip daddr 192.0.2.0/24 counter accept comment "lab/web egress 1"',
+        'meta l4proto tcp counter accept comment "lab/web egress 2"',
+    ]
+    assert [rule.number for rule in rules] == [0, 0, 1, 2]
 
 
-def test_peers_of_another_namespace_need_its_selector():
-    (pod,) = pods_of(workload("Deployment"))
-    selector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "a"}}, "podSelector": {}}
-    for own, peers, chosen in (
-        ("b", selector, True),
-        ("b", {"podSelector": {}}, False),
-        ("a", {"podSelector": {}}, True),
-    ):
-        rule = policy.Rule(f"{own}/walls", policy.INGRESS, 0, "", peers)
-        assert ("10.244.1.1" in policy.addresses([rule], [(pod, "10.244.1.1")], Objects())) is chosen
-
-
-def test_what_is_rewritten_without_namespaces(tmp_path):
-    (pod,) = pods_of(workload("Deployment"))
-    local = LocalPod(pod, "127.77.0.2")
-    paths = {"/etc/web": tmp_path / "web", "/etc/web/tls": tmp_path / "tls", "/tmp": tmp_path / "tmp"}
-    said = local.rewrite("/etc/web/a /etc/web/tls/b /etc/web2 /x/etc/web 0.0.0.0:80 0.0.0.0/8 10.0.0.0 /tmp", paths)
-    assert (
-        said
-        == f"{tmp_path}/web/a {tmp_path}/tls/b /etc/web2 /x/etc/web 127.77.0.2:80 0.0.0.0/8 10.0.0.0 {tmp_path}/tmp"
-    )
-
-
-def test_an_overlay_that_no_longer_fits_says_so():
-    labels = {"app.kubernetes.io/component": "web"}
-    one = {"kind": "ConfigMap", "metadata": {"name": "web", "labels": labels}, "data": {"a.conf": "on"}}
-    assert overlays.laid([one], [overlays.replaced("web", "a.conf", "on", "off", "")])[0]["data"]["a.conf"] == "off"
-    assert one["data"]["a.conf"] == "on"
-    with pytest.raises(LookupError, match="ConfigMap web: a.conf has no 'yes': the overlay is out of date"):
-        overlays.laid([one], [overlays.replaced("web", "a.conf", "yes", "off", "")])
-
-
-def test_an_edge_annotation_that_is_not_told_on():
-    annotations = {"traefik.ingress.kubernetes.io/router.priority": "1"}
-    ingress = {"kind": "Ingress", "metadata": {"name": "web", "namespace": "a", "annotations": annotations}}
-    ingress["spec"] = {"ingressClassName": "traefik", "rules": []}
-    with pytest.raises(Unsupported, match=r"Ingress web: annotation traefik\.ingress\.kubernetes\.io/router\.priority"):
-        edge.edge([ingress], Objects())
+def test_peers_by_pod_and_namespace() -> None:
+    """Both selectors in one peer must hold; a podSelector alone means the policy's own namespace."""
+    both = {"namespaceSelector": {"matchLabels": {"team": "a"}}, "podSelector": {"matchLabels": {"app": "x"}}}
+    rule = [
+        {"from": [both]},
+        {"from": [{"podSelector": {"matchLabels": {"app": "x"}}}]},
+        {"from": [{"namespaceSelector": {}}]},
+    ]
+    guarded = network_policy("p", podSelector={}, ingress=rule)
+    objects = Objects([guarded, {"kind": "Namespace", "metadata": {"name": "far", "labels": {"team": "a"}}}])
+    pods = []
+    for number, (namespace, app) in enumerate((("lab", "x"), ("lab", "y"), ("far", "x"), ("far", "y"), ("other", "x"))):
+        made = pod({"name": "c"}, labels={"app": app})
+        made["metadata"]["namespace"] = namespace
+        pods.append((pods_of(made)[0], f"10.244.0.{number}"))
+    _, rules = policy.ruleset(policed(), objects)
+    filled = [line for line in policy.addresses(rules, pods, objects).splitlines() if line.startswith("add")]
+    assert filled == [
+        "add element ip policies peers0 { 10.244.0.2 }",
+        "add element ip policies peers1 { 10.244.0.0 }",
+        "add element ip policies peers2 { 10.244.0.0, 10.244.0.1, 10.244.0.2, 10.244.0.3, 10.244.0.4 }",
+    ]

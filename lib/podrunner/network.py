@@ -197,7 +197,7 @@ class Network:
         lines.append("    type nat hook prerouting priority -100;")
         for port in service["spec"].get("ports", []):
             protocol = port.get("protocol", "TCP")
-            number = number_of(_target(port), pod.containers, protocol)
+            number = _target(port, pod)
             if number and number != port["port"]:
                 lines.append(f"    ip daddr {address} {protocol.lower()} dport {port['port']} redirect to :{number}")
         nft(name, "\n".join([*lines, "  }", "}"]))
@@ -237,11 +237,6 @@ def _targets(port: Object, ready: Sequence[tuple[Pod, str]]) -> Iterator[str]:
 def _target(port: Object, pod: Pod) -> int | None:
     """The number of a Pod's own port behind a Service's; None where it names one that the Pod has not."""
     return number_of(port.get("targetPort") or port["port"], pod.containers, port.get("protocol", "TCP"))
-
-
-def _target(port: Object) -> int | str:
-    target: int | str = port.get("targetPort") or port["port"]
-    return target
 
 
 def _ip(name: str | None) -> list[str]:
