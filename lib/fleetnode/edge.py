@@ -73,8 +73,9 @@ def _pod() -> Object:
         "terminationGracePeriodSeconds": 10,
         "containers": [container],
         "volumes": [
-            {"name": "configuration", "configMap": {"name": "traefik"}},
+            # Certificates first: Traefik reads them when the configuration changes.
             {"name": "certificates", "secret": {"secretName": "traefik-certificates", "defaultMode": 0o440}},
+            {"name": "configuration", "configMap": {"name": "traefik"}},
         ],
     }
 

@@ -124,10 +124,11 @@ class Node:
         return sorted(found, key=lambda run: run.key)
 
     def wait_ready(self, timeout: float, pods: Iterable[PodRun] | None = None) -> float:
-        """Wait until Pods are ready, or done where they are Jobs'. Returns the seconds it took. Raises NotReady."""
+        """Wait until Pods are ready, and those that run to an end have done so. Returns the seconds it took. Raises
+        NotReady."""
         begun = time.monotonic()
         while True:
-            waiting = [run for run in (pods or list(self.runs.values())) if not (run.ready or run.done)]
+            waiting = [run for run in (pods or list(self.runs.values())) if not run.settled]
             if not waiting:
                 return time.monotonic() - begun
             failed = [run for run in waiting if run.phase == "Failed"]

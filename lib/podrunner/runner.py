@@ -253,6 +253,11 @@ class PodRun:
         """Whether it did what it was for, and nothing more is to come."""
         return self.phase == "Succeeded"
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is what it should become: ready, or done where it runs to an end."""
+        return self.ready if self.pod.restart_policy == "Always" else self.done
+
     def begin(self) -> None:
         self._thread.start()
 
