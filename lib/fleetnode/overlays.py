@@ -159,6 +159,7 @@ DEMO = (
     replaced("postgresql", "postgresql.conf", "ssl = on", "ssl = off", _NO_TLS),
     replaced("postgresql", "pg_hba.conf", "hostssl", "host", _NO_TLS),
     replaced("postgresql", "pg_hba.conf", "all  cert", "all  trust", _NO_TLS),
+    replaced("postgresql", "pg_hba.conf", "peer map=exporter", "reject", "no Python package has the exporter"),
     replaced(
         "postgresql",
         "pg_hba.conf",

@@ -83,7 +83,7 @@ class NamespacedPod:
     ) -> NamespacedProcess:
         root = self.directory / container["name"]
         root.mkdir(exist_ok=True)
-        files = self._files(program, image)
+        files = self._files(container, program, image)
         script = self.directory / f"{container['name']}.sh"
         name = f"hostname {shlex.quote(hostname(self.pod))}\n" if not self.pod.host_network else ""
         script.write_text(name + root_script(root, container, volumes, image, program, files))
@@ -101,7 +101,7 @@ class NamespacedPod:
             )
         return NamespacedProcess(outer, program)
 
-    def _files(self, program: Program, image: Image) -> dict[str, Path]:
+    def _files(self, container: Object, program: Program, image: Image) -> dict[str, Path]:
         """The files that a node writes for each container."""
         name = hostname(self.pod)
         names = f"127.0.0.1 localhost\n::1 localhost\n{self.address} {name}\n"
@@ -119,7 +119,8 @@ class NamespacedPod:
         }
         made = {}
         for where, text in content.items():
-            path = self.directory / where.rpartition("/")[2]
+            # Its own for each container: a neighbour that starts must not find half a file.
+            path = self.directory / f"{container['name']}.{where.rpartition('/')[2]}"
             path.write_text(text)
             path.chmod(0o644)
             made[where] = path
