@@ -29,6 +29,8 @@ class State:
 
     node: object = None
     homeservers: list = field(default_factory=list)
+    up: list = field(default_factory=list)
+    """Names of the tenants that are up or coming up."""
     peak: dict = field(default_factory=dict)
     """Bytes at most, by the tenants that were up."""
 
@@ -68,7 +70,7 @@ def sampled_memory():
 
     def sample():
         while not done.wait(3):
-            tenants = " and ".join(one.tenant.name for one in STATE.homeservers)
+            tenants = " and ".join(STATE.up)
             STATE.peak[tenants] = max(STATE.peak.get(tenants, 0), memory())
 
     thread = threading.Thread(target=sample, daemon=True)
@@ -146,6 +148,7 @@ def bring_up(node, world, folder, overlays):
     """Boot a compiled tenant (`eu1/acme`) and its edge."""
     made = tenant.Tenant(TOP / "compiled" / folder, overlays)
     Path(node.directory, "world.pem").write_bytes(world.pem)
+    STATE.up.append(made.name)
     took = tenant.boot(node, made, world, VENV / "bin/python", timeout=120)
     homeserver = Homeserver(node, world, made, took)
     STATE.homeservers.append(homeserver)

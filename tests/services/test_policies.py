@@ -45,6 +45,19 @@ def ports_of(run):
     return {port["containerPort"] for one in run.pod.containers for port in one.get("ports", [])}
 
 
+@pytest.mark.parametrize("name", ["single", "ha"])
+def test_nothing_that_is_needed_is_denied(request, node, name):
+    """The first here: a tenant came up and was used, and no Pod of it met a wall."""
+    server = request.getfixturevalue(name)
+    assert server.http().get(f"{server.url}/_matrix/client/versions", timeout=10).ok
+    denied = {}
+    for key, counts in node.counters().items():
+        for comment, packets in counts.items():
+            if key.startswith(f"{server.namespace}/") and comment.startswith("denied") and packets:
+                denied[f"{key} {comment}"] = packets
+    assert not denied
+
+
 def test_only_what_is_allowed_comes_through(node, single, strangers):
     """From every kind of Pod to every port of every Pod of the tenant, to the metadata address, to the node."""
     running = [run for run in node.pods(namespace=single.namespace) if run.ready]
