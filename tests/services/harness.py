@@ -20,7 +20,7 @@ from fleetnode.overlays import told
 from podrunner.node import memory
 
 TOP = Path(__file__).resolve().parents[2]
-VENV = TOP / ".cache/services/venv"
+VENV = (TOP / ".cache/services/venv").resolve()
 
 
 @dataclass
