@@ -9,13 +9,15 @@ S3 := images/synapse-s3
 # What Synapse's image has of the S3 storage provider's dependencies.
 IN_SYNAPSE := attrs automat constantly hyperlink idna incremental packaging psycopg2 pyyaml twisted typing-extensions \
   zope-interface
+SERVICES := .cache/services
+ONLY ?= tests/services
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test lint bench schema schemas lock clean
+.PHONY: help compile check test test-services demo lint bench schema schemas lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 compile: $(VENV)/ready ## Compile the fleet into compiled/ and argocd/, and check it
 	@$(BIN)/matrix-fleet compile
@@ -25,6 +27,14 @@ check: $(VENV)/ready ## Check compiled/ as it is; BASE=<commit> also refuses wha
 
 test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, make and git alone
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-services: ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
+	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
+	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(ONLY)
+
+demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo
 
 lint: $(VENV)/ready ## Style, types and YAML of the sources
 	@$(BIN)/ruff check lib components tests
@@ -48,6 +58,24 @@ lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	  --upgrade -o tests/synapse.lock tests/synapse.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade $(addprefix --no-emit-package=,$(IN_SYNAPSE)) -o $(S3)/requirements.lock $(S3)/requirements.in
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade -o tests/services.lock tests/services.in
+
+# Debian's programs, and no daemon of them started: this machine's policy-rc.d is put back as it was.
+$(SERVICES)/packages: tests/services.apt
+	@echo "installing what $< lists"
+	@mkdir -p $(SERVICES)
+	@[ ! -e /usr/sbin/policy-rc.d ] || cp -p /usr/sbin/policy-rc.d $(SERVICES)/policy-rc.d
+	@printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
+	@apt-get update -qq && sed 's/#.*//' $< | DEBIAN_FRONTEND=noninteractive xargs apt-get install -qq --no-install-recommends \
+	  >$(SERVICES)/apt.log || { cat $(SERVICES)/apt.log >&2; rm -f /usr/sbin/policy-rc.d; exit 1; }
+	@rm -f /usr/sbin/policy-rc.d; [ ! -e $(SERVICES)/policy-rc.d ] || mv $(SERVICES)/policy-rc.d /usr/sbin/policy-rc.d
+	@touch $@
+
+# Synapse, PostgreSQL, Traefik and a client, as PyPI has them.
+$(SERVICES)/ready: tests/services.lock
+	$(call venv,$(SERVICES)/venv,tests/services.lock)
+	@touch $@
 
 clean: ## Remove what make made (not compiled/)
 	@rm -rf $(VENV) .cache
