@@ -24,6 +24,7 @@ ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
 SPECS: dict[Edge, dict[str, Any]] = {
     Edge.TRAEFIK: {"class_name": "traefik", "peers": CONTROLLERS},
     Edge.GATEWAY_API: {"class_name": "envoy", "peers": CONTROLLERS},
+    Edge.ISTIO: {"peers": [CONTROLLERS[0] | {"service_account": "gateway"}]},
     Edge.NGINX: {"class_name": "nginx", "peers": CONTROLLERS},
     Edge.INGRESS_NGINX: {"class_name": "nginx", "peers": CONTROLLERS},
     Edge.HAPROXY: {"class_name": "haproxy", "peers": CONTROLLERS},
@@ -37,14 +38,16 @@ PATTERNS: dict[Pattern, str] = {
     Pattern.MULTI_TENANT: "ap1.tenant-a",
     Pattern.HIGH_AVAILABILITY: "eu1.matrix-ha",
 }
-NO_HTTP01 = (Edge.NGINX, Edge.GKE)
-ON_8448 = (Edge.TRAEFIK, Edge.GATEWAY_API, Edge.NGINX, Edge.AWS_ALB, Edge.AZURE_AGIC)
+NO_HTTP01 = (Edge.ISTIO, Edge.NGINX, Edge.GKE)
+ON_8448 = (Edge.TRAEFIK, Edge.GATEWAY_API, Edge.ISTIO, Edge.NGINX, Edge.AWS_ALB, Edge.AZURE_AGIC)
 
 
 def with_edge(fleet: Fleet, edge: Edge, name: str = PROD, **more: Any) -> Fleet:
     changes: list[tuple[tuple[str, ...], Any]] = [
         (("cluster", "edge"), {"controller": str(edge), **SPECS[edge], **more}),
     ]
+    if edge is Edge.ISTIO:
+        changes += [(("cluster", "mesh"), "istio"), (("cluster", "istio"), {"cni": True})]
     if edge in NO_HTTP01:
         dns = fleet.raw(fleet.platform_name(PROD), ("cluster", "issuers", "dns", "acme"))
         changes.append((("cluster", "issuers", "web", "acme"), dns))
@@ -84,7 +87,7 @@ def test_every_rule_holds(edge: Edge, pattern: Pattern, federation: bool, fleet:
     assert [str(finding) for finding in run(tree, whole_fleet=False)] == []
 
 
-@pytest.mark.parametrize("edge", [edge for edge in SPECS if edge not in (Edge.GATEWAY_API, Edge.GKE)])
+@pytest.mark.parametrize("edge", [edge for edge in SPECS if edge not in (Edge.GATEWAY_API, Edge.ISTIO, Edge.GKE)])
 def test_ingresses_have_the_class(edge: Edge, fleet: Fleet) -> None:
     ingresses = drawn(with_edge(fleet, edge)).of_kind("Ingress")
     assert {entry.spec["ingressClassName"] for entry in ingresses} == {SPECS[edge]["class_name"]}

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import PREFIX, make, selector
-from matrixfleet.plan import Plan
-from matrixfleet.plan.mesh import STORES, Admitted, admitted, exceptions, is_meshed
+from matrixfleet.plan import Plan, TenantPlan
+from matrixfleet.plan.mesh import STORES, Admitted, NamedHost, admitted, exceptions, is_meshed, named_hosts
 
 SECURITY, NETWORKING, TELEMETRY = "security.istio.io/v1", "networking.istio.io/v1", "telemetry.istio.io/v1"
 KEPT_OPEN: Object = {"tcp": {"idleTimeout": "0s"}}
@@ -34,6 +34,12 @@ def main(plan: Plan) -> Iterator[Object]:
             yield peer_authentication(plan, name, plain)
         if name in STORES:
             yield destination_rule(plan, name)
+    if isinstance(plan, TenantPlan):
+        by_purpose: dict[str, list[NamedHost]] = {}
+        for host in named_hosts(plan.tenant, plan.cluster.network.domain):
+            by_purpose.setdefault(host.purpose, []).append(host)
+        for purpose, hosts in by_purpose.items():
+            yield service_entry(plan, purpose, hosts)
 
 
 def draw(plan: Plan, kind: str, name: str, api: str, spec: Object, annotations: dict[str, str] | None = None) -> Object:
@@ -80,3 +86,21 @@ def destination_rule(plan: Plan, name: str) -> Object:
     with a mode of its own would encrypt PostgreSQL's TLS once more."""
     spec = {"host": plan.address(name), "trafficPolicy": {"connectionPool": KEPT_OPEN}}
     return draw(plan, "DestinationRule", name, NETWORKING, spec)
+
+
+def service_entry(plan: Plan, purpose: str, hosts: Sequence[NamedHost]) -> Object:
+    """Hosts outside by name, for this namespace alone: else every sidecar of the mesh would hear of them.
+    Their addresses are the NetworkPolicy's; a connection goes on to the address that it was opened to, as it
+    is, since the program speaks TLS itself."""
+    ports = {(host.port, "TLS" if host.tls else "TCP") for host in hosts}
+    spec = {
+        "hosts": list(dict.fromkeys(host.host for host in hosts)),
+        "location": "MESH_EXTERNAL",
+        "resolution": "NONE",
+        "exportTo": ["."],
+        "ports": [
+            {"number": number, "name": f"{protocol.lower()}-{number}", "protocol": protocol}
+            for number, protocol in sorted(ports)
+        ],
+    }
+    return make(plan, "ServiceEntry", "mesh", api=NETWORKING, name=plan.called(f"outside-{purpose}"), wave=1, spec=spec)

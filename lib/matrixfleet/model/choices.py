@@ -44,6 +44,7 @@ class Edge(StrEnum):
 
     TRAEFIK = "traefik"
     GATEWAY_API = "gateway-api"
+    ISTIO = "istio"
     NGINX = "nginx"
     INGRESS_NGINX = "ingress-nginx"
     HAPROXY = "haproxy"

@@ -81,7 +81,7 @@ class EdgeSpec(Model):
     """The kind of edge."""
     class_name: Name = "traefik"
     """The IngressClass; the GatewayClass where controller is gateway-api. Every other controller than
-    traefik must be told it."""
+    traefik must be told it, but for istio, which has none."""
     peers: tuple[Peer, ...] = Field(min_length=1)
     """Where the edge's connections come from. Only these reach a router or Element Web. A load balancer of a
     cloud is no Pod: its networks, and those of its health checks."""
@@ -115,7 +115,7 @@ class EdgeSpec(Model):
 
     @model_validator(mode="after")
     def _the_class_is_the_controllers(self) -> EdgeSpec:
-        if self.controller is not Edge.TRAEFIK and "class_name" not in self.model_fields_set:
+        if self.controller not in (Edge.TRAEFIK, Edge.ISTIO) and "class_name" not in self.model_fields_set:
             raise expected(f"class_name, since controller is {self.controller}", "none")
         return self
 
@@ -154,6 +154,22 @@ class EdgeSpec(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _istio_has_one_gateway(self) -> EdgeSpec:
+        if self.controller is Edge.ISTIO and (len(self.peers) != 1 or not self.peers[0].service_account):
+            raise expected(
+                "peers: one, with namespace, pods and service_account, since controller is istio",
+                f"{len(self.peers)}",
+                "the gateway's Pods: tenants' Gateways select them, and certificates lie beside them",
+            )
+        return self
+
+    @property
+    def certificate_namespace(self) -> str:
+        """Where certificates must lie; "" for the tenant's own namespace. Pods of Istio's gateway read
+        Secrets of theirs alone."""
+        return (self.peers[0].namespace or "") if self.controller is Edge.ISTIO else ""
+
     @property
     def reads_secrets(self) -> bool:
         """Whether it serves with certificates that cert-manager puts in the tenant's Secrets."""
@@ -178,6 +194,7 @@ _NO_8448 = {
 # Why an HTTP-01 solver's own Ingress gets no request there.
 _NO_HTTP01 = {
     Edge.NGINX: "a host of two Ingresses is a collision there, and the solver's Ingress loses",
+    Edge.ISTIO: "the gateway sends the authority on to HTTPS, for which there is no certificate yet",
     Edge.GKE: "the solver's Ingress would get a load balancer and an address of its own",
 }
 
@@ -368,6 +385,8 @@ class Cluster(Model):
 
     @model_validator(mode="after")
     def _istio_is_told(self) -> Cluster:
+        if self.edge.controller is Edge.ISTIO and self.mesh is not Mesh.ISTIO:
+            raise expected("mesh: istio, since edge.controller is istio", str(self.mesh))
         if (self.mesh is Mesh.ISTIO) != (self.istio is not None):
             if self.istio:
                 raise expected("mesh: istio, since istio is said", str(self.mesh))

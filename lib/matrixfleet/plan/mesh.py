@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
-from matrixfleet.model import Cluster, Peer
+from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.plan.flows import TCP, Flow, Outside
+from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.workloads import Workload
 
 PROXY = "istio-proxy"
@@ -85,3 +87,37 @@ def admitted(
 def exceptions(of: Iterable[Admitted]) -> dict[int, str]:
     """Ports that take connections without mutual TLS, each with its reason."""
     return {port: one.reason for one in of if not one.accounts for port in one.ports}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedHost:
+    """A host outside that the tenant names: the mesh knows it by its name."""
+
+    purpose: str
+    host: str
+    port: int
+    tls: bool
+    """Whether connections begin with TLS and the name in it. PostgreSQL and mail begin in the clear."""
+
+
+def named_hosts(tenant: Tenant, domain: str) -> tuple[NamedHost, ...]:
+    """The hosts outside by name. Federation, pushes and previews go to names that nobody knows before; a
+    Service of the cluster is no host outside.
+
+    domain: the cluster's
+    """
+    found = []
+    for login in logins_of(tenant.auth.providers):
+        asked = (
+            [login.issuer]
+            if login.endpoints is None
+            else [*login.endpoints.model_dump(exclude={"authorization"}).values()]
+        )
+        for url in (urlsplit(address) for address in asked if address):
+            if url.hostname:
+                found.append(NamedHost(login.secret, url.hostname, url.port or HTTPS, True))
+    if tenant.email:
+        found.append(NamedHost("mail", tenant.email.host, tenant.email.port, False))
+    if tenant.database.external:
+        found.append(NamedHost("database", tenant.database.external.host, tenant.database.external.port, False))
+    return tuple(dict.fromkeys(one for one in found if not one.host.endswith(f".svc.{domain}")))

@@ -84,8 +84,8 @@ BREAKS = [
     ),
     Break(
         "a sidecar that reads requests",
-        put(SERVICE, "spec", "ports", 0, "appProtocol", to="http"),
-        "port http: expected appProtocol tcp: sidecars carry bytes",
+        put(SERVICE, "spec", "ports", 0, "appProtocol", to="redis"),
+        "port http: expected appProtocol tcp, or http for an edge, got redis",
     ),
     Break(
         "TLS in TLS",

@@ -74,6 +74,11 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
             # Without a name it is its own Gateway's, whose address is the tenant's.
             if "hostname" in listener:
                 yield ("host", listener["hostname"]), entry
+        for host in (host for server in entry.spec.get("servers", []) for host in server["hosts"]):
+            yield ("host", host.rpartition("/")[2]), entry
+    for entry in filter(is_tenants, tree.of_kind("VirtualService")):
+        for host in entry.spec.get("hosts", []):
+            yield ("host", host), entry
     for entry, options in homeservers(tree):
         yield ("server_name", str(options.get("server_name"))), entry
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
@@ -109,7 +114,8 @@ def made_by(entry: Entry) -> Iterator[tuple[str, str]]:
 
 def strangers(entry: Entry) -> Iterator[str]:
     """Selectors of an object in a namespace of several tenants that may find another tenant's Pods."""
-    found = [("spec.selector", selector_of(entry) or {})] if entry.kind != "Ingress" else []
+    # A Gateway of Istio selects the gateway's Pods, which are nobody's here.
+    found = [("spec.selector", selector_of(entry) or {})] if entry.kind not in ("Ingress", "Gateway") else []
     if entry.kind == "NetworkPolicy":
         found = [("podSelector", entry.spec.get("podSelector") or {})]
         for rule in allowances(entry):
@@ -149,6 +155,12 @@ def reaches(entry: Entry) -> set[str]:
     if entry.kind == "NetworkPolicy":
         peers = [peer for rule in allowances(entry) for peer in rule.peers]
         found |= {labels_in(peer, "namespaceSelector").get(NAMESPACE, "") for peer in peers}
+    elif entry.kind == "Gateway":
+        hosts = [host for server in entry.spec.get("servers", []) for host in server["hosts"]]
+        found |= {host.partition("/")[0] if "/" in host else "*" for host in hosts} - {"."}
+    elif entry.kind == "VirtualService":
+        found |= {gateway.rpartition("/")[0] for gateway in entry.spec.get("gateways", [])}
+        found |= set(SERVICE.findall(repr(entry.spec)))
     elif entry.kind == "HTTPRoute":
         found |= {parent.get("namespace", "") for parent in entry.spec.get("parentRefs", [])}
     elif entry.kind == "RoleBinding":

@@ -83,8 +83,9 @@ def pod_faults(tree: Tree, pod: Pod) -> Iterator[str]:
             service.spec.get("selector") or {"": None}, pod.labels
         ):
             for port in service.spec["ports"]:
-                if port.get("appProtocol") != "tcp":
-                    yield f"{service} port {port['name']}: expected appProtocol tcp: sidecars carry bytes"
+                if port.get("appProtocol") not in ("tcp", "http"):
+                    got = port.get("appProtocol", "none")
+                    yield f"{service} port {port['name']}: expected appProtocol tcp, or http for an edge, got {got}"
 
 
 def rules_of(tree: Tree, pod: Pod, side: str) -> list[Allowance]:
@@ -107,7 +108,9 @@ def by_network(tree: Tree, pod: Pod) -> Senders:
     for rule in rules_of(tree, pod, "ingress"):
         for peer in rule.peers:
             place = place_of(rule.policy, peer)
-            pods = [one for one in tree.pods_in(*place) if matches(labels_in(peer, "podSelector"), one.labels)]
+            wanted = labels_in(peer, "podSelector")
+            # A network has no labels, and no labels would be everybody's.
+            pods = [one for one in tree.pods_in(*place) if wanted and matches(wanted, one.labels)]
             senders = {f"{place[1]}/{one.spec['serviceAccountName']}" if is_meshed(one) else ANYBODY for one in pods}
             if not pods:
                 outside = labels_in(peer, "namespaceSelector").get(NAMESPACE)

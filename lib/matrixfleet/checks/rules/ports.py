@@ -82,11 +82,25 @@ def of_senders(tree: Tree) -> Iterator[tuple[Entry, str]]:
 
 def of_edge(tree: Tree) -> Iterator[tuple[Entry, str]]:
     """What stands at the edge names Services that are there."""
+    for entry in tree.of_kind("VirtualService"):
+        for address, port in destinations(entry):
+            name, namespace, *domain = [*address.split("."), ""]
+            found = tree.find(entry.cluster, "Service", namespace, name) if domain[:1] == ["svc"] else None
+            if found is None or not has(found.spec.get("ports", []), port):
+                yield entry, f"destination {address}: expected a Service, fully qualified, with a port {port}"
     for entry in tree.of_kind("Ingress", *GATEWAY_ROUTES, *TRAEFIK_ROUTES):
         for name, port in backends(entry):
             found = tree.find(entry.cluster, "Service", entry.namespace, name)
             if found is None or not has(found.spec.get("ports", []), port):
                 yield entry, f"backend: expected a Service {name} with a port {port}"
+
+
+def destinations(entry: Entry) -> Iterator[tuple[str, int | None]]:
+    """Hosts and ports that a VirtualService sends to. A host in one word would be the sender's namespace's."""
+    for kind in ("http", "tls", "tcp"):
+        for route in (route for rule in entry.spec.get(kind, []) for route in rule.get("route", [])):
+            destination = route["destination"]
+            yield destination["host"], (destination.get("port") or {}).get("number")
 
 
 def backends(entry: Entry) -> Iterator[tuple[str, str | int | None]]:

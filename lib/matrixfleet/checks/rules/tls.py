@@ -37,6 +37,8 @@ class Route(NamedTuple):
     """Whether its certificate is told elsewhere: by a load balancer, by somebody else's Gateway."""
     redirects: bool = False
     """Whether plain HTTP is sent to HTTPS by it."""
+    place: str = ""
+    """The namespace of that Secret; the object's own unless said."""
 
     @property
     def serves(self) -> bool:
@@ -94,7 +96,29 @@ def to_https(rule: Json) -> bool:
     return schemes == ["https"] and not rule.get("backendRefs")
 
 
-ROUTES: dict[str, Callable[[Tree, Entry], Iterator[Route]]] = {"Ingress": of_ingress, "HTTPRoute": of_http_route}
+def of_virtual_service(tree: Tree, entry: Entry) -> Iterator[Route]:
+    """The hosts of a VirtualService, on each server of its Gateways that takes them. The Secrets are read by the
+    gateway's Pods, where those are."""
+    target = target_of(tree, entry)
+    place = target.cluster.edge.certificate_namespace if target else ""
+    for named in entry.spec.get("gateways", []):
+        namespace, _, name = f"{entry.namespace}/{named}".rpartition("/")
+        gateway = tree.find(entry.cluster, "Gateway", namespace.rpartition("/")[2], name)
+        for host in entry.spec.get("hosts", ["*"]):
+            servers = [
+                server.get("tls") or {}
+                for server in (gateway.spec.get("servers", []) if gateway else [])
+                if f"{entry.namespace}/{host}" in server.get("hosts", [])
+            ]
+            for tls in servers or [{}]:
+                yield Route(host, tls.get("credentialName", ""), False, bool(tls.get("httpsRedirect")), place)
+
+
+ROUTES: dict[str, Callable[[Tree, Entry], Iterator[Route]]] = {
+    "Ingress": of_ingress,
+    "HTTPRoute": of_http_route,
+    "VirtualService": of_virtual_service,
+}
 """How each kind that takes hosts names them."""
 
 
@@ -138,15 +162,18 @@ def host_faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
         elif (entry.cluster, host) not in redirected:
             yield entry, f"host {host}: expected a redirect of plain HTTP to https by some {entry.kind}, got none"
         if secret:
-            certificate = certificates.get((entry.cluster, entry.namespace, secret))
+            place = route.place or entry.namespace
+            certificate = certificates.get((entry.cluster, place, secret))
             if certificate is None:
-                yield entry, f"host {host}: no Certificate makes its Secret {entry.namespace}/{secret}"
+                yield entry, f"host {host}: no Certificate makes its Secret {place}/{secret}"
             elif not covers(certificate.spec.get("dnsNames", []), host):
                 yield certificate, f"dnsNames: expected {host}, which {entry} serves with it"
             elif certificate.spec["issuerRef"].get("kind") != "ClusterIssuer":
                 yield certificate, f"issuerRef: expected a ClusterIssuer, since {host} is public"
         elif not route.serves and not route.redirects:
-            how = f"{MIDDLEWARES} to name" if entry.kind == "Ingress" else "its rules to be"
+            how = {"Ingress": f"{MIDDLEWARES} to name", "VirtualService": "its Gateway to make"}.get(
+                entry.kind, "its rules to be"
+            )
             yield entry, f"host {host} in plain HTTP: expected {how} a redirect to https"
 
 

@@ -20,6 +20,7 @@ from matrixfleet.kubernetes.edges import (
     gke,
     haproxy,
     ingress_nginx,
+    istio,
     nginx,
     traefik,
 )
@@ -32,6 +33,7 @@ from matrixfleet.plan import Plan
 KINDS: dict[Edge, ModuleType] = {
     Edge.TRAEFIK: traefik,
     Edge.GATEWAY_API: gateway_api,
+    Edge.ISTIO: istio,
     Edge.NGINX: nginx,
     Edge.INGRESS_NGINX: ingress_nginx,
     Edge.HAPROXY: haproxy,
