@@ -113,7 +113,7 @@ def named_hosts(tenant: Tenant, domain: str) -> tuple[NamedHost, ...]:
             if login.endpoints is None
             else [*login.endpoints.model_dump(exclude={"authorization"}).values()]
         )
-        for url in (urlsplit(address) for address in asked if address):
+        for url in (urlsplit(address) for address in said.values() if address):
             if url.hostname:
                 found.append(NamedHost(login.secret, url.hostname, url.port or HTTPS, True))
     if tenant.email:
