@@ -398,6 +398,34 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         f"{EU1}:7: cluster.edge: expected federation_on_8448: false, got True; whoever owns the Gateway adds a listener; name it in gateway.https_listeners",
     ),
+    "Istio without its CNI node agent": (
+        add(EU1, "    mesh: istio\n    istio: {cni: false}\n"),
+        f"{EU1}:64: cluster.istio: expected istio.cni: true, got False; without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
+    ),
+    "a mesh that nobody describes": (
+        add(EU1, "    mesh: istio\n"),
+        f"{EU1}:3: cluster: expected istio, since mesh is istio, got 'none'; istio: {{cni: true}}, where its CNI node agent runs",
+    ),
+    "an Istio that is no mesh": (
+        add(EU1, "    istio: {cni: true}\n"),
+        f"{EU1}:3: cluster: expected mesh: istio, since istio is said, got 'none'",
+    ),
+    "an identity without a namespace": (
+        edit(
+            EU1,
+            "        - namespace: traefik\n",
+            "        - cidrs: [192.0.2.0/28]\n          service_account: traefik\n        - namespace: traefik\n",
+        ),
+        f"{EU1}:11: cluster.edge.peers[0]: expected namespace, since service_account is said, got 'none'",
+    ),
+    "Istio's edge without a Gateway": (
+        edge("controller: istio", "class_name: istio"),
+        f"{EU1}:7: cluster.edge: expected gateway, since controller is istio, got 'none'; Istio reads certificates in the namespace of the gateway's Pods alone, so their owner has the Gateway",
+    ),
+    "a Gateway of an edge that has none": (
+        edge("controller: haproxy", "class_name: haproxy", "gateway: {namespace: gateways, name: public}"),
+        f"{EU1}:7: cluster.edge: expected controller: gateway-api or istio, since gateway is said, got 'haproxy'",
+    ),
     "a load balancer without a certificate": (
         edge("controller: aws-alb", "class_name: alb"),
         f"{EU1}:7: cluster.edge: expected either certificate_arns or certificate_discovery: true, since controller is aws-alb, got 'neither of them'",

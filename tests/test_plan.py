@@ -95,6 +95,7 @@ AjzZi0sRtYEgSMXRornVwwdCLu92
 """,
     },
 }
+MESH: list[tuple[tuple[str, ...], Any]] = [(("cluster", "mesh"), "istio"), (("cluster", "istio"), {"cni": True})]
 OPERATOR = (("cluster", "operators", "cloudnative_pg"), {})
 SHARED = (("platform", "postgresql"), {"resources": {"cpu": "1", "memory": "4Gi"}, "max_connections": 200})
 
@@ -107,6 +108,20 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "a few workers": [
         (("matrix", "workers"), {"generic": {"replicas": 2}}),
         (("matrix", "synapse", "signing_key"), "secret"),
+    ],
+    "Mesh ISTIO": MESH,
+    "Mesh ISTIO, all workers, PGBOUNCER": [
+        *WITH_WORKERS,
+        (("matrix", "database", "pooling"), "pgbouncer"),
+        MESH[0],
+        (MESH[1][0], {"cni": True, "revision": "1-29-1", "proxy": {"cpu": "50m", "memory": "96Mi"}}),
+    ],
+    "Mesh ISTIO, its edge outside, scraped by annotations": [*MESH, (("cluster", "metrics"), "annotations")],
+    "Mesh ISTIO, CNPG, TURN DEPLOYMENT": [
+        *MESH,
+        OPERATOR,
+        (("matrix", "database", "kind"), "cnpg"),
+        (("matrix", "turn"), {"kind": "deployment", "external_address": "203.0.113.9"}),
     ],
     "metrics by annotations": [(("cluster", "metrics"), "annotations")],
     "no TURN over TLS": [(("matrix", "turn", "tls"), False)],
@@ -538,3 +553,46 @@ def test_element_offers_what_there_is(fleet: Fleet) -> None:
         "UIFeature.registration": False,
         "UIFeature.passwordReset": False,
     }
+
+
+def test_sidecars_have_room_and_jobs_end(fleet: Fleet) -> None:
+    plain, meshed = plan(fleet), plan(changed(fleet, *MESH))
+    pods = sum(one.replicas + one.surge for name, one in meshed.workloads.items() if name not in ("bootstrap", "turn"))
+    assert meshed.quota.cpu - plain.quota.cpu == 100 * pods
+    assert meshed.quota.memory - plain.quota.memory == 128 * pods
+    tree = drawn(changed(fleet, *MESH))
+    labels = {pod.labels["app.kubernetes.io/component"]: pod.labels.get("sidecar.istio.io/inject") for pod in tree.pods}
+    assert labels.pop("bootstrap") is None and labels.pop("turn") is None
+    assert set(labels.values()) == {"true"}
+    (roles,) = [pod for pod in tree.pods if pod.entry.kind == "Job" and "roles" in pod.entry.name]
+    assert roles.annotations["sidecar.istio.io/nativeSidecar"] == "true"
+
+
+def test_the_edge_outside_the_mesh_is_an_exception(fleet: Fleet) -> None:
+    def plain_ports(fleet: Fleet) -> dict[str, str]:
+        found = drawn(fleet).find("eu1", "PeerAuthentication", "matrix-prod", "matrix-prod-router")
+        assert found is not None
+        told = str(found.annotations["matrix-fleet/exceptions"]).splitlines()
+        assert len(told) == len(found.spec["portLevelMtls"])
+        return dict(line.split(": ", 1) for line in told)
+
+    outside = changed(fleet, *MESH)
+    assert plain_ports(outside).keys() == {"TCP 8080", "TCP 8405"}
+    peer = {"namespace": "traefik", "pods": {"app": "traefik"}, "service_account": "traefik"}
+    inside = changed(outside, (("cluster", "edge", "peers"), [peer]))
+    assert plain_ports(inside).keys() == {"TCP 8405"}
+    policy = drawn(inside).find("eu1", "AuthorizationPolicy", "matrix-prod", "matrix-prod-router")
+    assert policy is not None and "cluster.local/ns/traefik/sa/traefik" in str(policy.spec["rules"])
+
+
+def test_connections_of_stores_stay_open_both_ways(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, *MESH, *WITH_WORKERS))
+    rules = {entry.spec["host"].partition(".")[0]: entry.spec for entry in tree.of_kind("DestinationRule")}
+    assert rules.keys() == {"matrix-prod-postgresql", "matrix-prod-redis"}
+    assert all(spec["trafficPolicy"] == {"connectionPool": {"tcp": {"idleTimeout": "0s"}}} for spec in rules.values())
+    for pod in tree.pods:
+        config = pod.annotations.get("proxy.istio.io/config")
+        if pod.labels["app.kubernetes.io/component"] in ("postgresql", "redis"):
+            assert yaml.safe_load(config) == {"proxyMetadata": {"ISTIO_META_IDLE_TIMEOUT": "0s"}}
+        else:
+            assert config is None

@@ -54,7 +54,6 @@ def reach(plan: Plan) -> Object:
     return {
         "egress": [{"hosts": ["./*", f"{plan.cluster.istio.namespace}/*"]}],
         "outboundTrafficPolicy": {"mode": "ALLOW_ANY"},
-        "inboundConnectionPool": KEPT_OPEN,
     }
 
 

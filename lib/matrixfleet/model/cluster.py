@@ -100,7 +100,8 @@ class EdgeSpec(Model):
     federation_entrypoint: Name = "federation"
     """Traefik's entry point for port 8448."""
     gateway: GatewayRef | None = None
-    """A Gateway that all tenants share, with its owner's certificates. Without, each tenant has a Gateway of
+    """A Gateway that all tenants share, with its owner's certificates; with controller istio one of Istio's own
+    kind (networking.istio.io), whose listeners are not named here. Without, each tenant has a Gateway of
     its own: a tenant's listeners in a shared one would be a change to somebody else's object."""
     load_balancer_group: Name | None = None
     """aws-alb: the load balancer that all tenants share (IngressGroup). Without, each tenant has its own."""
@@ -124,6 +125,12 @@ class EdgeSpec(Model):
         for key, owner in _OF_ONE_CONTROLLER.items():
             if self.controller is not owner and key in self.model_fields_set:
                 raise expected(f"controller: {owner}, since {key} is said", str(self.controller))
+        return self
+
+    @model_validator(mode="after")
+    def _gateways_are_named(self) -> EdgeSpec:
+        if self.gateway and self.controller not in (Edge.GATEWAY_API, Edge.ISTIO):
+            raise expected("controller: gateway-api or istio, since gateway is said", str(self.controller))
         return self
 
     @model_validator(mode="after")
@@ -158,9 +165,9 @@ class EdgeSpec(Model):
     def _istio_has_one_gateway(self) -> EdgeSpec:
         if self.controller is Edge.ISTIO and (len(self.peers) != 1 or not self.peers[0].service_account):
             raise expected(
-                "peers: one, with namespace, pods and service_account, since controller is istio",
-                f"{len(self.peers)}",
-                "the gateway's Pods: tenants' Gateways select them, and certificates lie beside them",
+                "peers: the gateway's Pods alone, with their service_account, since controller is istio",
+                f"{len(self.peers)} of them" if len(self.peers) > 1 else "none with service_account",
+                "tenants' Gateways select these Pods, and certificates lie beside them",
             )
         return self
 
@@ -168,7 +175,7 @@ class EdgeSpec(Model):
     def certificate_namespace(self) -> str:
         """Where certificates must lie; "" for the tenant's own namespace. Pods of Istio's gateway read
         Secrets of theirs alone."""
-        return (self.peers[0].namespace or "") if self.controller is Edge.ISTIO else ""
+        return (self.peers[0].namespace or "") if self.controller is Edge.ISTIO and not self.gateway else ""
 
     @property
     def reads_secrets(self) -> bool:
@@ -180,7 +187,6 @@ _OF_ONE_CONTROLLER = {
     "http_entrypoint": Edge.TRAEFIK,
     "https_entrypoint": Edge.TRAEFIK,
     "federation_entrypoint": Edge.TRAEFIK,
-    "gateway": Edge.GATEWAY_API,
     "load_balancer_group": Edge.AWS_ALB,
     "certificate_arns": Edge.AWS_ALB,
     "certificate_discovery": Edge.AWS_ALB,

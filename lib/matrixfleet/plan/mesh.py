@@ -108,11 +108,7 @@ def named_hosts(tenant: Tenant, domain: str) -> tuple[NamedHost, ...]:
     """
     found = []
     for login in logins_of(tenant.auth.providers):
-        asked = (
-            [login.issuer]
-            if login.endpoints is None
-            else [*login.endpoints.model_dump(exclude={"authorization"}).values()]
-        )
+        said = login.endpoints.model_dump(exclude={"authorization"}) if login.endpoints else {"issuer": login.issuer}
         for url in (urlsplit(address) for address in said.values() if address):
             if url.hostname:
                 found.append(NamedHost(login.secret, url.hostname, url.port or HTTPS, True))

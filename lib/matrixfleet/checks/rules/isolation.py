@@ -24,6 +24,7 @@ SEVERAL = "matrix-fleet/several-tenants"
 INSTANCE = "app.kubernetes.io/instance"
 SOLVER = "acme.cert-manager.io/http01-solver"
 """Of cert-manager's solvers: alike for all tenants, and gone when they have answered."""
+IDENTITY = re.compile(r"/ns/([a-z0-9-]+)/sa/")
 SERVICE = re.compile(r"\.([a-z0-9-]+)\.svc\b")
 Range = tuple[str, int, int]
 """Protocol, first and last port."""
@@ -163,6 +164,8 @@ def reaches(entry: Entry) -> set[str]:
         found |= set(SERVICE.findall(repr(entry.spec)))
     elif entry.kind == "HTTPRoute":
         found |= {parent.get("namespace", "") for parent in entry.spec.get("parentRefs", [])}
+    elif entry.kind == "AuthorizationPolicy":
+        found |= set(IDENTITY.findall(str(entry.spec)))
     elif entry.kind == "RoleBinding":
         found |= {subject.get("namespace", "") for subject in entry.doc.get("subjects", [])}
     elif entry.kind == "ConfigMap":

@@ -108,9 +108,9 @@ def by_network(tree: Tree, pod: Pod) -> Senders:
     for rule in rules_of(tree, pod, "ingress"):
         for peer in rule.peers:
             place = place_of(rule.policy, peer)
-            wanted = labels_in(peer, "podSelector")
-            # A network has no labels, and no labels would be everybody's.
-            pods = [one for one in tree.pods_in(*place) if wanted and matches(wanted, one.labels)]
+            # A network is nobody's Pods.
+            around = [] if "ipBlock" in peer else tree.pods_in(*place)
+            pods = [one for one in around if matches(labels_in(peer, "podSelector"), one.labels)]
             senders = {f"{place[1]}/{one.spec['serviceAccountName']}" if is_meshed(one) else ANYBODY for one in pods}
             if not pods:
                 outside = labels_in(peer, "namespaceSelector").get(NAMESPACE)

@@ -8,6 +8,7 @@ by a cloud's certificate manager is not seen here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import NamedTuple
 
 from matrixfleet.checks.said import target_of
@@ -97,21 +98,23 @@ def to_https(rule: Json) -> bool:
 
 
 def of_virtual_service(tree: Tree, entry: Entry) -> Iterator[Route]:
-    """The hosts of a VirtualService, on each server of its Gateways that takes them. The Secrets are read by the
-    gateway's Pods, where those are."""
+    """The hosts of a VirtualService, on each server of its Gateway that takes them. The Secrets are read by the
+    gateway's Pods, where those are. Of a Gateway that is somebody else's only the redirect is seen here: the first
+    rule that takes a request has it, so it stands before what serves."""
     target = target_of(tree, entry)
     place = target.cluster.edge.certificate_namespace if target else ""
-    for named in entry.spec.get("gateways", []):
-        namespace, _, name = f"{entry.namespace}/{named}".rpartition("/")
-        gateway = tree.find(entry.cluster, "Gateway", namespace.rpartition("/")[2], name)
-        for host in entry.spec.get("hosts", ["*"]):
-            servers = [
-                server.get("tls") or {}
-                for server in (gateway.spec.get("servers", []) if gateway else [])
-                if f"{entry.namespace}/{host}" in server.get("hosts", [])
-            ]
-            for tls in servers or [{}]:
-                yield Route(host, tls.get("credentialName", ""), False, bool(tls.get("httpsRedirect")), place)
+    rules: list[Json] = entry.spec.get("http") or [{}]
+    plain = [match.get("port") for match in rules[0].get("match") or []] == [80]
+    redirects = plain and (rules[0].get("redirect") or {}).get("scheme") == "https"
+    for host, named in product(entry.spec.get("hosts", ["*"]), entry.spec.get("gateways", [])):
+        gateway = None if "/" in named else tree.find(entry.cluster, "Gateway", entry.namespace, named)
+        if "/" in named:
+            yield Route(host, elsewhere=True, redirects=redirects)
+            continue
+        servers = gateway.spec.get("servers", []) if gateway else []
+        mine = [one.get("tls") or {} for one in servers if f"{entry.namespace}/{host}" in one.get("hosts", [])]
+        for tls in mine or [{}]:
+            yield Route(host, tls.get("credentialName", ""), redirects=bool(tls.get("httpsRedirect")), place=place)
 
 
 ROUTES: dict[str, Callable[[Tree, Entry], Iterator[Route]]] = {

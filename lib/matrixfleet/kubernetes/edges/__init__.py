@@ -40,6 +40,7 @@ KINDS: dict[Edge, ModuleType] = {
     Edge.AWS_ALB: aws_alb,
     Edge.GKE: gke,
     Edge.AZURE_AGIC: azure_agic,
+    Edge.ISTIO: istio,
 }
 
 

@@ -1,8 +1,8 @@
-"""Istio's own API: a Gateway a tenant for gateway Pods that all share, and a VirtualService for each path.
+"""Istio's own kinds (networking.istio.io): VirtualServices on a Gateway, the tenant's own or one that all share.
 
-Gateway and VirtualServices are in the tenant's namespace; the certificates must lie where the gateway's Pods
-are, since those read Secrets of their own namespace alone. Envoy has neither a body limit nor, unless told, a
-timeout of requests.
+A tenant's own Gateway stands in its namespace and is served by gateway Pods that all share. Those read Secrets in
+their own namespace alone, so the certificates lie there. Envoy has neither a body limit nor, unless told, a timeout
+of requests: the router's are the only ones.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def backend(plan: Plan, component: str) -> dict[str, str]:
 
 
 def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
-    """The Gateway, then what is behind it."""
-    yield gateway(plan, groups)
+    """The Gateway where it is the tenant's own, then what is behind it."""
+    if plan.cluster.edge.gateway is None:
+        yield gateway(plan, groups)
     for group in groups:
         for path, hosts in groupby(group.hosts, lambda host: host.path):
             suffix = "" if path == "/" else "-" + path.strip("/.").replace("/", "-")
@@ -47,43 +48,40 @@ def gateway(plan: Plan, groups: Sequence[Group]) -> Object:
         {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": everybody, "tls": {"httpsRedirect": True}}
     ]
     for group in groups:
+        tls = {"mode": "SIMPLE", "credentialName": secret_of(plan, group), "minProtocolVersion": "TLSV1_2"}
         for name, number in ports:
-            servers.append(
-                {
-                    "port": {"number": number, "name": f"{name}-{group.purpose}", "protocol": "HTTPS"},
-                    "hosts": mine(group.names),
-                    "tls": {
-                        "mode": "SIMPLE",
-                        "credentialName": secret_of(plan, group),
-                        "minProtocolVersion": "TLSV1_2",
-                    },
-                }
-            )
+            port = {"number": number, "name": f"{name}-{group.purpose}", "protocol": "HTTPS"}
+            servers.append({"port": port, "hosts": mine(group.names), "tls": dict(tls)})
     spec = {"selector": dict(edge.peers[0].pods), "servers": servers}
     return make(plan, "Gateway", "edge", api=API, wave=waves.EDGE, spec=spec)
 
 
 def virtual_service(plan: Plan, purpose: str, hosts: Sequence[PublicHost]) -> Object:
-    """Hosts of one path, to the component that answers. Known to the tenant's namespace and the gateway's:
-    else every sidecar of the mesh would hear of it. Tried once, since a request may have reached Synapse."""
-    first = hosts[0]
-    destination = {"host": plan.address(first.backend), "port": {"number": plan.workloads[first.backend].ports["http"]}}
-    rule = {
-        "match": [{"uri": {"prefix": first.path}}],
-        "route": [{"destination": destination}],
-        "retries": {"attempts": 0},
+    """Hosts of one path, to the component that answers. Exported to where the gateway is: else every sidecar of
+    the mesh would hear of it."""
+    edge = plan.cluster.edge
+    shared = edge.gateway
+    around = {edge.peers[0].namespace, *([shared.namespace] if shared else [])}
+    spec = {
+        "hosts": [host.host for host in hosts],
+        "gateways": [f"{shared.namespace}/{shared.name}" if shared else plan.called("edge")],
+        "exportTo": [".", *sorted(filter(None, around))],
+        "http": [*([redirect()] if shared else []), serve(plan, hosts[0])],
     }
-    return make(
-        plan,
-        "VirtualService",
-        "edge",
-        api=API,
-        name=plan.called(purpose),
-        wave=waves.EDGE,
-        spec={
-            "hosts": [host.host for host in hosts],
-            "gateways": [plan.called("edge")],
-            "exportTo": [".", plan.cluster.edge.peers[0].namespace],
-            "http": [rule],
-        },
-    )
+    return make(plan, "VirtualService", "edge", api=API, name=plan.called(purpose), wave=waves.EDGE, spec=spec)
+
+
+def redirect() -> Object:
+    """To HTTPS, for good; harmless where the Gateway's owner does it already (`httpsRedirect`)."""
+    return {"match": [{"port": 80}], "redirect": {"scheme": "https", "redirectCode": 301}}
+
+
+def serve(plan: Plan, host: PublicHost) -> Object:
+    """To the component that answers. Tried once: by default Istio sends a request again that may have reached
+    Synapse."""
+    address, port = plan.address(host.backend), plan.workloads[host.backend].ports["http"]
+    return {
+        "match": [{"uri": {"prefix": host.path}}],
+        "retries": {"attempts": 0},
+        "route": [{"destination": {"host": address, "port": {"number": port}}}],
+    }
