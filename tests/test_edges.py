@@ -483,6 +483,20 @@ ISTIO_BREAKS: list[tuple[dict[str, Any], str, tuple[str | int, ...], Any, str]] 
     ),
     (
         {},
+        GATEWAY,
+        ("servers", 0, "hosts", 0),
+        "matrix.example.com",
+        "hosts: expected matrix-prod/ before matrix.example.com; routes of any namespace bind to it [isolation]",
+    ),
+    (
+        {},
+        SERVICE,
+        ("exportTo",),
+        ["*"],
+        "exportTo: expected namespaces by name, or `.`; sidecars of every tenant hear of it, got ['*'] [isolation]",
+    ),
+    (
+        {},
         SERVICE,
         ("http", 0, "route", 0, "destination", "host"),
         "matrix-prod-router.other.svc.cluster.local",
@@ -502,7 +516,7 @@ def test_rules_know_istios_kinds(
         here[keys[-1]] = to
 
     tree = drawn(with_edge(fleet, Edge.ISTIO, **more)).edited(f"{WORKLOAD}/{file}.yaml", change)
-    found = [str(finding) for finding in run(tree, whole_fleet=False)]
+    found = [str(finding) for finding in run(tree, whole_fleet=True)]
     assert any(says in line for line in found), found
 
 

@@ -154,7 +154,7 @@ def pod_template(
             "prometheus.io/path": workload.metrics_path,
         }
     metadata: Object = {"labels": labels(plan, component)}
-    if is_meshed(plan.cluster, component):
+    if is_meshed(plan.istio, component):
         metadata["labels"] |= injection(plan)
         annotations |= sidecar(plan, component)
     if annotations:
@@ -188,16 +188,16 @@ def pod_template(
 
 def injection(plan: Plan) -> dict[str, str]:
     """A Pod's labels that Istio's injector selects by: Pods that operators make in the namespace have none."""
-    assert plan.cluster.istio is not None
-    revision = plan.cluster.istio.revision
+    assert plan.istio is not None
+    revision = plan.istio.revision
     return {"sidecar.istio.io/inject": "true"} | ({"istio.io/rev": revision} if revision else {})
 
 
 def sidecar(plan: Plan, component: str) -> dict[str, str]:
     """How its sidecar is. Native: it starts before init containers, and a Job ends without it. Unmerged
     metrics: else Istio moves scrapes to a port of its own."""
-    assert plan.cluster.istio is not None
-    proxy = plan.cluster.istio.proxy
+    assert plan.istio is not None
+    proxy = plan.istio.proxy
     # What comes in; the way out is its clients' DestinationRule (networking/v1alpha3/destination_rule.proto).
     kept_open = {"proxy.istio.io/config": "proxyMetadata:\n  ISTIO_META_IDLE_TIMEOUT: 0s\n"}
     return (kept_open if component in STORES else {}) | {

@@ -371,9 +371,9 @@ class Cluster(Model):
     secrets: SecretsSpec = SecretsSpec()
     """Who makes Secrets."""
     mesh: Built[Mesh] = Mesh.NONE
-    """Which service mesh it has."""
+    """Which service mesh the platform's own parts are in, and every tenant that does not say otherwise."""
     istio: Istio | None = None
-    """How Istio is there; with `mesh: istio`, and only then. docs/mesh.md."""
+    """How Istio is there, where it is. docs/mesh.md."""
     metrics: Built[Metrics] = Metrics.PROMETHEUS_OPERATOR
     """How Prometheus learns what to scrape. Needs network.monitoring unless `none`."""
     monitoring: Monitoring = Monitoring()
@@ -391,12 +391,9 @@ class Cluster(Model):
 
     @model_validator(mode="after")
     def _istio_is_told(self) -> Cluster:
-        if self.edge.controller is Edge.ISTIO and self.mesh is not Mesh.ISTIO:
-            raise expected("mesh: istio, since edge.controller is istio", str(self.mesh))
-        if (self.mesh is Mesh.ISTIO) != (self.istio is not None):
-            if self.istio:
-                raise expected("mesh: istio, since istio is said", str(self.mesh))
-            raise expected("istio, since mesh is istio", "none", "istio: {cni: true}, where its CNI node agent runs")
+        reasons = {"mesh": self.mesh is Mesh.ISTIO, "edge.controller": self.edge.controller is Edge.ISTIO}
+        for key in (key for key, needed in reasons.items() if needed and self.istio is None):
+            raise expected(f"istio, since {key} is istio", "none", "istio: {cni: true}, where its CNI node agent runs")
         return self
 
     @model_validator(mode="after")

@@ -39,6 +39,8 @@ def check(tree: Tree) -> Iterator[Finding]:
         if (entry.cluster, entry.namespace) in shared:
             for fault in strangers(entry):
                 yield tree.finding(entry, "isolation", fault)
+        for fault in heard_elsewhere(entry):
+            yield tree.finding(entry, "isolation", fault)
         for namespace in sorted(reaches(entry)):
             owner = owners.get((entry.cluster, namespace), entry)
             if owner.target != entry.target and (entry.cluster, namespace) not in shared:
@@ -135,6 +137,18 @@ def strangers(entry: Entry) -> Iterator[str]:
             yield f"{at}: expected {INSTANCE}: {tenant}, since several tenants share {entry.namespace}, got {labels}"
 
 
+def heard_elsewhere(entry: Entry) -> Iterator[str]:
+    """What Istio tells to every sidecar of the mesh, or takes from every namespace, unless it is told otherwise."""
+    if entry.kind in ("DestinationRule", "ServiceEntry", "VirtualService"):
+        exported = entry.spec.get("exportTo") or ["*"]
+        if "*" in exported:
+            yield f"exportTo: expected namespaces by name, or `.`; sidecars of every tenant hear of it, got {exported}"
+    servers = entry.spec.get("servers", []) if entry.kind == "Gateway" else []
+    for host in (host for server in servers for host in server["hosts"]):
+        if not host.startswith(f"{entry.namespace}/"):
+            yield f"hosts: expected {entry.namespace}/ before {host}; routes of any namespace bind to it"
+
+
 def listed(entry: Entry) -> list[Json]:
     """The list of a bootstrap Job."""
     text = (entry.doc.get("data") or {}).get("secrets.json")
@@ -156,9 +170,6 @@ def reaches(entry: Entry) -> set[str]:
     if entry.kind == "NetworkPolicy":
         peers = [peer for rule in allowances(entry) for peer in rule.peers]
         found |= {labels_in(peer, "namespaceSelector").get(NAMESPACE, "") for peer in peers}
-    elif entry.kind == "Gateway":
-        hosts = [host for server in entry.spec.get("servers", []) for host in server["hosts"]]
-        found |= {host.partition("/")[0] if "/" in host else "*" for host in hosts} - {"."}
     elif entry.kind == "VirtualService":
         found |= {gateway.rpartition("/")[0] for gateway in entry.spec.get("gateways", [])}
         found |= set(SERVICE.findall(repr(entry.spec)))
