@@ -150,3 +150,19 @@ def test_many_tenants_are_said_as_told(tmp_path: Path) -> None:
     compile_fleet(tmp_path, [])
     database = yaml.safe_load(repository.read("compiled/ap1/club/shared/database-club-postgresql.yaml"))
     assert database["spec"]["name"] == "synapse_club"
+
+
+def test_a_cluster_moves_into_the_mesh_as_told(tmp_path: Path) -> None:
+    """Naming Istio moves nobody; a tenant that says so is alone in it."""
+    cluster, tenant = blocks(TOP / "docs/mesh.md", "yaml")
+    repository = Repository(tmp_path)
+    path = "inventory/classes/cluster/eu1.yml"
+    repository.write(path, repository.read(path) + cluster.removeprefix("parameters:\n  cluster:\n"))
+    compile_fleet(tmp_path, [])
+    for target in ("chess-club", "matrix-prod"):
+        assert files(tmp_path / f"compiled/eu1/{target}") == files(TOP / f"compiled/eu1/{target}")
+    path = "inventory/targets/eu1/chess-club.yml"
+    repository.write(path, repository.read(path) + tenant.removeprefix("parameters:\n  matrix:\n"))
+    compile_fleet(tmp_path, [])
+    assert (tmp_path / "compiled/eu1/chess-club/fence/peerauthentication-chess-club-mesh.yaml").exists()
+    assert files(tmp_path / "compiled/eu1/matrix-prod") == files(TOP / "compiled/eu1/matrix-prod")

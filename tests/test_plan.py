@@ -619,6 +619,15 @@ def test_connections_of_stores_stay_open_both_ways(fleet: Fleet) -> None:
             assert config is None
 
 
+def test_sidecars_log_where_that_is_said(fleet: Fleet) -> None:
+    def logs(istio: dict[str, Any]) -> Any:
+        (found,) = drawn(changed(fleet, MESH[0], (MESH[1][0], istio))).of_kind("Telemetry")[:1]
+        return found.spec["accessLogging"]
+
+    assert logs({"cni": True}) == [{"disabled": True}]
+    assert logs({"cni": True, "access_logs": True}) == [{"providers": [{"name": "envoy"}]}]
+
+
 def test_a_tenant_goes_into_the_mesh_alone(fleet: Fleet) -> None:
     def sidecars(fleet: Fleet, name: str) -> set[str]:
         pods = [pod for pod in drawn(fleet, name).pods if pod.entry.target == name]

@@ -24,8 +24,8 @@ def main(plan: Plan) -> Iterator[Object]:
         # No rule: nobody may, until a policy says who.
         yield draw(plan, "AuthorizationPolicy", "mesh", SECURITY, {})
         yield draw(plan, "Sidecar", "mesh", NETWORKING, reach(plan))
-        # Programs log their own requests; a second log of addresses would outlive what retention says.
-        yield draw(plan, "Telemetry", "mesh", TELEMETRY, {"accessLogging": [{"disabled": True}]})
+        logs: Object = {"providers": [{"name": "envoy"}]} if plan.istio.access_logs else {"disabled": True}
+        yield draw(plan, "Telemetry", "mesh", TELEMETRY, {"accessLogging": [logs]})
     accounts = {name: (plan.namespace, plan.called(name)) for name in plan.workloads}
     for name in (name for name in plan.workloads if is_meshed(plan.istio, name)):
         incoming = admitted(plan.istio, plan.flows, name, accounts)

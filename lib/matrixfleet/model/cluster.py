@@ -328,6 +328,9 @@ class Istio(Model):
     """The revision that injects; the default one unless said."""
     proxy: Resources = Resources(cpu="100m", memory="128Mi")
     """Of each sidecar; the default are the requests of Istio's chart. Memory is its limit too."""
+    access_logs: bool = False
+    """Whether sidecars log each connection, by the mesh's own provider `envoy`. Programs log their requests
+    themselves, and a second log of addresses outlives what retention says."""
 
     @model_validator(mode="after")
     def _restricted_needs_the_agent(self) -> Istio:
