@@ -570,7 +570,7 @@ def test_sidecars_have_room_and_jobs_end(fleet: Fleet) -> None:
     assert meshed.quota.memory - plain.quota.memory == 128 * pods
     tree = drawn(changed(fleet, *MESH))
     labels = {pod.labels["app.kubernetes.io/component"]: pod.labels.get("sidecar.istio.io/inject") for pod in tree.pods}
-    assert labels.pop("bootstrap") is None and labels.pop("turn") is None
+    assert labels.pop("bootstrap") == labels.pop("turn") == "false"
     assert set(labels.values()) == {"true"}
     (roles,) = [pod for pod in tree.pods if pod.entry.kind == "Job" and "roles" in pod.entry.name]
     assert roles.annotations["sidecar.istio.io/nativeSidecar"] == "true"

@@ -10,7 +10,7 @@ from matrixfleet.kubernetes.emit import Object, content_hash
 from matrixfleet.kubernetes.objects import PREFIX, labels, make, selector
 from matrixfleet.model.choices import Metrics
 from matrixfleet.plan import Plan, TenantPlan
-from matrixfleet.plan.mesh import STORES, is_meshed
+from matrixfleet.plan.mesh import OUT, STORES, is_meshed
 from matrixfleet.plan.processes import Process
 from matrixfleet.plan.secrets import Secret
 from matrixfleet.plan.storage import Volume
@@ -157,6 +157,9 @@ def pod_template(
     if is_meshed(plan.istio, component):
         metadata["labels"] |= injection(plan)
         annotations |= sidecar(plan, component)
+    elif plan.istio:
+        metadata["labels"] |= {"sidecar.istio.io/inject": "false"}
+        annotations |= {PREFIX + "outside": OUT[component]}
     if annotations:
         metadata["annotations"] = annotations
     if plan.priority_class:

@@ -20,9 +20,12 @@ PROXY = "istio-proxy"
 """The sidecar's container."""
 XDS = 15012
 """istiod: certificates and configuration (Istio's docs, ops/deployment/application-requirements)."""
-OUT = frozenset({"bootstrap", "turn"})
-"""Not in it: the Job talks to the Kubernetes API alone, and a sidecar carries no UDP. Pods that operators
-make are not either: CloudNativePG's speak TLS and its operator is outside."""
+OUT = {
+    "bootstrap": "it talks to the Kubernetes API alone",
+    "turn": "a sidecar carries no UDP, and none stands on the nodes' network",
+}
+"""Components that are not in it, and why. Pods that operators make are not either: CloudNativePG's speak TLS and its
+operator is outside."""
 STORES = ("postgresql", "pgbouncer", "redis")
 """Their connections are idle for hours; Envoy closes one after an hour unless told, at either end."""
 
