@@ -99,6 +99,16 @@ MESH: list[tuple[tuple[str, ...], Any]] = [(("cluster", "mesh"), "istio"), (("cl
 OPERATOR = (("cluster", "operators", "cloudnative_pg"), {})
 SHARED = (("platform", "postgresql"), {"resources": {"cpu": "1", "memory": "4Gi"}, "max_connections": 200})
 
+BUCKET = {
+    "endpoint": "https://minio.storage.example.net:9000",
+    "region": "us-east-1",
+    "bucket": "media",
+    "prefix": "prod",
+    "store_remote": False,
+    "ca": EXTERNAL["external"]["ca"],  # type: ignore[index]
+    "reach": [{"namespace": "minio", "pods": {"app": "minio"}, "port": 9000}],
+}
+
 # Everything a tenant may say that changes shape, each drawn and held against every rule.
 VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "STOPPED": [(("matrix", "state"), "stopped")],
@@ -108,6 +118,14 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "a few workers": [
         (("matrix", "workers"), {"generic": {"replicas": 2}}),
         (("matrix", "synapse", "signing_key"), "secret"),
+    ],
+    "the largest size": [(("matrix", "size"), "xlarge"), (("matrix", "synapse", "signing_key"), "secret")],
+    "media in a bucket": [(("matrix", "media"), {"kind": "s3", "s3": {"region": "eu-central-1", "bucket": "media"}})],
+    "media in a bucket of one's own": [(("matrix", "media"), {"kind": "s3", "cache": "1Gi", "s3": BUCKET})],
+    "media in a bucket, all workers": [
+        *WITH_WORKERS,
+        (("matrix", "workers", "media_repository"), {"replicas": 3}),
+        (("matrix", "media"), {"kind": "s3", "s3": BUCKET}),
     ],
     "Mesh ISTIO": MESH,
     "Mesh ISTIO, all workers, PGBOUNCER": [
@@ -492,6 +510,14 @@ def test_caches_follow_the_memory(fleet: Fleet) -> None:
     assert config is not None
     tuning = yaml.safe_load(config.doc["data"]["homeserver.yaml"])["caches"]["cache_autotuning"]
     assert tuning["max_cache_memory_usage"] == "2048M"
+
+
+def test_a_workers_caches_follow_its_own_memory(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, *WITH_WORKERS, (("matrix", "synapse", "resources", "memory"), "8Gi")))
+    config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-generic")
+    assert config is not None
+    tuning = yaml.safe_load(config.doc["data"]["worker.yaml"])["caches"]["cache_autotuning"]
+    assert tuning["max_cache_memory_usage"] == "512M", "half of its 1Gi, not of main's 8Gi"
 
 
 def test_the_internet_is_without_what_is_private() -> None:

@@ -123,6 +123,9 @@ def named_hosts(tenant: Tenant, domain: str) -> tuple[NamedHost, ...]:
                 found.append(NamedHost(login.secret, url.hostname, url.port or HTTPS, True))
     if tenant.email:
         found.append(NamedHost("mail", tenant.email.host, tenant.email.port, False))
+    bucket = tenant.media.s3
+    if bucket and bucket.endpoint:
+        found.append(NamedHost("bucket", urlsplit(bucket.endpoint).hostname or "", bucket.port, True))
     if tenant.database.external:
         found.append(NamedHost("database", tenant.database.external.host, tenant.database.external.port, False))
     return tuple(dict.fromkeys(one for one in found if not one.host.endswith(f".svc.{domain}")))

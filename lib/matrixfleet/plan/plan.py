@@ -42,7 +42,7 @@ from matrixfleet.plan.oidc import Login, logins_of
 from matrixfleet.plan.processes import RESERVED_CONNECTIONS, ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
 from matrixfleet.plan.secrets import Secret, borrowed, secrets_of, shared_turn_secret
-from matrixfleet.plan.storage import Volume, volumes_of
+from matrixfleet.plan.storage import Volume, media_keeper, volumes_of
 from matrixfleet.plan.turn import TurnServer, turn_of_platform, turn_of_tenant, uris_for
 from matrixfleet.plan.workloads import (
     Guest,
@@ -485,6 +485,10 @@ class TenantPlan(Plan):
         """Whether the mail server's password must be joined to Synapse's configuration: `smtp_pass` has no
         `_path` beside it."""
         return self.tenant.email is not None and self.tenant.email.user is not None
+
+    def caches_media(self, component: str) -> bool:
+        """Whether a component's processes keep a part of a bucket on their node's disk."""
+        return self.tenant.media.s3 is not None and component == media_keeper(self.tenant)
 
     @cached_property
     def volumes(self) -> tuple[Volume, ...]:

@@ -1,9 +1,9 @@
 """No tenant shares with another what must be its own, nor reaches into another's namespace.
 
 A namespace of several tenants is marked as one: there every object is some tenant's, and whatever selects Pods
-names whose. Hosts, names of servers, namespaces, Secrets, databases, roles, and ports of nodes; over all clusters,
-since a host or a name is the world's. A host is one tenant's with every path below it: one route's prefix would
-catch another's.
+names whose. Hosts, names of servers, namespaces, Secrets, databases, roles, parts of buckets, and ports of nodes; over
+all clusters, since a host or a name is the world's. A host is one tenant's with every path below it: one route's prefix
+would catch another's.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
             yield ("host", host), entry
     for entry, options in homeservers(tree):
         yield ("server_name", str(options.get("server_name"))), entry
+        for provider in options.get("media_storage_providers") or ():
+            bucket = provider["config"]
+            where = (str(bucket.get(key, "")) for key in ("endpoint_url", "bucket", "prefix"))
+            yield ("media", "/".join(filter(None, where))), entry
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
         yield ("namespace", entry.name, "of cluster", entry.cluster), entry
     for entry in filter(is_tenants, tree.of_kind("Cluster")):
