@@ -160,3 +160,19 @@ def test_media_is_in_a_bucket_as_told(fleet: Fleet) -> None:
     assert not list(held(tree, whole_fleet=False))
     (pod,) = (pod for pod in tree.pods if pod.entry.name == "matrix-prod-media-repository")
     assert pod.entry.spec["replicas"] == 2
+
+
+def test_a_cluster_moves_into_the_mesh_as_told(tmp_path: Path) -> None:
+    """Naming Istio moves nobody; a tenant that says so is alone in it."""
+    cluster, tenant = blocks(TOP / "docs/mesh.md", "yaml")
+    repository = Repository(tmp_path)
+    path = "inventory/classes/cluster/eu1.yml"
+    repository.write(path, repository.read(path) + cluster.removeprefix("parameters:\n  cluster:\n"))
+    compile_fleet(tmp_path, [])
+    for target in ("chess-club", "matrix-prod"):
+        assert files(tmp_path / f"compiled/eu1/{target}") == files(TOP / f"compiled/eu1/{target}")
+    path = "inventory/targets/eu1/chess-club.yml"
+    repository.write(path, repository.read(path) + tenant.removeprefix("parameters:\n  matrix:\n"))
+    compile_fleet(tmp_path, [])
+    assert (tmp_path / "compiled/eu1/chess-club/fence/peerauthentication-chess-club-mesh.yaml").exists()
+    assert files(tmp_path / "compiled/eu1/matrix-prod") == files(TOP / "compiled/eu1/matrix-prod")

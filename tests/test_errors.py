@@ -44,6 +44,13 @@ def edge(*lines: str) -> Change:
     return edit(EU1, old, "".join(f"      {line}\n" for line in lines))
 
 
+def istio_edge() -> Change:
+    """Istio's gateway as the edge of cluster eu1."""
+    old = "controller: traefik\n      class_name: traefik\n      peers:\n        - namespace: traefik\n"
+    new = "controller: istio\n      peers:\n        - namespace: traefik\n          service_account: traefik\n"
+    return edit(EU1, old, new)
+
+
 EU1_CLASS = "inventory/classes/cluster/eu1.yml"
 TENANT_C = """\
 classes:
@@ -407,9 +414,9 @@ CASES: dict[str, tuple[Change, str]] = {
         add(EU1, "    mesh: istio\n"),
         f"{EU1}:3: cluster: expected istio, since mesh is istio, got 'none'; istio: {{cni: true}}, where its CNI node agent runs",
     ),
-    "an Istio that is no mesh": (
-        add(EU1, "    istio: {cni: true}\n"),
-        f"{EU1}:3: cluster: expected mesh: istio, since istio is said, got 'none'",
+    "a tenant in a mesh that there is not": (
+        add(CHESS, "    mesh: istio\n"),
+        f"{CHESS}:15: matrix.mesh: cluster eu1 has no Istio; say cluster.istio, or mesh: none",
     ),
     "an identity without a namespace": (
         edit(
@@ -419,9 +426,17 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         f"{EU1}:11: cluster.edge.peers[0]: expected namespace, since service_account is said, got 'none'",
     ),
-    "Istio's edge without a Gateway": (
+    "Istio's edge without an identity": (
         edge("controller: istio", "class_name: istio"),
-        f"{EU1}:7: cluster.edge: expected gateway, since controller is istio, got 'none'; Istio reads certificates in the namespace of the gateway's Pods alone, so their owner has the Gateway",
+        f"{EU1}:7: cluster.edge: expected peers: the gateway's Pods alone, with their service_account, since controller is istio, got 'none with service_account'; tenants' Gateways select these Pods, and certificates lie beside them",
+    ),
+    "Istio's edge without Istio": (
+        istio_edge(),
+        f"{EU1}:3: cluster: expected istio, since edge.controller is istio, got 'none'; istio: {{cni: true}}, where its CNI node agent runs",
+    ),
+    "HTTP-01 by Istio's edge": (
+        chain(istio_edge(), add(EU1, "    istio: {cni: true}\n")),
+        f"{EU1}:3: cluster: expected issuers.web.acme.dns01, since edge.controller is istio, got 'HTTP-01'; the gateway sends the authority on to HTTPS, for which there is no certificate yet",
     ),
     "a Gateway of an edge that has none": (
         edge("controller: haproxy", "class_name: haproxy", "gateway: {namespace: gateways, name: public}"),

@@ -44,13 +44,13 @@ class Edge(StrEnum):
 
     TRAEFIK = "traefik"
     GATEWAY_API = "gateway-api"
+    ISTIO = "istio"
     NGINX = "nginx"
     INGRESS_NGINX = "ingress-nginx"
     HAPROXY = "haproxy"
     AWS_ALB = "aws-alb"
     GKE = "gke"
     AZURE_AGIC = "azure-agic"
-    ISTIO = "istio"
 
 
 class Secrets(StrEnum):

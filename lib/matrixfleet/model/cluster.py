@@ -81,7 +81,7 @@ class EdgeSpec(Model):
     """The kind of edge."""
     class_name: Name = "traefik"
     """The IngressClass; the GatewayClass where controller is gateway-api. Every other controller than
-    traefik must be told it."""
+    traefik must be told it, but for istio, which has none."""
     peers: tuple[Peer, ...] = Field(min_length=1)
     """Where the edge's connections come from. Only these reach a router or Element Web. A load balancer of a
     cloud is no Pod: its networks, and those of its health checks."""
@@ -116,7 +116,7 @@ class EdgeSpec(Model):
 
     @model_validator(mode="after")
     def _the_class_is_the_controllers(self) -> EdgeSpec:
-        if self.controller is not Edge.TRAEFIK and "class_name" not in self.model_fields_set:
+        if self.controller not in (Edge.TRAEFIK, Edge.ISTIO) and "class_name" not in self.model_fields_set:
             raise expected(f"class_name, since controller is {self.controller}", "none")
         return self
 
@@ -131,12 +131,6 @@ class EdgeSpec(Model):
     def _gateways_are_named(self) -> EdgeSpec:
         if self.gateway and self.controller not in (Edge.GATEWAY_API, Edge.ISTIO):
             raise expected("controller: gateway-api or istio, since gateway is said", str(self.controller))
-        if self.controller is Edge.ISTIO and self.gateway is None:
-            raise expected(
-                "gateway, since controller is istio",
-                "none",
-                "Istio reads certificates in the namespace of the gateway's Pods alone, so their owner has the Gateway",
-            )
         return self
 
     @model_validator(mode="after")
@@ -167,6 +161,22 @@ class EdgeSpec(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _istio_has_one_gateway(self) -> EdgeSpec:
+        if self.controller is Edge.ISTIO and (len(self.peers) != 1 or not self.peers[0].service_account):
+            raise expected(
+                "peers: the gateway's Pods alone, with their service_account, since controller is istio",
+                f"{len(self.peers)} of them" if len(self.peers) > 1 else "none with service_account",
+                "tenants' Gateways select these Pods, and certificates lie beside them",
+            )
+        return self
+
+    @property
+    def certificate_namespace(self) -> str:
+        """Where certificates must lie; "" for the tenant's own namespace. Pods of Istio's gateway read
+        Secrets of theirs alone."""
+        return (self.peers[0].namespace or "") if self.controller is Edge.ISTIO and not self.gateway else ""
+
     @property
     def reads_secrets(self) -> bool:
         """Whether it serves with certificates that cert-manager puts in the tenant's Secrets."""
@@ -190,6 +200,7 @@ _NO_8448 = {
 # Why an HTTP-01 solver's own Ingress gets no request there.
 _NO_HTTP01 = {
     Edge.NGINX: "a host of two Ingresses is a collision there, and the solver's Ingress loses",
+    Edge.ISTIO: "the gateway sends the authority on to HTTPS, for which there is no certificate yet",
     Edge.GKE: "the solver's Ingress would get a load balancer and an address of its own",
 }
 
@@ -317,6 +328,9 @@ class Istio(Model):
     """The revision that injects; the default one unless said."""
     proxy: Resources = Resources(cpu="100m", memory="128Mi")
     """Of each sidecar; the default are the requests of Istio's chart. Memory is its limit too."""
+    access_logs: bool = False
+    """Whether sidecars log each connection, by the mesh's own provider `envoy`. Programs log their requests
+    themselves, and a second log of addresses outlives what retention says."""
 
     @model_validator(mode="after")
     def _restricted_needs_the_agent(self) -> Istio:
@@ -360,9 +374,9 @@ class Cluster(Model):
     secrets: SecretsSpec = SecretsSpec()
     """Who makes Secrets."""
     mesh: Built[Mesh] = Mesh.NONE
-    """Which service mesh it has."""
+    """Which service mesh the platform's own parts are in, and every tenant that does not say otherwise."""
     istio: Istio | None = None
-    """How Istio is there; with `mesh: istio`, and only then. docs/mesh.md."""
+    """How Istio is there, where it is. docs/mesh.md."""
     metrics: Built[Metrics] = Metrics.PROMETHEUS_OPERATOR
     """How Prometheus learns what to scrape. Needs network.monitoring unless `none`."""
     monitoring: Monitoring = Monitoring()
@@ -380,10 +394,9 @@ class Cluster(Model):
 
     @model_validator(mode="after")
     def _istio_is_told(self) -> Cluster:
-        if (self.mesh is Mesh.ISTIO) != (self.istio is not None):
-            if self.istio:
-                raise expected("mesh: istio, since istio is said", str(self.mesh))
-            raise expected("istio, since mesh is istio", "none", "istio: {cni: true}, where its CNI node agent runs")
+        reasons = {"mesh": self.mesh is Mesh.ISTIO, "edge.controller": self.edge.controller is Edge.ISTIO}
+        for key in (key for key, needed in reasons.items() if needed and self.istio is None):
+            raise expected(f"istio, since {key} is istio", "none", "istio: {cni: true}, where its CNI node agent runs")
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from matrixfleet.model.choices import (
     Calls,
     Logs,
     Media,
+    Mesh,
     Pattern,
     SigningKey,
     State,
@@ -280,6 +281,9 @@ class Tenant(Model):
     """What carries calls."""
     router: Router = Router()
     """The router."""
+    mesh: Built[Mesh] | None = None
+    """Which mesh it is in; its cluster's (`cluster.mesh`) unless said. A cluster moves one tenant after the
+    other by it."""
     auth: AuthSpec = AuthSpec()
     """Who may log in."""
     consent: Consent | None = None

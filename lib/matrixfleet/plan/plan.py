@@ -7,8 +7,8 @@ from functools import cached_property
 
 from matrixfleet.errors import FleetError, Refused, did_you_mean
 from matrixfleet.model import Fleet, Target, Tenant
-from matrixfleet.model.choices import Database, Pooling, Secrets, Turn
-from matrixfleet.model.cluster import Cluster
+from matrixfleet.model.choices import Database, Mesh, Pooling, Secrets, Turn
+from matrixfleet.model.cluster import Cluster, Istio
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import SHARED_NAMESPACE
 from matrixfleet.model.release import Release
@@ -86,6 +86,11 @@ class Plan:
     def release(self) -> Release:
         """The versions."""
         return self.target.release
+
+    @property
+    def istio(self) -> Istio | None:
+        """The mesh that this target is in."""
+        return self.cluster.istio if self.cluster.mesh is Mesh.ISTIO else None
 
     @property
     def application(self) -> str:
@@ -249,7 +254,7 @@ class PlatformPlan(Plan):
             found.append(element_workload(self.web.spec, self.release))
         if self.turn:
             found.append(turn_workload(self.turn, self.release))
-        return with_proxies(self.cluster, {workload.component: workload for workload in found})
+        return with_proxies(self.istio, {workload.component: workload for workload in found})
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -278,7 +283,7 @@ class PlatformPlan(Plan):
         for name, tenant in self.target.sharers:
             found += sharer_flows(name, tenant, self.guests)
         found += visitor_flows(self.cluster, self.workloads, self.guests)
-        found += mesh_flows(self.cluster, self.workloads, found)
+        found += mesh_flows(self.istio, self.cluster, self.workloads, found)
         return tuple(found)
 
     @cached_property
@@ -327,6 +332,11 @@ class PlatformPlan(Plan):
 class NamespacePlan(Plan):
     """A namespace for several tenants: its walls, and nothing inside them."""
 
+    @property
+    def istio(self) -> Istio | None:
+        """The cluster's: tenants may be in it, each as it says."""
+        return self.cluster.istio
+
     @cached_property
     def namespace(self) -> str:
         """As the file is called."""
@@ -374,6 +384,11 @@ class TenantPlan(Plan):
         """What was said."""
         assert self.target.tenant is not None
         return self.target.tenant
+
+    @property
+    def istio(self) -> Istio | None:
+        """As the tenant says, or its cluster."""
+        return self.cluster.istio if (self.tenant.mesh or self.cluster.mesh) is Mesh.ISTIO else None
 
     @cached_property
     def namespace(self) -> str:
@@ -430,7 +445,7 @@ class TenantPlan(Plan):
     def workloads(self) -> dict[str, Workload]:
         """What runs."""
         found = workloads_of(self.tenant, self.cluster, self.release, self.processes, self.turn)
-        return with_proxies(self.cluster, found)
+        return with_proxies(self.istio, found)
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -493,7 +508,7 @@ class TenantPlan(Plan):
         return (
             *said,
             *instance_flows(self.cluster, self.guests),
-            *mesh_flows(self.cluster, self.workloads, said),
+            *mesh_flows(self.istio, self.cluster, self.workloads, said),
         )
 
     @cached_property
@@ -560,6 +575,10 @@ class TenantPlan(Plan):
                 f" its platform target, or another kind",
             )
         self.verify_database()
+        if self.tenant.mesh is Mesh.ISTIO and self.cluster.istio is None:
+            raise Refused(
+                ("matrix", "mesh"), f"cluster {self.cluster.name} has no Istio; say cluster.istio, or mesh: none"
+            )
         known = self.cluster.priority_classes
         if self.priority_class and self.priority_class not in known:
             raise Refused(

@@ -214,7 +214,7 @@ def guests_of(edge: EdgeSpec) -> tuple[Guest, ...]:
     """The guests. cert-manager solves HTTP-01 with a Pod a host in the certificate's namespace (its
     resources: cert-manager's defaults, flags --acme-http01-solver-resource-*), where it makes the edge's
     certificates."""
-    if not edge.reads_secrets:
+    if not edge.reads_secrets or edge.certificate_namespace:
         return ()
     return (
         Guest(

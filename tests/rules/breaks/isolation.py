@@ -188,4 +188,9 @@ BREAKS = [
         ),
         "role synapse_tenant_a of fleet/platform-postgresql of cluster ap1 is ap1.tenant-",
     ),
+    Break(
+        "a DestinationRule that every tenant's sidecars follow",
+        edit("ap1/tenant-b/fence/destinationrule-tenant-b-postgresql.yaml", lambda doc: doc["spec"].pop("exportTo")),
+        "exportTo: expected namespaces by name, or `.`; sidecars of every tenant hear of it, got ['*']",
+    ),
 ]

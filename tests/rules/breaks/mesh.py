@@ -17,6 +17,11 @@ def annotation(key, says):
 
 
 BREAKS = [
+    Break(
+        "a Pod that nobody meant to be outside",
+        edit(SYNAPSE, lambda doc: doc["spec"]["template"]["metadata"]["labels"].pop("sidecar.istio.io/inject")),
+        "Deployment matrix-tenants/tenant-b-synapse: expected label sidecar.istio.io/inject",
+    ),
     Break("mutual TLS is no rule", put(STRICT, "spec", "mtls", "mode", to="PERMISSIVE"), "got ['PERMISSIVE']"),
     Break("nothing asks for mutual TLS", drop(STRICT), "expected one PeerAuthentication STRICT for all of"),
     Break("everybody may", drop(NOBODY), "expected an AuthorizationPolicy in matrix-tenants that allows nothing"),
@@ -84,8 +89,8 @@ BREAKS = [
     ),
     Break(
         "a sidecar that reads requests",
-        put(SERVICE, "spec", "ports", 0, "appProtocol", to="http"),
-        "port http: expected appProtocol tcp: sidecars carry bytes",
+        put(SERVICE, "spec", "ports", 0, "appProtocol", to="redis"),
+        "port http: expected appProtocol tcp, or http for an edge, got redis",
     ),
     Break(
         "TLS in TLS",

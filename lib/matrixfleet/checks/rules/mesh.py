@@ -15,6 +15,7 @@ INJECT = "sidecar.istio.io/inject"
 NATIVE = "sidecar.istio.io/nativeSidecar"
 LIMIT = "sidecar.istio.io/proxyMemoryLimit"
 EXCEPTIONS = "matrix-fleet/exceptions"
+OUTSIDE = "matrix-fleet/outside"
 ISTIOD = 15012
 ANYBODY = "anybody"
 """Whoever the NetworkPolicy admits: without an identity."""
@@ -31,6 +32,11 @@ def check(tree: Tree) -> Iterator[Finding]:
     """Namespaces of the mesh, then each Pod in it."""
     meshed = [pod for pod in tree.pods if is_meshed(pod)]
     first = {(pod.entry.cluster, pod.entry.namespace): pod for pod in meshed}
+    inside = {pod.entry.target for pod in meshed}
+    for pod in (pod for pod in tree.pods if pod.entry.target in inside and not is_meshed(pod)):
+        if not str(pod.annotations.get(OUTSIDE, "")).strip():
+            message = f'expected label {INJECT}: "true" as others of its target have it, or annotation {OUTSIDE}'
+            yield tree.finding(pod.entry, "mesh", f"{message} with a reason")
     for place, pod in first.items():
         for fault in namespace_faults(tree, place):
             yield tree.finding(pod.entry, "mesh", fault)
@@ -79,8 +85,9 @@ def pod_faults(tree: Tree, pod: Pod) -> Iterator[str]:
     for service in tree.placed("Service", pod.entry.cluster, pod.entry.namespace):
         if matches(service.spec.get("selector") or {"": None}, pod.labels):
             for port in service.spec["ports"]:
-                if port.get("appProtocol") != "tcp":
-                    yield f"{service} port {port['name']}: expected appProtocol tcp: sidecars carry bytes"
+                if port.get("appProtocol") not in ("tcp", "http"):
+                    got = port.get("appProtocol", "none")
+                    yield f"{service} port {port['name']}: expected appProtocol tcp, or http for an edge, got {got}"
 
 
 def rules_of(tree: Tree, pod: Pod, side: str) -> list[Allowance]:

@@ -33,6 +33,7 @@ from matrixfleet.plan import Plan
 KINDS: dict[Edge, ModuleType] = {
     Edge.TRAEFIK: traefik,
     Edge.GATEWAY_API: gateway_api,
+    Edge.ISTIO: istio,
     Edge.NGINX: nginx,
     Edge.INGRESS_NGINX: ingress_nginx,
     Edge.HAPROXY: haproxy,
