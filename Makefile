@@ -10,11 +10,11 @@ S3 := images/synapse-s3
 IN_SYNAPSE := attrs automat constantly hyperlink idna incremental packaging psycopg2 pyyaml twisted typing-extensions \
   zope-interface
 SERVICES := .cache/services
-ONLY ?= tests/services
+CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-services demo lint bench schema schemas lock clean
+.PHONY: help compile check test test-services test-cluster demo lint bench schema schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +31,13 @@ test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, m
 test-services: ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
 	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
 	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
-	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(ONLY)
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services)
 
 demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo
+
+test-cluster: $(VENV)/ready $(SYNAPSE)/ready $(CLUSTER)/ready ## Prove it on a real control plane and Argo CD (root, Go); ONLY=<test>, SCALE=<tenants>
+	@SCALE="$(SCALE)" $(BIN)/python tests/cluster/run.py $(ONLY)
 
 lint: $(VENV)/ready ## Style, types and YAML of the sources
 	@$(BIN)/ruff check lib components tests
@@ -60,6 +63,8 @@ lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	  --upgrade $(addprefix --no-emit-package=,$(IN_SYNAPSE)) -o $(S3)/requirements.lock $(S3)/requirements.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/services.lock tests/services.in
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade -o tests/cluster.lock tests/cluster.in
 
 # Debian's programs, and no daemon of them started: this machine's policy-rc.d is put back as it was.
 $(SERVICES)/packages: tests/services.apt
@@ -91,6 +96,11 @@ endef
 $(VENV)/ready: requirements.lock
 	$(call venv,$(VENV),requirements.lock)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
+	@touch $@
+
+# Traefik, as PyPI has it.
+$(CLUSTER)/ready: tests/cluster.lock
+	$(call venv,$(CLUSTER)/venv,tests/cluster.lock)
 	@touch $@
 
 # Synapse's parser and documentation, of exactly the version that runs: tests hold configurations against them. The

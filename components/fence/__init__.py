@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import CONFIRM, PREFIX, SEVERAL, make
+from matrixfleet.kubernetes.objects import CONFIRM, HOSTS, PREFIX, SEVERAL, make
 from matrixfleet.plan import Plan, TenantPlan
 from matrixfleet.plan.secrets import TAKEN, Secret
 
@@ -43,6 +43,11 @@ def of_many(plan: Plan) -> dict[str, str]:
     return {SEVERAL: "true"} if plan.target.namespace else {}
 
 
+def said_hosts(plan: Plan) -> dict[str, str]:
+    """What admission reads; of several tenants nobody says it, since one that comes must not change it."""
+    return {HOSTS: ",".join(plan.names)} if plan.names else {}
+
+
 def namespace(plan: Plan, name: str, level: str, annotations: dict[str, str] | None = None) -> Object:
     """A namespace with its Pod Security level."""
     thing = make(
@@ -52,7 +57,7 @@ def namespace(plan: Plan, name: str, level: str, annotations: dict[str, str] | N
         name=name,
         namespace=None,
         wave=0,
-        annotations={**CONFIRM, **(annotations or {})},
+        annotations={**CONFIRM, **said_hosts(plan), **(annotations or {})},
     )
     thing["metadata"]["labels"] |= {
         f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")

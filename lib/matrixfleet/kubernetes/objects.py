@@ -15,6 +15,8 @@ PREFIX = "matrix-fleet/"
 """Of our own annotations."""
 SEVERAL = PREFIX + "several-tenants"
 """On a namespace that several tenants share."""
+HOSTS = PREFIX + "hosts"
+"""On a namespace: the public names of its target, which admission holds what is in it against."""
 
 # Argo CD reads these from the live object too; they must be there from the first render, since a
 # StatefulSet's template is copied to its claims only when those are made.

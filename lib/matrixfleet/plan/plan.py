@@ -150,6 +150,11 @@ class Plan:
         return (self.web.host,) if self.web else ()
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every public name that is this target's own: those at the edge, and its relay's."""
+        return tuple(sorted({each.host for each in self.public_hosts} | ({self.turn.host} if self.turn else set())))
+
+    @cached_property
     def body_limit(self) -> int:
         """MiB of a request at the edge."""
         return 1

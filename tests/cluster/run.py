@@ -1,0 +1,64 @@
+"""`make test-cluster`: build what is missing, then the tests in network, mount and process namespaces of their own.
+
+With $KUBECONFIG the tests of admission alone run, against that cluster: everything else changes what is not theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(TOP / "lib")]
+NEEDED = {
+    "go": "Go (go.dev/dl)",
+    "redis-server": "redis-server (apt install redis-server)",
+    "openssl": "openssl",
+    "unshare": "util-linux",
+    "ip": "iproute2",
+    "git": "git",
+}
+
+
+def missing() -> str:
+    """What keeps the tests from running, in a line; nothing if nothing."""
+    if os.environ.get("KUBECONFIG"):
+        return ""
+    if os.geteuid() != 0:
+        return "needs root (for namespaces of its own), or $KUBECONFIG with a cluster that may be changed"
+    absent = [name for command, name in NEEDED.items() if not shutil.which(command)]
+    return f"needs {', '.join(absent)}" if absent else ""
+
+
+def main() -> int:
+    """Exit code: the tests', 2 if something is missing."""
+    if why := missing():
+        print(f"make test-cluster: {why}", file=sys.stderr)
+        return 2
+    import build
+    import plane
+
+    tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(HERE / "pytest.ini"), *sys.argv[1:]]
+    if os.environ.get("KUBECONFIG"):
+        return subprocess.run([*tests, str(HERE / "test_02_admission.py")]).returncode
+    start = time.monotonic()
+    programs = build.build()
+    print(f"programs are there after {time.monotonic() - start:.0f} s (0 s if built before)", flush=True)
+    hosts = programs.parent / "hosts"
+    hosts.write_text("".join(f"{address} {name}\n" for name, address in plane.HOSTS.items()))
+    inside = "ip link set lo up && ip address add 192.0.2.1/32 dev lo && ip route add local 10.244.0.0/14 dev lo"
+    inside += ' && mount --bind "$0" /etc/hosts && exec "$@"'
+    namespaces = ["unshare", "-n", "-m", "--propagation", "private", "-p", "-f", "--kill-child", "--mount-proc"]
+    start = time.monotonic()
+    done = subprocess.run([*namespaces, "sh", "-c", inside, str(hosts), *tests])
+    print(f"make test-cluster: {time.monotonic() - start:.0f} s, the build apart")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
