@@ -18,36 +18,22 @@ from typing import NamedTuple
 
 import pytest
 from api import Api, Object, documents, until
+from plane import PORT, TOKEN, Plane
+from repository import TOP
+
 from matrixfleet.model import Fleet
 from matrixfleet.model.choices import Edge
 from matrixfleet.plan import plan_of
 from matrixfleet.plan.edge import PublicHost
-from plane import PORT, TOKEN, Plane
-from repository import TOP
 
 TRAEFIK = TOP / ".cache/services/venv/bin/traefik"
-ADDRESSES = {"eu1": "192.0.2.1", "ap1": "192.0.2.2"}
-"""Of each cluster's edge; us1's is another's."""
+ADDRESSES = {"eu1": "192.0.2.1", "us1": "192.0.2.2", "ap1": "192.0.2.3"}
+"""Of each cluster's edge."""
 SLICE = "discovery.k8s.io/v1", "EndpointSlice"
 ROUTE = "gateway.networking.k8s.io/v1", "HTTPRoute"
 GATEWAY = "gateway.networking.k8s.io/v1", "Gateway"
 INGRESS = "networking.k8s.io/v1", "Ingress"
 CONTROLLER = "traefik.io/gateway-controller"
-# What Traefik's own installation makes.
-INSTALLED: list[Object] = [
-    {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "IngressClass",
-        "metadata": {"name": "traefik"},
-        "spec": {"controller": "traefik.io/ingress-controller"},
-    },
-    {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "GatewayClass",
-        "metadata": {"name": "traefik"},
-        "spec": {"controllerName": CONTROLLER},
-    },
-]
 # Folders whose objects are an edge and the Pods behind it; what Argo CD brought already stays as it is.
 BEHIND = ("edge", "element", "router", "priority", "fence")
 
@@ -56,6 +42,7 @@ class Site(NamedTuple):
     """A public host, and the namespace and name of the Service that the plan gives it."""
 
     cluster: str
+    edge_class: str
     public: PublicHost
     service: str
 
@@ -67,7 +54,8 @@ def sites() -> list[Site]:
     for plan in (plan_of(fleet, name) for name in fleet.names):
         if plan.cluster.edge.controller in (Edge.TRAEFIK, Edge.GATEWAY_API):
             for public in plan.public_hosts:
-                found.append(Site(plan.cluster.name, public, f"{plan.namespace}/{plan.called(public.backend)}"))
+                service = f"{plan.namespace}/{plan.called(public.backend)}"
+                found.append(Site(plan.cluster.name, plan.cluster.edge.class_name, public, service))
     return found
 
 
@@ -158,10 +146,21 @@ class Door:
             return 0
 
 
+def installed(name: str) -> Iterator[Object]:
+    """What Traefik's own installation makes: its class, for Ingresses and for Gateways."""
+    kinds = {
+        "networking.k8s.io/v1": ("IngressClass", {"controller": "traefik.io/ingress-controller"}),
+        "gateway.networking.k8s.io/v1": ("GatewayClass", {"controllerName": CONTROLLER}),
+    }
+    for group, (kind, spec) in kinds.items():
+        yield {"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
 def bring(api: Api, cluster: str) -> None:
-    """What Traefik's installation makes, and what is compiled of a cluster's edge with the Pods behind it."""
-    for thing in INSTALLED:
-        api.apply(thing)
+    """What is compiled of a cluster's edge with the Pods behind it."""
+    for name in {site.edge_class for site in SITES if site.cluster == cluster}:
+        for thing in installed(name):
+            api.apply(thing)
     wanted = [thing for path, thing in documents(TOP / "compiled" / cluster).items() if path.parent.name in BEHIND]
     wave = "argocd.argoproj.io/sync-wave"
     for thing in sorted(wanted, key=lambda each: int(each["metadata"]["annotations"][wave])):
