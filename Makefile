@@ -5,13 +5,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SYNAPSE := .cache/synapse
+CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test lint bench schema schemas lock clean
+.PHONY: help compile check test test-cluster lint bench schema schemas lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 compile: $(VENV)/ready ## Compile the fleet into compiled/ and argocd/, and check it
 	@$(BIN)/matrix-fleet compile
@@ -21,6 +22,9 @@ check: $(VENV)/ready ## Check compiled/ as it is; BASE=<commit> also refuses wha
 
 test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, make and git alone
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-cluster: $(VENV)/ready $(SYNAPSE)/ready $(CLUSTER)/ready ## Prove it on a real control plane and Argo CD (root, Go); ONLY=<test>, SCALE=<tenants>
+	@SCALE="$(SCALE)" $(BIN)/python tests/cluster/run.py $(ONLY)
 
 lint: $(VENV)/ready ## Style, types and YAML of the sources
 	@$(BIN)/ruff check lib components tests
@@ -42,6 +46,8 @@ lock: $(VENV)/ready ## Resolve the lock files again from pyproject.toml and test
 	  --upgrade --extra dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/synapse.lock tests/synapse.in
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade -o tests/cluster.lock tests/cluster.in
 
 clean: ## Remove what make made (not compiled/)
 	@rm -rf $(VENV) .cache
@@ -57,6 +63,11 @@ endef
 $(VENV)/ready: requirements.lock
 	$(call venv,$(VENV),requirements.lock)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
+	@touch $@
+
+# Traefik, as PyPI has it.
+$(CLUSTER)/ready: tests/cluster.lock
+	$(call venv,$(CLUSTER)/venv,tests/cluster.lock)
 	@touch $@
 
 # Synapse's parser and documentation, of exactly the version that runs: tests hold configurations against them.

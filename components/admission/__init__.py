@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from matrixfleet.drawing import component
+from matrixfleet.kubernetes.argocd import HUB
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import HOSTS, PART_OF, SEVERAL, make
 from matrixfleet.plan import PlatformPlan
@@ -49,7 +50,9 @@ class Policy(NamedTuple):
 @component("fence/admission")
 def main(plan: PlatformPlan) -> Iterator[Object]:
     """A policy a kind, and what binds it to the namespaces."""
-    for policy in (*hosts(), *classes(plan), nodes(), services()):
+    # Where a hub syncs this cluster, Applications are in the hub's.
+    projects = [applications(plan)] if plan.cluster.argocd.server == HUB else []
+    for policy in (*hosts(), *classes(plan), nodes(), services(), *projects):
         yield validating(plan, policy)
         yield binding(plan, policy)
 
@@ -119,9 +122,12 @@ def classes(plan: PlatformPlan) -> Iterator[Policy]:
         "v1",
         ("ingresses",),
         {
+            # Google's controller reads the annotation alone.
             f"has(object.spec.ingressClassName) ? object.spec.ingressClassName == {edge}"
             f" : has(object.metadata.annotations) && {annotation} in object.metadata.annotations"
-            f" && object.metadata.annotations[{annotation}] == {edge}": f"its class is not {plan.cluster.edge.class_name}"
+            f" && object.metadata.annotations[{annotation}] == {edge}": (
+                f"its class is not {plan.cluster.edge.class_name}"
+            )
         },
     )
     yield Policy(
@@ -165,9 +171,8 @@ def nodes() -> Policy:
         "v1",
         ("pods", "pods/ephemeralcontainers"),
         {
-            "!(has(object.spec.hostPID) && object.spec.hostPID) && !(has(object.spec.hostIPC) && object.spec.hostIPC)": (
-                "it would see the node's processes"
-            ),
+            "!(has(object.spec.hostPID) && object.spec.hostPID)"
+            " && !(has(object.spec.hostIPC) && object.spec.hostIPC)": ("it would see the node's processes"),
             "!has(object.spec.volumes) || object.spec.volumes.all(volume, !has(volume.hostPath))": (
                 "it would mount the node's files"
             ),
@@ -204,6 +209,27 @@ def services() -> Policy:
                 "it would stand for a name that is not its own (ExternalName)"
             ),
         },
+    )
+
+
+def applications(plan: PlatformPlan) -> Policy:
+    """An Application of this repository is in the project of its own name. The root admits Applications by kind, so
+    one that was smuggled into a folder that it reads could else name a neighbour's project, and reach what that may."""
+    argocd = plan.cluster.argocd
+    return Policy(
+        "application-project",
+        "argoproj.io",
+        "v1alpha1",
+        ("applications",),
+        {
+            "!variables.ours || object.spec.project == object.metadata.name": "its project is not its own",
+        },
+        {
+            "sources": "(has(object.spec.source) ? [object.spec.source] : [])"
+            " + (has(object.spec.sources) ? object.spec.sources : [])",
+            "ours": f"variables.sources.exists(source, source.repoURL == {json.dumps(argocd.repository)})",
+        },
+        {"kubernetes.io/metadata.name": argocd.namespace},
     )
 
 

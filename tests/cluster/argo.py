@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 
 from api import Api, Object, Refused, until
-from plane import PORT, TOKEN, Plane
+from plane import TOKEN, Plane
 from repository import Repository, serve
 
 APPLICATION = "argoproj.io/v1alpha1", "Application"
@@ -22,8 +22,9 @@ class ArgoCD:
     """Controller and repo-server with Debian's Redis. The repository is cloned over HTTPS, from the very address that
     is compiled: nothing in compiled/ or argocd/ is changed for this."""
 
-    def __init__(self, plane: Plane, repository: Repository) -> None:
-        self.plane, self.repository = plane, repository
+    def __init__(self, plane: Plane, repository: Repository, number: int = 0) -> None:
+        """number: which of several; those after the first share its repo-server"""
+        self.plane, self.repository, self.number = plane, repository, number
         assert plane.api
         self.api: Api = plane.api
         self.server: ThreadingHTTPServer | None = None
@@ -31,14 +32,15 @@ class ArgoCD:
     def start(self, **controller: str) -> None:
         """controller: further flags of the application-controller, without dashes."""
         plane, files = self.plane, self.plane.certificates
-        self.server = self.server or serve(self.repository.root, files.file("server.crt"), files.file("server.key"))
+        if not self.server and not self.number:
+            self.server = serve(self.repository.root, files.file("server.crt"), files.file("server.key"))
         if not self.api.get("v1", "Namespace", None, "argocd"):
             self.configure()
         folder = plane.folder / "argocd"
         for name in ("tls", "ssh", "gnupg", "gpg", "plugins", "home"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "ssh/ssh_known_hosts").touch()
-        (folder / "tls/git.example.com").write_text((files.folder / "ca.crt").read_text())
+        (folder / "tls/git.example.com").write_text(self.repository.authority.read_text())
         env = {
             "KUBECONFIG": str(plane.kubeconfig),
             "ARGOCD_FAKE_IN_CLUSTER": "true",
@@ -55,17 +57,28 @@ class ArgoCD:
         start, program = plane.processes.start, plane.programs / "argocd"
         if "redis" not in plane.processes.running:
             start(
-                "redis", ["redis-server", "--bind", "127.0.0.1", "--port", "6379", "--save", "", "--appendonly", "no"]
+                "redis",
+                [
+                    "redis-server",
+                    "--bind",
+                    "127.0.0.1",
+                    "--port",
+                    f"{6379 + self.number}",
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "no",
+                ],
             )
-        if "argocd-repo-server" not in plane.processes.running:
+        if "argocd-repo-server" not in plane.processes.running and not self.number:
             start("argocd-repo-server", [program, "--redis", "127.0.0.1:6379", "--disable-tls", "--address", "127.0.0.1",
                   "--port", "8081", "--metrics-port", "8084", "--loglevel", "warn"],
                   {**env, "ARGOCD_BINARY_NAME": "argocd-repo-server"})  # fmt: skip
         flags = {
-            "redis": "127.0.0.1:6379",
+            "redis": f"127.0.0.1:{6379 + self.number}",
             "repo-server": "127.0.0.1:8081",
             "repo-server-plaintext": "true",
-            "metrics-port": "8082",
+            "metrics-port": f"{8090 + self.number}",
             "app-resync": "3600",
             "self-heal-timeout-seconds": "1",
             "loglevel": "warn",
@@ -84,10 +97,11 @@ class ArgoCD:
         self.plane.processes.stop("argocd-application-controller")
 
     def configure(self) -> None:
-        """Argo CD's namespace and settings, and us1, which is another cluster to it by another name."""
+        """Argo CD's namespace and settings."""
         make = self.api.apply
         make({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}})
-        ca = (self.plane.certificates.folder / "ca.crt").read_text()
+        # The one that signed for the repository's name.
+        ca = (self.repository.authority).read_text()
         settings = {
             "argocd-cm": {"timeout.reconciliation": "3600s"},
             "argocd-rbac-cm": {},
@@ -100,14 +114,13 @@ class ArgoCD:
             make(part("ConfigMap", name, data=data))
         secret = {"server.secretkey": "key", "admin.password": "none", "admin.passwordMtime": "2026-01-01T00:00:00Z"}
         make(part("Secret", "argocd-secret", stringData=secret))
-        access = {
-            "bearerToken": TOKEN,
-            "tlsClientConfig": {"caData": base64.b64encode(ca.encode()).decode()},
-        }
-        us1 = {"name": "us1", "server": f"https://us1.k8s.example.com:{PORT}", "config": json.dumps(access)}
-        thing = part("Secret", "us1", stringData=us1)
+
+    def know(self, name: str, server: str, ca: str) -> None:
+        """Another cluster, as `argocd cluster add` makes it known."""
+        access = {"bearerToken": TOKEN, "tlsClientConfig": {"caData": base64.b64encode(ca.encode()).decode()}}
+        thing = part("Secret", name, stringData={"name": name, "server": server, "config": json.dumps(access)})
         thing["metadata"]["labels"]["argocd.argoproj.io/secret-type"] = "cluster"
-        make(thing)
+        self.api.apply(thing)
 
     def application(self, name: str) -> Object | None:
         """An Application as it is."""
@@ -138,15 +151,15 @@ class ArgoCD:
                 found[name] = said
         return found
 
-    def settle(self, *names: str, revision: str = "", seconds: float = 300) -> float:
-        """Wait until Applications are Synced and Healthy; seconds that it took."""
+    def settle(self, *names: str, revision: str = "", seconds: float = 300, least: int = 1) -> float:
+        """Wait until Applications (all, and at least so many) are Synced and Healthy; seconds that it took."""
         start, stood = time.monotonic(), {}
 
         def done() -> bool:
             nonlocal stood
             self.plane.processes.alive()
             stood = self.unsettled(names, revision)
-            return not stood
+            return not stood and len(self.applications()) >= least
 
         try:
             until("Synced and Healthy", done, seconds, 0.5)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import yaml
 from api import Api, Object, Refused, until
@@ -23,8 +24,10 @@ STANDINS = HERE / "standins"
 TOKEN = "administrator"  # in a network that nobody else reaches
 PORT = 6443
 NODES, ZONES = 6, 3
-HOSTS = ("localhost", "git.example.com", "us1.k8s.example.com", "kubernetes.default.svc")
-"""Names that lead to this machine (run.py): the repository's, and the API servers' as a hub's Argo CD knows them."""
+CLUSTERS = ("eu1", "us1", "ap1")
+"""Of the fleet; each has a control plane, at an address of its own."""
+HOSTS = {"localhost": "127.0.0.1", "git.example.com": "127.0.0.1", "us1.k8s.example.com": "127.0.0.2"}
+"""Names as they are compiled, and where they lead here: the repository's, and an API server's as a hub knows it."""
 # What clusters are said to have already: classes of storage, of the edge.
 EXISTING_STORAGE = ("standard", "fast", "standard-encrypted", "gp3", "io2", "gp3-encrypted")
 
@@ -115,32 +118,33 @@ class Certificates:
 class Plane:
     """The control plane. `start` brings up the API, then `nodes` what runs Pods."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
-        """programs: where build.py put them; folder: for state, emptied"""
+    def __init__(self, programs: Path, folder: Path, number: int = 0) -> None:
+        """programs: where build.py put them; folder: for state, emptied; number: which of several it is"""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.programs, self.folder = programs, folder
+        self.address, self.pods = f"127.0.0.{number + 1}", f"10.{244 + number}.0.0/16"
         self.processes = Programs(folder)
         self.certificates = Certificates(folder / "certificates")
         self.kubeconfig = folder / "kubeconfig"
-        self.api = None  # type: Api | None
+        self.api: Api | None = None
+        self.metrics: Any = None
 
     def start(self) -> Api:
         """etcd, the API server and its controllers; the API once it answers and namespaces are made."""
         files = self.certificates
-        files.sign("server", [*HOSTS, "127.0.0.1", "10.96.0.1"])
+        files.sign("server", [*HOSTS, self.address, "10.96.0.1"])
         start, kube = self.processes.start, self.programs / "kube"
+        etcd, peer = (f"http://{self.address}:{port}" for port in (2379, 2380))
         start("etcd", [
             self.programs / "etcd", "--data-dir", self.folder / "etcd", "--unsafe-no-fsync", "--log-level", "error",
-            "--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379",
-            "--listen-peer-urls", "http://127.0.0.1:2380", "--initial-advertise-peer-urls", "http://127.0.0.1:2380",
-            "--initial-cluster", "default=http://127.0.0.1:2380", "--quota-backend-bytes", "4294967296",
+            "--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--listen-peer-urls", peer,
+            "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}", "--quota-backend-bytes", "4294967296",
         ])  # fmt: skip
         tokens = self.folder / "tokens.csv"
         tokens.write_text(f'{TOKEN},administrator,1,"system:masters"\n')
-        # A node that a person's hand stops is a person's: only `kubectl drain` and the test do so here.
         start("kube-apiserver", [
-            kube, "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--bind-address=127.0.0.1",
+            kube, "kube-apiserver", f"--etcd-servers={etcd}", f"--bind-address={self.address}",
             f"--secure-port={PORT}", f"--tls-cert-file={files.file('server.crt')}",
             f"--tls-private-key-file={files.file('server.key')}", f"--client-ca-file={files.file('ca.crt')}",
             f"--token-auth-file={tokens}", "--service-account-issuer=https://kubernetes.default.svc",
@@ -148,18 +152,16 @@ class Plane:
             f"--service-account-signing-key-file={files.file('accounts.key')}",
             "--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
             "--endpoint-reconciler-type=none", "--enable-aggregator-routing=true",
-            # Node leases are nobody's here, so Nodes are not ready by them.
-            "--enable-priority-and-fairness=false",
         ])  # fmt: skip
         self.write_kubeconfig()
-        self.api = Api(f"https://127.0.0.1:{PORT}", files.file("ca.crt"), TOKEN)
+        self.api = Api(f"https://{self.address}:{PORT}", files.file("ca.crt"), TOKEN)
         until("the API server is ready", lambda: self.processes.alive() and self.ready(), 120)
         start("kube-controller-manager", [
             kube, "kube-controller-manager", *(f"--{each}kubeconfig={self.kubeconfig}" for each in ("", "authentication-", "authorization-")),
             f"--service-account-private-key-file={files.file('accounts.key')}",
             f"--root-ca-file={files.file('ca.crt')}", "--leader-elect=false", "--use-service-account-credentials=true",
             f"--cluster-signing-cert-file={files.file('ca.crt')}", f"--cluster-signing-key-file={files.file('ca.key')}",
-            "--bind-address=127.0.0.1", "--horizontal-pod-autoscaler-sync-period=3s",
+            f"--bind-address={self.address}", "--horizontal-pod-autoscaler-sync-period=3s",
             "--horizontal-pod-autoscaler-initial-readiness-delay=0s",
             "--horizontal-pod-autoscaler-cpu-initialization-period=0s",
             "--horizontal-pod-autoscaler-downscale-stabilization=5s",
@@ -167,7 +169,7 @@ class Plane:
         ])  # fmt: skip
         start("kube-scheduler", [
             kube, "kube-scheduler", f"--kubeconfig={self.kubeconfig}", f"--authentication-kubeconfig={self.kubeconfig}",
-            f"--authorization-kubeconfig={self.kubeconfig}", "--leader-elect=false", "--bind-address=127.0.0.1",
+            f"--authorization-kubeconfig={self.kubeconfig}", "--leader-elect=false", f"--bind-address={self.address}",
             "--kube-api-qps=200", "--kube-api-burst=400",
         ])  # fmt: skip
         until("namespaces get their ServiceAccount", lambda: self.processes.alive()
@@ -190,7 +192,7 @@ class Plane:
             "current-context": "test",
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "argocd"}}],
             "clusters": [
-                {"name": "test", "cluster": {"server": f"https://127.0.0.1:{PORT}", "certificate-authority": ca}}
+                {"name": "test", "cluster": {"server": f"https://{self.address}:{PORT}", "certificate-authority": ca}}
             ],
             "users": [{"name": "test", "user": {"token": TOKEN}}],
         }
@@ -212,7 +214,7 @@ class Plane:
             self.api.create(storage_class(name))
         self.processes.start("kwok", [
             self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes",
-            "--node-lease-duration-seconds=40", "--cidr=10.244.0.0/16", "--node-ip=127.0.0.1",
+            "--node-lease-duration-seconds=40", f"--cidr={self.pods}", f"--node-ip={self.address}",
             *(word for file in self.stages() for word in ("-c", file)),
         ])  # fmt: skip
         until(

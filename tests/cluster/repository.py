@@ -19,9 +19,13 @@ WHO = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.com", "GIT_COMMITT
 class Repository:
     """compiled/ and argocd/ of the working tree, committed; what is pushed is what Argo CD reads."""
 
-    def __init__(self, folder: Path, path: str = "platform/matrix-fleet.git") -> None:
+    def __init__(self, folder: Path, authority: Path, path: str = "platform/matrix-fleet.git") -> None:
+        """authority: whose certificate it is served with"""
+        self.authority = authority
         self.bare, self.work = folder / "git" / path, folder / "work"
         self.root = folder / "git"
+        for old in (self.root, self.work):
+            shutil.rmtree(old, ignore_errors=True)
         self.bare.mkdir(parents=True)
         self.work.mkdir()
         self.git("init", "-q", "--bare", "-b", "main", where=self.bare)

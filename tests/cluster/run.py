@@ -50,8 +50,8 @@ def main() -> int:
     programs = build.build()
     print(f"programs are there after {time.monotonic() - start:.0f} s (0 s if built before)", flush=True)
     hosts = programs.parent / "hosts"
-    hosts.write_text("".join(f"127.0.0.1 {name}\n" for name in plane.HOSTS))
-    inside = "ip link set lo up && ip address add 192.0.2.1/32 dev lo && ip route add local 10.244.0.0/16 dev lo"
+    hosts.write_text("".join(f"{address} {name}\n" for name, address in plane.HOSTS.items()))
+    inside = "ip link set lo up && ip address add 192.0.2.1/32 dev lo && ip route add local 10.244.0.0/14 dev lo"
     inside += ' && mount --bind "$0" /etc/hosts && exec "$@"'
     namespaces = ["unshare", "-n", "-m", "--propagation", "private", "-p", "-f", "--kill-child", "--mount-proc"]
     start = time.monotonic()

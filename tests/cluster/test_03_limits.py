@@ -1,0 +1,83 @@
+"""2, of what is in force: quotas count, limit ranges fill in, disruption budgets hold an eviction back."""
+
+from __future__ import annotations
+
+import pytest
+from api import Refused, until
+
+from conftest import Fleet
+
+SMALL = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "unsaid", "namespace": "chess-club"},
+    "spec": {
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "unsaid",
+                "image": "example.com/unsaid:1",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    },
+}
+
+
+def test_what_says_nothing_of_resources_gets_the_limit_ranges(fleet: Fleet) -> None:
+    pod = fleet.api("eu1").create(SMALL, dry=True)
+    assert pod["spec"]["containers"][0]["resources"] == {
+        "limits": {"memory": "128Mi"},
+        "requests": {"cpu": "50m", "memory": "128Mi"},
+    }
+
+
+def test_quotas_count_what_runs(fleet: Fleet) -> None:
+    for cluster in fleet.planes:
+        for quota in fleet.api(cluster).list("v1", "ResourceQuota"):
+            assert quota["status"]["hard"] == quota["spec"]["hard"]
+            here = quota["metadata"]["namespace"]
+            running = [
+                pod
+                for pod in fleet.api(cluster).list("v1", "Pod", here)
+                if pod["status"]["phase"] in ("Pending", "Running")
+            ]
+            assert quota["status"]["used"]["pods"] == str(len(running)), here
+
+
+def test_a_disruption_budget_keeps_the_last_one(fleet: Fleet) -> None:
+    api, labels = fleet.api("eu1"), "app.kubernetes.io/instance=matrix-ha,app.kubernetes.io/component=router"
+    budget = until("the budget counts", lambda: (found := api.get(
+        "policy/v1", "PodDisruptionBudget", "matrix-ha", "matrix-ha-router")) and found["status"].get("expectedPods") and found)  # fmt: skip
+    pods = api.list("v1", "Pod", "matrix-ha", labels)
+    allowed = budget["status"]["disruptionsAllowed"]
+    assert 0 < allowed < len(pods)
+    refused = 0
+    for pod in pods:
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {key: pod["metadata"][key] for key in ("name", "namespace")},
+        }
+        try:
+            api.request("POST", api.path_of(pod) + "/eviction", eviction)
+        except Refused as said:
+            assert said.code == 429 and "disruption budget" in said.message
+            refused += 1
+    assert refused == len(pods) - allowed
+    fleet.hub.settle("eu1-matrix-ha")
+
+
+def test_a_quota_is_not_outgrown(fleet: Fleet) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "more", "namespace": "chess-club"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "matrix-media",
+            "resources": {"requests": {"storage": "1Ti"}},
+        },
+    }
+    with pytest.raises(Refused, match="exceeded quota"):
+        fleet.api("eu1").create(claim, dry=True)

@@ -1,0 +1,100 @@
+"""5. Walls: a tenant's folder that was tampered with reaches nobody else; Argo CD's project or admission refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+import yaml
+from api import Object, until
+from repository import TOP
+
+from conftest import Fleet
+
+WORKLOAD = "compiled/eu1/chess-club/workload"
+OTHERS = ("eu1-matrix-prod", "eu1-matrix-prod-fence", "eu1-matrix-ha", "eu1-platform-fence", "us1-research")
+
+
+class Smuggled(NamedTuple):
+    """An object in a tenant's folder, where it would be, and who refuses it with which words."""
+
+    what: str
+    thing: Object
+    says: str
+    folder: str = WORKLOAD
+    application: str = "eu1-chess-club"
+
+
+def thing(api: str, kind: str, name: str, namespace: str | None = "chess-club", **body: object) -> Object:
+    """An object."""
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **body}
+
+
+def application(project: str, path: str) -> Object:
+    """An Application of this repository."""
+    source = {
+        "repoURL": "https://git.example.com/platform/matrix-fleet.git",
+        "targetRevision": "refs/heads/main",
+        "path": path,
+    }
+    destination = {"server": "https://kubernetes.default.svc", "namespace": "matrix-prod"}
+    spec = {"project": project, "source": source, "destination": destination, "syncPolicy": {"automated": {}}}
+    return thing("argoproj.io/v1alpha1", "Application", "eu1-smuggled", "argocd", spec=spec)
+
+
+BACKEND = {"service": {"name": "chess-club-router", "port": {"name": "http"}}}
+RULE = {"host": "matrix.example.com", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": BACKEND}]}}
+SMUGGLED = [
+    Smuggled("an object in another namespace", thing("v1", "ConfigMap", "smuggled", "matrix-prod", data={"a": "b"}),
+             "namespace matrix-prod is not permitted in project 'eu1-chess-club'"),
+    Smuggled("a ClusterRole", thing("rbac.authorization.k8s.io/v1", "ClusterRole", "smuggled", None, rules=[]),
+             "rbac.authorization.k8s.io:ClusterRole is not permitted in project eu1-chess-club"),
+    Smuggled("a Role in its own namespace", thing("rbac.authorization.k8s.io/v1", "Role", "smuggled", rules=[]),
+             "rbac.authorization.k8s.io:Role is not permitted in project eu1-chess-club"),
+    Smuggled("another tenant's host", thing("networking.k8s.io/v1", "Ingress", "smuggled",
+             spec={"ingressClassName": "traefik", "rules": [RULE]}), "a host of it is not this namespace's"),
+    Smuggled("a NetworkPolicy that opens it", thing("networking.k8s.io/v1", "NetworkPolicy", "smuggled",
+             spec={"podSelector": {}, "ingress": [{}]}), "networking.k8s.io:NetworkPolicy is not permitted in project eu1-chess-club"),
+    Smuggled("a Namespace", thing("v1", "Namespace", "smuggled", None), ":Namespace is not permitted in project eu1-chess-club"),
+    Smuggled("another Namespace in the fence", thing("v1", "Namespace", "smuggled", None),
+             ":Namespace is not permitted in project eu1-chess-club-fence", "compiled/eu1/chess-club/fence", "eu1-chess-club-fence"),
+    Smuggled("an Application beside its objects", application("eu1-matrix-prod", WORKLOAD),
+             "argoproj.io:Application is not permitted in project eu1-chess-club"),
+    Smuggled("an Application that names another's project, where the root finds it", application("eu1-matrix-prod", WORKLOAD),
+             "its project is not its own", "compiled/eu1/chess-club/argocd", "eu1-root"),
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(fleet: Fleet) -> Iterator[None]:
+    """Nothing smuggled is left for the next."""
+    yield
+    fleet.repository.put(TOP)
+    fleet.hub.push("as it was", "eu1-root", "eu1-chess-club", "eu1-chess-club-fence")
+
+
+@pytest.mark.parametrize("smuggled", SMUGGLED, ids=lambda each: each.what)
+def test_what_is_smuggled_in_is_refused(fleet: Fleet, smuggled: Smuggled) -> None:
+    hub = fleet.hub
+    path = fleet.repository.path(smuggled.folder, f"{smuggled.thing['kind'].lower()}-smuggled.yaml")
+    path.write_text(yaml.safe_dump(smuggled.thing))
+    revision = fleet.repository.commit(f"smuggled: {smuggled.what}")
+    hub.refresh(smuggled.application, *OTHERS)
+
+    def refused() -> str:
+        status = hub.application(smuggled.application)["status"]  # type: ignore[index]
+        if status.get("sync", {}).get("revision") != revision and not status.get("conditions"):
+            return ""
+        operation = status.get("operationState", {})
+        said = [operation.get("message", ""), *(each["message"] for each in status.get("conditions", []))]
+        said += [each.get("message", "") for each in operation.get("syncResult", {}).get("resources", [])]
+        return " ".join(said) if any(smuggled.says in each for each in said) else ""
+
+    until(f"{smuggled.application} says {smuggled.says!r}", refused, 90)
+    for cluster in ("eu1", "us1"):
+        assert fleet.api(cluster).there(smuggled.thing) is None
+    hub.settle(*OTHERS, revision=revision)
+    for other in fleet.api("eu1").list("apps/v1", "Deployment", "matrix-prod"):
+        assert other["status"]["availableReplicas"] == other["spec"]["replicas"]
