@@ -26,7 +26,7 @@ from matrixfleet.model.choices import Edge
 from matrixfleet.plan import plan_of
 from matrixfleet.plan.edge import PublicHost
 
-TRAEFIK = TOP / ".cache/services/venv/bin/traefik"
+TRAEFIK = TOP / ".cache/cluster/venv/bin/traefik"
 ADDRESSES = {"eu1": "192.0.2.1", "us1": "192.0.2.2", "ap1": "192.0.2.3"}
 """Of each cluster's edge."""
 SLICE = "discovery.k8s.io/v1", "EndpointSlice"
