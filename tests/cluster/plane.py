@@ -151,7 +151,7 @@ class Plane:
             f"--service-account-key-file={files.file('accounts.key')}",
             f"--service-account-signing-key-file={files.file('accounts.key')}",
             "--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
-            "--endpoint-reconciler-type=none", "--enable-aggregator-routing=true",
+            "--endpoint-reconciler-type=none", "--enable-aggregator-routing=true", "--advertise-address=192.0.2.1",
         ])  # fmt: skip
         self.write_kubeconfig()
         self.api = Api(f"https://{self.address}:{PORT}", files.file("ca.crt"), TOKEN)
@@ -257,7 +257,7 @@ class Plane:
             list(pool.map(self.api.apply, found))
         crds = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
         until("every custom resource is served", lambda: all(
-            any(each["type"] == "Established" and each["status"] == "True" for each in crd.get("status", {}).get("conditions", []))
+            any(each["type"] == "Established" and each["status"] == "True" for each in crd.get("status", {}).get("conditions") or [])
             for crd in self.api.list(*crds)), 60)  # fmt: skip
         return len(found)
 
