@@ -152,7 +152,7 @@ class Plane:
             f"--service-account-key-file={files.file('accounts.key')}",
             f"--service-account-signing-key-file={files.file('accounts.key')}",
             "--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
-            "--endpoint-reconciler-type=none", "--enable-aggregator-routing=true",
+            "--endpoint-reconciler-type=none", "--enable-aggregator-routing=true", "--advertise-address=192.0.2.1",
         ])  # fmt: skip
         self.write_kubeconfig()
         self.api = Api(f"https://{self.address}:{PORT}", files.file("ca.crt"), TOKEN)
