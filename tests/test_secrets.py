@@ -169,7 +169,7 @@ def test_what_is_wrong_is_told(said: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(FleetError) as caught:
         read_fleet(tmp_path)
     lines = str(caught.value).splitlines()
-    assert f"{EU1}:62: cluster.{says}" in lines, lines
+    assert f"{EU1}:63: cluster.{says}" in lines, lines
 
 
 def test_the_command_tells_every_secret() -> None:
