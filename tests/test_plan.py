@@ -95,8 +95,19 @@ AjzZi0sRtYEgSMXRornVwwdCLu92
 """,
     },
 }
+MESH: list[tuple[tuple[str, ...], Any]] = [(("cluster", "mesh"), "istio"), (("cluster", "istio"), {"cni": True})]
 OPERATOR = (("cluster", "operators", "cloudnative_pg"), {})
 SHARED = (("platform", "postgresql"), {"resources": {"cpu": "1", "memory": "4Gi"}, "max_connections": 200})
+
+BUCKET = {
+    "endpoint": "https://minio.storage.example.net:9000",
+    "region": "us-east-1",
+    "bucket": "media",
+    "prefix": "prod",
+    "store_remote": False,
+    "ca": EXTERNAL["external"]["ca"],  # type: ignore[index]
+    "reach": [{"namespace": "minio", "pods": {"app": "minio"}, "port": 9000}],
+}
 
 # Everything a tenant may say that changes shape, each drawn and held against every rule.
 VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
@@ -107,6 +118,36 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
     "a few workers": [
         (("matrix", "workers"), {"generic": {"replicas": 2}}),
         (("matrix", "synapse", "signing_key"), "secret"),
+    ],
+    "the largest size": [(("matrix", "size"), "xlarge"), (("matrix", "synapse", "signing_key"), "secret")],
+    "media in a bucket": [(("matrix", "media"), {"kind": "s3", "s3": {"region": "eu-central-1", "bucket": "media"}})],
+    "media in a bucket of one's own": [(("matrix", "media"), {"kind": "s3", "cache": "1Gi", "s3": BUCKET})],
+    "media in a bucket, all workers": [
+        *WITH_WORKERS,
+        (("matrix", "workers", "media_repository"), {"replicas": 3}),
+        (("matrix", "media"), {"kind": "s3", "s3": BUCKET}),
+    ],
+    "Mesh ISTIO": MESH,
+    "Mesh ISTIO, all workers, PGBOUNCER": [
+        *WITH_WORKERS,
+        (("matrix", "database", "pooling"), "pgbouncer"),
+        MESH[0],
+        (MESH[1][0], {"cni": True, "revision": "1-29-1", "proxy": {"cpu": "50m", "memory": "96Mi"}}),
+    ],
+    "Mesh ISTIO, its edge outside, scraped by annotations": [*MESH, (("cluster", "metrics"), "annotations")],
+    "Mesh ISTIO, CNPG, TURN DEPLOYMENT": [
+        *MESH,
+        OPERATOR,
+        (("matrix", "database", "kind"), "cnpg"),
+        (("matrix", "turn"), {"kind": "deployment", "external_address": "203.0.113.9"}),
+    ],
+    "Mesh ISTIO of this tenant alone": [MESH[1], (("matrix", "mesh"), "istio")],
+    "Mesh ISTIO, this tenant in Mesh NONE": [*MESH, (("matrix", "mesh"), "none")],
+    "Mesh ISTIO, a private provider, mail, an EXTERNAL database": [
+        *MESH,
+        (("matrix", "auth"), PRIVATE_SSO),
+        (("matrix", "email"), {"host": "smtp.example.com", "user": "matrix", "sender": "chat@example.com"}),
+        (("matrix", "database"), {**EXTERNAL, "pooling": "pgbouncer"}),
     ],
     "metrics by annotations": [(("cluster", "metrics"), "annotations")],
     "no TURN over TLS": [(("matrix", "turn", "tls"), False)],
@@ -471,6 +512,14 @@ def test_caches_follow_the_memory(fleet: Fleet) -> None:
     assert tuning["max_cache_memory_usage"] == "2048M"
 
 
+def test_a_workers_caches_follow_its_own_memory(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, *WITH_WORKERS, (("matrix", "synapse", "resources", "memory"), "8Gi")))
+    config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-generic")
+    assert config is not None
+    tuning = yaml.safe_load(config.doc["data"]["worker.yaml"])["caches"]["cache_autotuning"]
+    assert tuning["max_cache_memory_usage"] == "512M", "half of its 1Gi, not of main's 8Gi"
+
+
 def test_the_internet_is_without_what_is_private() -> None:
     ((everything, cut),) = public(("203.0.113.0/24",))
     assert everything == "0.0.0.0/0"
@@ -538,3 +587,105 @@ def test_element_offers_what_there_is(fleet: Fleet) -> None:
         "UIFeature.registration": False,
         "UIFeature.passwordReset": False,
     }
+
+
+def test_sidecars_have_room_and_jobs_end(fleet: Fleet) -> None:
+    plain, meshed = plan(fleet), plan(changed(fleet, *MESH))
+    pods = sum(one.replicas + one.surge for name, one in meshed.workloads.items() if name not in ("bootstrap", "turn"))
+    assert meshed.quota.cpu - plain.quota.cpu == 100 * pods
+    assert meshed.quota.memory - plain.quota.memory == 128 * pods
+    tree = drawn(changed(fleet, *MESH))
+    labels = {pod.labels["app.kubernetes.io/component"]: pod.labels.get("sidecar.istio.io/inject") for pod in tree.pods}
+    assert labels.pop("bootstrap") == labels.pop("turn") == "false"
+    assert set(labels.values()) == {"true"}
+    (roles,) = [pod for pod in tree.pods if pod.entry.kind == "Job" and "roles" in pod.entry.name]
+    assert roles.annotations["sidecar.istio.io/nativeSidecar"] == "true"
+
+
+def test_the_edge_outside_the_mesh_is_an_exception(fleet: Fleet) -> None:
+    def plain_ports(fleet: Fleet) -> dict[str, str]:
+        found = drawn(fleet).find("eu1", "PeerAuthentication", "matrix-prod", "matrix-prod-router")
+        assert found is not None
+        told = str(found.annotations["matrix-fleet/exceptions"]).splitlines()
+        assert len(told) == len(found.spec["portLevelMtls"])
+        return dict(line.split(": ", 1) for line in told)
+
+    outside = changed(fleet, *MESH)
+    assert plain_ports(outside).keys() == {"TCP 8080", "TCP 8405"}
+    peer = {"namespace": "traefik", "pods": {"app": "traefik"}, "service_account": "traefik"}
+    inside = changed(outside, (("cluster", "edge", "peers"), [peer]))
+    assert plain_ports(inside).keys() == {"TCP 8405"}
+    policy = drawn(inside).find("eu1", "AuthorizationPolicy", "matrix-prod", "matrix-prod-router")
+    assert policy is not None and "cluster.local/ns/traefik/sa/traefik" in str(policy.spec["rules"])
+
+
+def idle(fleet: Fleet, name: str = PROD) -> dict[str, str]:
+    """Hosts whose connections may be idle for ever, by DestinationRule."""
+    rules = drawn(fleet, name).of_kind("DestinationRule")
+    assert all(rule.spec["trafficPolicy"] == {"connectionPool": {"tcp": {"idleTimeout": "0s"}}} for rule in rules)
+    return {rule.name: rule.spec["host"] for rule in rules}
+
+
+def test_connections_of_stores_stay_open_both_ways(fleet: Fleet) -> None:
+    assert idle(changed(fleet, *MESH, *WITH_WORKERS)) == {
+        "matrix-prod-postgresql": "matrix-prod-postgresql.matrix-prod.svc.cluster.local",
+        "matrix-prod-redis": "matrix-prod-redis.matrix-prod.svc.cluster.local",
+    }
+    external = changed(fleet, *MESH, (("matrix", "database"), {**EXTERNAL, "pooling": "pgbouncer"}))
+    assert idle(external) == {
+        "matrix-prod-postgresql": "postgres.example.net",
+        "matrix-prod-pgbouncer": "matrix-prod-pgbouncer.matrix-prod.svc.cluster.local",
+    }
+    assert idle(fleet, "ap1.tenant-a") == {"tenant-a-postgresql": "platform-postgresql-rw.fleet.svc.cluster.local"}
+    for pod in drawn(changed(fleet, *MESH, *WITH_WORKERS)).pods:
+        config = pod.annotations.get("proxy.istio.io/config")
+        if pod.labels["app.kubernetes.io/component"] in ("postgresql", "redis"):
+            assert yaml.safe_load(config) == {"proxyMetadata": {"ISTIO_META_IDLE_TIMEOUT": "0s"}}
+        else:
+            assert config is None
+
+
+def test_sidecars_log_where_that_is_said(fleet: Fleet) -> None:
+    def logs(istio: dict[str, Any]) -> Any:
+        (found,) = drawn(changed(fleet, MESH[0], (MESH[1][0], istio))).of_kind("Telemetry")[:1]
+        return found.spec["accessLogging"]
+
+    assert logs({"cni": True}) == [{"disabled": True}]
+    assert logs({"cni": True, "access_logs": True}) == [{"providers": [{"name": "envoy"}]}]
+
+
+def test_a_tenant_goes_into_the_mesh_alone(fleet: Fleet) -> None:
+    def sidecars(fleet: Fleet, name: str) -> set[str]:
+        pods = [pod for pod in drawn(fleet, name).pods if pod.entry.target == name]
+        return {str(pod.labels.get("sidecar.istio.io/inject")) for pod in pods}
+
+    alone = changed(fleet, MESH[1], (("matrix", "mesh"), "istio"))
+    assert "true" in sidecars(alone, PROD) and sidecars(alone, "eu1.chess-club") == {"None"}
+    # In a namespace of several tenants its walls stay, and meet no sidecar of this one.
+    without = changed(fleet, (("matrix", "mesh"), "none"), name="ap1.tenant-b")
+    assert sidecars(without, "ap1.tenant-b") == {"None"} and "true" in sidecars(without, "ap1.tenant-a")
+    kinds = {entry.kind for entry in drawn(without, "ap1.tenant-b").objects if entry.target == "ap1.tenant-b"}
+    assert not kinds & {"PeerAuthentication", "AuthorizationPolicy", "DestinationRule", "ServiceEntry", "Sidecar"}
+
+
+def test_hosts_outside_are_known_by_name(fleet: Fleet) -> None:
+    mail = {"host": "smtp.mail.svc.cluster.local", "sender": "chat@example.com"}
+    said = [
+        *MESH,
+        (("matrix", "auth"), PRIVATE_SSO),
+        (("matrix", "database"), EXTERNAL),
+        (("matrix", "email"), {**mail, "host": "smtp.example.com"}),
+    ]
+    entries = {entry.name: entry.spec for entry in drawn(changed(fleet, *said)).of_kind("ServiceEntry")}
+    ports = {name: [(port["number"], port["protocol"]) for port in spec["ports"]] for name, spec in entries.items()}
+    assert ports == {
+        "matrix-prod-outside-oidc-sso": [(443, "TLS")],
+        "matrix-prod-outside-mail": [(587, "TCP")],
+        "matrix-prod-outside-database": [(5433, "TCP")],
+    }
+    assert entries["matrix-prod-outside-oidc-sso"]["hosts"] == ["sso.example.com"]
+    for spec in entries.values():
+        # No address of its own choosing, and known to nobody else.
+        assert (spec["resolution"], spec["location"], spec["exportTo"]) == ("NONE", "MESH_EXTERNAL", ["."])
+    inside = changed(fleet, *MESH, (("matrix", "email"), mail))
+    assert not drawn(inside).of_kind("ServiceEntry"), "a Service is no host outside"

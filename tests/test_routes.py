@@ -19,7 +19,7 @@ from test_synapse import PYTHON, parsed
 DOCUMENTATION = TOP / ".cache/synapse/source/docs/workers.md"
 GROUPS = (
     *("SYNC", "INITIAL_SYNC", "FEDERATION_READS", "FEDERATION_INBOUND"),
-    *("CLIENT_READS", "SENDING", "MESSAGES", "GET_ONLY", "MEDIA"),
+    *("CLIENT_READS", "SENDING", "MESSAGES", "GET_ONLY", "MEDIA", "MEDIA_ADMIN"),
 )
 
 
@@ -63,6 +63,8 @@ REQUESTS = [
     ("PUT", "/_matrix/client/v3/sendToDevice/m.x/1", "writer-ephemeral"),
     ("POST", "/_matrix/media/v3/upload", "media-repository"),
     ("GET", "/_matrix/client/v1/media/download/b/x", "media-repository"),
+    ("POST", "/_synapse/admin/v1/media/quarantine/b/x", "media-repository"),
+    ("POST", "/_synapse/admin/v1/rooms/!a:b", "synapse"),
     ("GET", "/_matrix/client/v3/login/sso/redirect", "synapse"),
     ("GET", "/_matrix/key/v2/server", "synapse"),
 ]
@@ -78,6 +80,27 @@ def test_a_request_reaches(method: str, path: str, component: str, fleet_with_wo
         if any(re.search(pattern, path) for pattern in route.patterns) and (method == "GET" or not route.get_only)
     )
     assert next(reached, "synapse") == component
+
+
+def test_previews_are_asked_where_they_are(fleet: Fleet) -> None:
+    routes, backends = plan(fleet, "us1.newsroom").routing
+    several = {backend.name for backend in backends if not backend.first}
+    for path, first in [
+        ("/_matrix/client/v1/media/preview_url", True),
+        ("/_matrix/media/v3/download/newsroom.example.org/2026-11-24_abcdefghijklmnop", True),
+        ("/_matrix/client/v1/media/thumbnail/newsroom.example.org/2026-11-24_abcdefghijklmnop", True),
+        ("/_matrix/client/v1/media/download/newsroom.example.org/aBcDeFgHiJkLmNoPqRsTuVwX", False),
+        ("/_matrix/media/v3/upload", False),
+    ]:
+        route = next(one for one in routes if any(re.search(pattern, path) for pattern in one.patterns))
+        assert (route.backend not in several) is first, path
+    router = (TOP / "compiled/us1/newsroom/workload/router/configmap-newsroom-router.yaml").read_text()
+    servers = {
+        name: re.findall(r"(?m)^      server (\S+)", body)
+        for name, body in re.findall(r"(?s)\n    backend (\S+)\n(.*?)(?=\n    backend|\n  \S)", router)
+    }
+    assert servers["previews"] == ["newsroom-media-repository-0"]
+    assert servers["media"] == ["newsroom-media-repository-0", "newsroom-media-repository-1"]
 
 
 def test_without_workers_everything_is_mains(fleet: Fleet) -> None:

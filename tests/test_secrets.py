@@ -131,13 +131,12 @@ def test_an_order_keeps_its_generation(fleet: Fleet) -> None:
             assert order.annotations["argocd.argoproj.io/compare-options"] == "IgnoreExtraneous"
 
 
-SECRETS = "    secrets: {kind: external-secrets, store: {name: fleet, provider: aws}}\n"
-US1 = "inventory/classes/cluster/us1.yml"
+EU1 = "inventory/classes/cluster/eu1.yml"
 
 
-def of_store(tmp_path: Path, line: str = SECRETS) -> Repository:
+def of_store(tmp_path: Path, line: str) -> Repository:
     repository = Repository(tmp_path)
-    repository.write(US1, repository.read(US1) + line)
+    repository.write(EU1, repository.read(EU1) + line)
     return repository
 
 
@@ -170,7 +169,7 @@ def test_what_is_wrong_is_told(said: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(FleetError) as caught:
         read_fleet(tmp_path)
     lines = str(caught.value).splitlines()
-    assert f"{US1}:35: cluster.{says}" in lines, lines
+    assert f"{EU1}:63: cluster.{says}" in lines, lines
 
 
 def test_the_command_tells_every_secret() -> None:
@@ -191,17 +190,20 @@ matrix-prod/matrix-prod-database-1
     assert "nobody" not in said
 
 
-def test_the_command_tells_how_to_fill_a_store(tmp_path: Path) -> None:
-    of_store(tmp_path)
-    said = told(tmp_path, "us1.research")
-    assert "made by   ExternalSecret, from ClusterSecretStore fleet" in said
+def test_the_command_tells_how_to_fill_a_store() -> None:
+    said = told(TOP, "us1.research")
+    assert "made by   ExternalSecret, from ClusterSecretStore matrix-fleet" in said
     assert (
         "  fill      matrix-fleet secrets us1.research --fresh research-database-1 | aws secretsmanager create-secret"
         " --name matrix-fleet/us1/research/database-1 --secret-string file:///dev/stdin" in said
     )
+    assert (
+        """  fill      jq -n --rawfile v0 client_secret '{"client_secret": $v0}' | aws secretsmanager create-secret"""
+        " --name matrix-fleet/us1/research/oidc-lab-1 --secret-string file:///dev/stdin" in said
+    )
     assert "rotate    never: it is the server's identity" in said
     with pytest.raises(FleetError, match="--create: Secrets of us1 come from a store"):
-        create_absent(tmp_path, "us1.research", "us1")
+        create_absent(TOP, "us1.research", "us1")
 
 
 def test_fresh_values_go_into_a_pipe_alone() -> None:

@@ -22,6 +22,7 @@ from test_plan import PROD, VARIANTS, changed, drawn
 SYNAPSE = TOP / ".cache/synapse"
 PYTHON = SYNAPSE / "venv/bin/python"
 DOCUMENTATION = SYNAPSE / "source/docs/usage/configuration/config_documentation.md"
+WORKERS = SYNAPSE / "source/docs/workers.md"
 # Handed to psycopg2.connect as they are: PostgreSQL documentation, 34.1.2 Parameter Key Words.
 LIBPQ = {"user", "dbname", "host", "port", "sslmode", "sslrootcert"}
 LIBPQ |= {"keepalives_idle", "keepalives_interval", "keepalives_count"}
@@ -105,7 +106,9 @@ def undocumented(config: dict[str, Any]) -> list[str]:
         if path[0] not in sections()
         # A module's own are its own.
         or (
-            path[:2] != ("modules", "config")
+            path[:2] not in (("modules", "config"), ("media_storage_providers", "config"))
+            # The list there is older than the one in docs/workers.md.
+            and not (path[0] == "stream_writers" and f"##### The `{path[-1]}` stream" in WORKERS.read_text())
             # Its keys are names of workers.
             and path[0] != "instance_map"
             and len(path) > 1
@@ -120,8 +123,20 @@ def test_every_option_is_documented(tree: Tree) -> None:
         assert undocumented(yaml.safe_load(entry.doc["data"]["homeserver.yaml"])) == [], str(entry)
 
 
+def test_the_storage_provider_reads_every_key(tree: Tree, fleet: Fleet) -> None:
+    """Those of its own configuration; what it does not know it passes over in silence."""
+    (module,) = SYNAPSE.rglob("venv/lib/*/site-packages/s3_storage_provider.py")
+    read = set(re.findall(r"""config\[?(?:\.get\()?["'](\w+)["']""", module.read_text()))
+    whole = changed(fleet, *VARIANTS["media in a bucket of one's own"])
+    for one in (tree, drawn(whole)):
+        for entry in configurations(one):
+            for provider in yaml.safe_load(entry.doc["data"]["homeserver.yaml"]).get("media_storage_providers", []):
+                assert set(provider["config"]) <= read, entry
+    assert "bukket" not in read and "bucket" in read
+
+
 # The reference fleet says little of these.
-SAID = {"auth", "consent", "admin_contact", "email", "appservices", "modules", "retention"}
+SAID = {"media", "auth", "consent", "admin_contact", "email", "appservices", "modules", "retention"}
 SAYING = [name for name, changes in VARIANTS.items() if SAID & {key[1] for key, _ in changes}]
 
 

@@ -148,16 +148,17 @@ def classes(plan: PlatformPlan) -> Iterator[Policy]:
             )
         },
     )
-    important = sorted(plan.cluster.priority_classes)
+    # Not by name: the API server writes the name of a cluster's default class into Pods that say none.
+    classes = plan.cluster.priority_classes
+    known = ", ".join(sorted(classes)) or "the fleet, which has none"
     yield Policy(
         "priority-class",
         "",
         "v1",
         ("pods",),
         {
-            "!has(object.spec.priorityClassName) || object.spec.priorityClassName == ''"
-            f" || object.spec.priorityClassName in {json.dumps(important)}": (
-                f"its priority class is none of {', '.join(important) or 'the fleet, which has none'}"
+            f"!has(object.spec.priority) || object.spec.priority <= {max(classes.values(), default=0)}": (
+                f"its priority class is none of {known}, and more important"
             )
         },
     )
@@ -245,9 +246,13 @@ def validating(plan: PlatformPlan, policy: Policy) -> Object:
                     "apiVersions": [policy.version],
                     "operations": ["CREATE", "UPDATE"],
                     "resources": list(policy.resources),
+                    # Written out: the API server would, and Argo CD see a difference for ever.
+                    "scope": "*",
                 }
             ],
         },
+        # What is on its way out must lose its finalizers, whatever it was.
+        "matchConditions": [{"name": "stays", "expression": "!has(object.metadata.deletionTimestamp)"}],
     }
     if policy.variables:
         spec["variables"] = [{"name": name, "expression": said} for name, said in policy.variables.items()]

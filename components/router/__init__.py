@@ -70,7 +70,7 @@ def haproxy(plan: TenantPlan) -> str:
                 "name": backend.name,
                 "affinity": backend.affinity,
                 "fallback": backend.fallback,
-                "servers": servers(plan, backend.process),
+                "servers": servers(plan, backend.process)[: 1 if backend.first else None],
             }
             for backend in plan.routing[1]
         ],

@@ -8,7 +8,7 @@ from matrixfleet.kubernetes.objects import claim, config_map, service
 from matrixfleet.kubernetes.pods import Mount, container, deployment, pod_template
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.storage import Volume
-from matrixfleet.synapse.pods import read_by, shared_files, synapse_container
+from matrixfleet.synapse.pods import cleaner, read_by, shared_files, synapse_container
 
 # Not rolling: a new main process beside an old one is what must never be. Recreate orders rollouts only,
 # so the ReadWriteOncePod volume is the lock that holds when a node is lost too.
@@ -37,7 +37,10 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     return pod_template(
         plan,
         "synapse",
-        [synapse_container(plan, process, command, reads.mounts, startup=MIGRATION)],
+        [
+            synapse_container(plan, process, command, reads.mounts, startup=MIGRATION),
+            *cleaner(plan, process, reads.mounts),
+        ],
         [*reads.mounts, *reads.others],
         init=[*(generate_key(plan, volume, reads.mounts) for volume in keys), *reads.init],
         reads=files,

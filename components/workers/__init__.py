@@ -18,7 +18,7 @@ from matrixfleet.kubernetes.pods import (
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.synapse.homeserver import logging_of, worker
-from matrixfleet.synapse.pods import read_by, shared_files, synapse_container
+from matrixfleet.synapse.pods import cleaner, read_by, shared_files, synapse_container
 
 FOLDER = "/etc/synapse-worker"
 # Seconds. A worker waits for nothing but the schema, which main has migrated by then.
@@ -64,7 +64,10 @@ def template(plan: TenantPlan, process: Process, reads: dict[str, dict[str, str]
     return pod_template(
         plan,
         process.component,
-        [synapse_container(plan, process, command, mounts, startup=STARTUP, env=[name])],
+        [
+            synapse_container(plan, process, command, mounts, startup=STARTUP, env=[name]),
+            *cleaner(plan, process, mounts),
+        ],
         [*mounts, *shared.others],
         init=shared.init,
         reads=reads,

@@ -44,6 +44,8 @@ def main() -> int:
     import plane
 
     tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(HERE / "pytest.ini"), *sys.argv[1:]]
+    if os.environ.get("SCALE"):
+        tests.append(str(HERE / "test_08_scale.py"))
     if os.environ.get("KUBECONFIG"):
         return subprocess.run([*tests, str(HERE / "test_02_admission.py")]).returncode
     start = time.monotonic()

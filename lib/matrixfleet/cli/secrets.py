@@ -120,8 +120,8 @@ def _rotation(fleet: Fleet, plan: TenantPlan, secret: Secret) -> str:
 
 
 def _put(plan: TenantPlan, secret: Secret) -> Iterator[str]:
-    """The command that puts fresh values into the store; each fails where there are some already, but Azure's,
-    which would add a version."""
+    """The command that puts values into the store, fresh ones or those that a person has in files called as the
+    keys; each fails where there are some already, but Azure's, which would add a version."""
     remote, spec = shlex.quote(secret.remote), plan.cluster.secrets
     commands = {
         Store.AWS: f"aws secretsmanager create-secret --name {remote} --secret-string file:///dev/stdin",
@@ -135,7 +135,12 @@ def _put(plan: TenantPlan, secret: Secret) -> Iterator[str]:
     if provider is Store.VAULT:
         commands[provider] = f"vault kv put -mount={shlex.quote(mount)} -cas=0 {remote} -"
     if provider in commands:
-        yield f"  fill      matrix-fleet secrets {plan.target.name} --fresh {secret.name} | {commands[provider]}"
+        values = f"matrix-fleet secrets {plan.target.name} --fresh {secret.name}"
+        if secret.given:
+            files = " ".join(f"--rawfile v{number} {key}" for number, (key, _) in enumerate(secret.keys))
+            told = ", ".join(f'"{key}": $v{number}' for number, (key, _) in enumerate(secret.keys))
+            values = f"jq -n {files} '{{{told}}}'"
+        yield f"  fill      {values} | {commands[provider]}"
 
 
 def _generator(top: Path, secrets: tuple[Secret, ...]) -> ModuleType:

@@ -7,6 +7,7 @@ from typing import Any
 
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.plan import Plan
+from matrixfleet.plan.mesh import is_meshed
 from matrixfleet.plan.storage import Volume
 
 PART_OF = "matrix-fleet"
@@ -95,6 +96,12 @@ def service(
     ports = [
         {"name": name, "protocol": "TCP", "port": port, "targetPort": name} for name, port in workload.ports.items()
     ]
+    if is_meshed(plan.istio, component):
+        # Sidecars carry bytes, whatever the port carries; but to a port that is not HTTP an edge of Istio's has no
+        # HTTP route (istio#28993).
+        served = {host.backend for host in plan.public_hosts}
+        for port in ports:
+            port["appProtocol"] = "http" if component in served and port["name"] == "http" else "tcp"
     cluster_ip: Object = {"clusterIP": "None"} if headless else {"type": "ClusterIP"}
     if unready:
         cluster_ip["publishNotReadyAddresses"] = True

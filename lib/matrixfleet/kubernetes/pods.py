@@ -10,6 +10,7 @@ from matrixfleet.kubernetes.emit import Object, content_hash
 from matrixfleet.kubernetes.objects import PREFIX, labels, make, selector
 from matrixfleet.model.choices import Metrics
 from matrixfleet.plan import Plan, TenantPlan
+from matrixfleet.plan.mesh import OUT, STORES, is_meshed
 from matrixfleet.plan.processes import Process
 from matrixfleet.plan.secrets import Secret
 from matrixfleet.plan.storage import Volume
@@ -153,6 +154,12 @@ def pod_template(
             "prometheus.io/path": workload.metrics_path,
         }
     metadata: Object = {"labels": labels(plan, component)}
+    if is_meshed(plan.istio, component):
+        metadata["labels"] |= injection(plan)
+        annotations |= sidecar(plan, component)
+    elif plan.istio:
+        metadata["labels"] |= {"sidecar.istio.io/inject": "false"}
+        annotations |= {PREFIX + "outside": OUT[component]}
     if annotations:
         metadata["annotations"] = annotations
     if plan.priority_class:
@@ -180,6 +187,29 @@ def pod_template(
     if volumes:
         pod["volumes"] = list(volumes.values())
     return {"metadata": metadata, "spec": pod}
+
+
+def injection(plan: Plan) -> dict[str, str]:
+    """A Pod's labels that Istio's injector selects by: Pods that operators make in the namespace have none."""
+    assert plan.istio is not None
+    revision = plan.istio.revision
+    return {"sidecar.istio.io/inject": "true"} | ({"istio.io/rev": revision} if revision else {})
+
+
+def sidecar(plan: Plan, component: str) -> dict[str, str]:
+    """How its sidecar is. Native: it starts before init containers, and a Job ends without it. Unmerged
+    metrics: else Istio moves scrapes to a port of its own."""
+    assert plan.istio is not None
+    proxy = plan.istio.proxy
+    # What comes in; the way out is its clients' DestinationRule (networking/v1alpha3/destination_rule.proto).
+    kept_open = {"proxy.istio.io/config": "proxyMetadata:\n  ISTIO_META_IDLE_TIMEOUT: 0s\n"}
+    return (kept_open if component in STORES else {}) | {
+        "sidecar.istio.io/nativeSidecar": "true",
+        "sidecar.istio.io/proxyCPU": proxy.cpu,
+        "sidecar.istio.io/proxyMemory": proxy.memory,
+        "sidecar.istio.io/proxyMemoryLimit": proxy.memory,
+        "prometheus.istio.io/merge-metrics": "false",
+    }
 
 
 def spread(plan: Plan, component: str) -> list[Object]:

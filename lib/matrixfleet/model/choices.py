@@ -44,6 +44,7 @@ class Edge(StrEnum):
 
     TRAEFIK = "traefik"
     GATEWAY_API = "gateway-api"
+    ISTIO = "istio"
     NGINX = "nginx"
     INGRESS_NGINX = "ingress-nginx"
     HAPROXY = "haproxy"
@@ -81,7 +82,7 @@ class Turn(StrEnum):
 
 
 class Media(StrEnum):
-    """Where uploaded media lies."""
+    """Where uploaded media lies: on a volume that one Pod mounts, or in a bucket that speaks S3."""
 
     PVC = "pvc"
     S3 = "s3"
@@ -182,8 +183,8 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Secrets: frozenset(Secrets),
     Store: frozenset(Store),
     Turn: frozenset(Turn),
-    Media: frozenset({Media.PVC}),
-    Mesh: frozenset({Mesh.NONE}),
+    Media: frozenset(Media),
+    Mesh: frozenset(Mesh),
     Metrics: frozenset({Metrics.PROMETHEUS_OPERATOR, Metrics.ANNOTATIONS, Metrics.NONE}),
     Logs: frozenset({Logs.STDOUT}),
     Auth: frozenset(Auth),

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision
+from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
 
@@ -22,6 +23,9 @@ class Peer(Model):
     """Labels that every one of the Pods has."""
     cidrs: tuple[Cidr, ...] = ()
     """Networks, for what is no Pod: a cloud's load balancer, an API server."""
+    service_account: Name | None = None
+    """With a mesh: the ServiceAccount of the Pods, where they are in it. Without they are outside, and what
+    they reach takes them without mutual TLS: the NetworkPolicy alone tells who they are."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Peer:
@@ -29,6 +33,8 @@ class Peer(Model):
             raise expected("either namespace with pods, or cidrs", "both" if self.cidrs else "neither of them")
         if self.namespace and not self.pods:
             raise expected("pods: the labels of the Pods in that namespace", "none")
+        if self.service_account and not self.namespace:
+            raise expected("namespace, since service_account is said", "none")
         return self
 
 
@@ -75,7 +81,7 @@ class EdgeSpec(Model):
     """The kind of edge."""
     class_name: Name = "traefik"
     """The IngressClass; the GatewayClass where controller is gateway-api. Every other controller than
-    traefik must be told it."""
+    traefik must be told it, but for istio, which has none."""
     peers: tuple[Peer, ...] = Field(min_length=1)
     """Where the edge's connections come from. Only these reach a router or Element Web. A load balancer of a
     cloud is no Pod: its networks, and those of its health checks."""
@@ -94,7 +100,8 @@ class EdgeSpec(Model):
     federation_entrypoint: Name = "federation"
     """Traefik's entry point for port 8448."""
     gateway: GatewayRef | None = None
-    """A Gateway that all tenants share, with its owner's certificates. Without, each tenant has a Gateway of
+    """A Gateway that all tenants share, with its owner's certificates; with controller istio one of Istio's own
+    kind (networking.istio.io), whose listeners are not named here. Without, each tenant has a Gateway of
     its own: a tenant's listeners in a shared one would be a change to somebody else's object."""
     load_balancer_group: Name | None = None
     """aws-alb: the load balancer that all tenants share (IngressGroup). Without, each tenant has its own."""
@@ -109,7 +116,7 @@ class EdgeSpec(Model):
 
     @model_validator(mode="after")
     def _the_class_is_the_controllers(self) -> EdgeSpec:
-        if self.controller is not Edge.TRAEFIK and "class_name" not in self.model_fields_set:
+        if self.controller not in (Edge.TRAEFIK, Edge.ISTIO) and "class_name" not in self.model_fields_set:
             raise expected(f"class_name, since controller is {self.controller}", "none")
         return self
 
@@ -118,6 +125,12 @@ class EdgeSpec(Model):
         for key, owner in _OF_ONE_CONTROLLER.items():
             if self.controller is not owner and key in self.model_fields_set:
                 raise expected(f"controller: {owner}, since {key} is said", str(self.controller))
+        return self
+
+    @model_validator(mode="after")
+    def _gateways_are_named(self) -> EdgeSpec:
+        if self.gateway and self.controller not in (Edge.GATEWAY_API, Edge.ISTIO):
+            raise expected("controller: gateway-api or istio, since gateway is said", str(self.controller))
         return self
 
     @model_validator(mode="after")
@@ -148,6 +161,22 @@ class EdgeSpec(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _istio_has_one_gateway(self) -> EdgeSpec:
+        if self.controller is Edge.ISTIO and (len(self.peers) != 1 or not self.peers[0].service_account):
+            raise expected(
+                "peers: the gateway's Pods alone, with their service_account, since controller is istio",
+                f"{len(self.peers)} of them" if len(self.peers) > 1 else "none with service_account",
+                "tenants' Gateways select these Pods, and certificates lie beside them",
+            )
+        return self
+
+    @property
+    def certificate_namespace(self) -> str:
+        """Where certificates must lie; "" for the tenant's own namespace. Pods of Istio's gateway read
+        Secrets of theirs alone."""
+        return (self.peers[0].namespace or "") if self.controller is Edge.ISTIO and not self.gateway else ""
+
     @property
     def reads_secrets(self) -> bool:
         """Whether it serves with certificates that cert-manager puts in the tenant's Secrets."""
@@ -158,7 +187,6 @@ _OF_ONE_CONTROLLER = {
     "http_entrypoint": Edge.TRAEFIK,
     "https_entrypoint": Edge.TRAEFIK,
     "federation_entrypoint": Edge.TRAEFIK,
-    "gateway": Edge.GATEWAY_API,
     "load_balancer_group": Edge.AWS_ALB,
     "certificate_arns": Edge.AWS_ALB,
     "certificate_discovery": Edge.AWS_ALB,
@@ -172,6 +200,7 @@ _NO_8448 = {
 # Why an HTTP-01 solver's own Ingress gets no request there.
 _NO_HTTP01 = {
     Edge.NGINX: "a host of two Ingresses is a collision there, and the solver's Ingress loses",
+    Edge.ISTIO: "the gateway sends the authority on to HTTPS, for which there is no certificate yet",
     Edge.GKE: "the solver's Ingress would get a load balancer and an address of its own",
 }
 
@@ -285,6 +314,35 @@ class Operators(Model):
     """CloudNativePG, of which databases of kind cnpg and shared are. Without it there are none."""
 
 
+class Istio(Model):
+    """The Istio that the cluster has. Sidecars are native (Kubernetes 1.29 or later), so that Jobs end."""
+
+    cni: bool = False
+    """Whether its CNI node agent runs. Without it the injected init container asks for NET_ADMIN, which Pod
+    Security `restricted` refuses: so it must be true."""
+    namespace: Name = "istio-system"
+    """Where istiod is."""
+    pods: dict[str, str] = Field(default_factory=lambda: {"app": "istiod"})
+    """Labels of istiod's Pods; the default are its chart's."""
+    revision: Name | None = None
+    """The revision that injects; the default one unless said."""
+    proxy: Resources = Resources(cpu="100m", memory="128Mi")
+    """Of each sidecar; the default are the requests of Istio's chart. Memory is its limit too."""
+    access_logs: bool = False
+    """Whether sidecars log each connection, by the mesh's own provider `envoy`. Programs log their requests
+    themselves, and a second log of addresses outlives what retention says."""
+
+    @model_validator(mode="after")
+    def _restricted_needs_the_agent(self) -> Istio:
+        if not self.cni:
+            raise expected(
+                "istio.cni: true",
+                False,
+                "without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
+            )
+        return self
+
+
 class Monitoring(Model):
     """How Prometheus finds what is compiled for it, and people what an alert means."""
 
@@ -316,7 +374,9 @@ class Cluster(Model):
     secrets: SecretsSpec = SecretsSpec()
     """Who makes Secrets."""
     mesh: Built[Mesh] = Mesh.NONE
-    """Which service mesh it has."""
+    """Which service mesh the platform's own parts are in, and every tenant that does not say otherwise."""
+    istio: Istio | None = None
+    """How Istio is there, where it is. docs/mesh.md."""
     metrics: Built[Metrics] = Metrics.PROMETHEUS_OPERATOR
     """How Prometheus learns what to scrape. Needs network.monitoring unless `none`."""
     monitoring: Monitoring = Monitoring()
@@ -330,6 +390,13 @@ class Cluster(Model):
                 "none",
                 "name Prometheus's Pods, or set metrics: none",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _istio_is_told(self) -> Cluster:
+        reasons = {"mesh": self.mesh is Mesh.ISTIO, "edge.controller": self.edge.controller is Edge.ISTIO}
+        for key in (key for key, needed in reasons.items() if needed and self.istio is None):
+            raise expected(f"istio, since {key} is istio", "none", "istio: {cni: true}, where its CNI node agent runs")
         return self
 
     @model_validator(mode="after")

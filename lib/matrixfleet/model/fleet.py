@@ -339,6 +339,11 @@ class Fleet:
             hosts = tenant.get("hosts")
             for key, host in hosts.items() if isinstance(hosts, Mapping) else ():
                 yield "host name", str(host), name, ("matrix", "hosts", key)
+            bucket = self.raw(name, ("matrix", "media", "s3"))
+            if isinstance(bucket, Mapping):
+                prefix = bucket.get("prefix") or tenant.get("server_name")
+                where = f"{bucket.get('endpoint') or 'Amazon'}/{bucket.get('bucket')}/{prefix}"
+                yield "bucket's part", where, name, ("matrix", "media", "s3")
             namespace = tenant.get("namespace") or short
             if self._shared(name, str(namespace)):
                 # A shared namespace is nobody's; Coturn beside it is, by the name of its own namespace.

@@ -53,6 +53,8 @@ class Images(Model):
 
     synapse: Image
     """Synapse, main process and workers, and the Jobs that make secrets."""
+    synapse_s3: Image
+    """Synapse with the S3 storage provider (images/synapse-s3), for tenants with media.kind s3."""
     postgresql: Image
     """PostgreSQL of the bundled database."""
     cloudnative_pg: Image

@@ -14,12 +14,14 @@ from matrixfleet.model.choices import (
     Calls,
     Logs,
     Media,
+    Mesh,
     Pattern,
     SigningKey,
     State,
     Turn,
 )
 from matrixfleet.model.database import DatabaseSpec
+from matrixfleet.model.media import MediaSpec
 from matrixfleet.model.resources import Generation, Resources
 from matrixfleet.model.retention import Retention
 from matrixfleet.model.services import AppService, Consent, Mail, Module
@@ -153,15 +155,6 @@ class Synapse(Model):
     """Of the root logger. DEBUG writes what people say into the log: Synapse warns of it."""
 
 
-class MediaSpec(Model):
-    """Uploaded and fetched media."""
-
-    kind: Built[Media] = Media.PVC
-    """Where it lies."""
-    storage: Memory = "10Gi"
-    """Its volume."""
-
-
 class Theme(Model):
     """A custom theme of Element Web (`setting_defaults.custom_themes`)."""
 
@@ -288,6 +281,9 @@ class Tenant(Model):
     """What carries calls."""
     router: Router = Router()
     """The router."""
+    mesh: Built[Mesh] | None = None
+    """Which mesh it is in; its cluster's (`cluster.mesh`) unless said. A cluster moves one tenant after the
+    other by it."""
     auth: AuthSpec = AuthSpec()
     """Who may log in."""
     consent: Consent | None = None
@@ -325,6 +321,20 @@ class Tenant(Model):
         if self.workers.any and self.synapse.signing_key is SigningKey.VOLUME:
             raise expected(
                 "synapse.signing_key: secret, since there are workers", "volume", "many processes sign, one can mount"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _several_keep_media_in_a_bucket(self) -> Tenant:
+        count = self.workers.media_repository.replicas
+        if count > 1 and self.media.kind is not Media.S3:
+            hint = "a volume is mounted by one Pod; media.kind: s3 takes several"
+            raise expected("workers.media_repository.replicas of 0 or 1, since media.kind is pvc", count, hint)
+        if self.media.kind is Media.S3 and bytes_of(self.media.cache) < 4 * bytes_of(self.synapse.max_upload_size):
+            raise expected(
+                f"media.cache of four times synapse.max_upload_size ({self.synapse.max_upload_size}) or more",
+                self.media.cache,
+                "uploads pass through it",
             )
         return self
 

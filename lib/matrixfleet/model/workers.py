@@ -120,7 +120,8 @@ class Workers(Model):
     pusher: Named = Named(replicas=0)
     """Sends push notifications, sharded by user."""
     media_repository: Named = Named(replicas=0)
-    """Takes media from main. One on a volume, since it is mounted by one Pod."""
+    """Takes media from main. One where media is on a volume, since that is mounted by one Pod; any number where
+    it is in a bucket."""
     background: Named = Named(replicas=0)
     """Background tasks, the user directory, application services: one process."""
 
@@ -130,9 +131,8 @@ class Workers(Model):
         twice = sorted({stream for stream in written if written.count(stream) > 1})
         if twice:
             raise expected(f"one writer for {', '.join(twice)}", "several")
-        for name in ("background", "media_repository"):
-            if getattr(self, name).replicas > 1:
-                raise expected(f"workers.{name}.replicas of 0 or 1", getattr(self, name).replicas)
+        if self.background.replicas > 1:
+            raise expected("workers.background.replicas of 0 or 1", self.background.replicas)
         return self
 
     @property

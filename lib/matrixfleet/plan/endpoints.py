@@ -105,6 +105,25 @@ MEDIA = (
     r"^/_matrix/client/v1/media/",
     r"^/_matrix/federation/v1/media/",
 )
+# Served where media is, and nowhere else; closed at the router to all but administrators' networks.
+MEDIA_ADMIN = (
+    r"^/_synapse/admin/v1/purge_media_cache$",
+    r"^/_synapse/admin/v1/room/.*/media.*$",
+    r"^/_synapse/admin/v1/user/.*/media.*$",
+    r"^/_synapse/admin/v1/media/.*$",
+    r"^/_synapse/admin/v1/quarantine_media/.*$",
+    r"^/_synapse/admin/v1/users/.*/media$",
+    r"^/_synapse/admin/v1/room/.*/media/quarantine$",
+    r"^/_synapse/admin/v1/user/.*/media/quarantine$",
+    r"^/_synapse/admin/v1/media/quarantine/.*$",
+    r"^/_synapse/admin/v1/media/unquarantine/.*$",
+)
+# Pages that were looked up for a message, and their pictures, whose ids begin with a day: no bucket has them
+# (StorageProviderWrapper), only the process that fetched them.
+PREVIEWS = (
+    r"^/_matrix/(media/(r0|v1|v3)|client/v1/media)/preview_url",
+    r"^/_matrix/(media/(r0|v1|v3)|client/v1/media)/(download|thumbnail)/[^/]+/[0-9]{4}-[0-9]{2}-[0-9]{2}_",
+)
 STREAMS = {
     "typing": (r"^/_matrix/client/(api/v1|r0|v3|unstable)/rooms/.*/typing",),
     "to_device": (r"^/_matrix/client/(r0|v3|unstable)/sendToDevice/",),
@@ -140,16 +159,6 @@ ON_MAIN = {
     # Closed at the router, and for administrators' port-forwards to main where it is not.
     r"^/_synapse/admin/v1/rooms/[^/]+$": "admin",
     r"^/_synapse/admin/v2/users/[^/]+$": "admin",
-    r"^/_synapse/admin/v1/purge_media_cache$": "admin",
-    r"^/_synapse/admin/v1/room/.*/media.*$": "admin",
-    r"^/_synapse/admin/v1/user/.*/media.*$": "admin",
-    r"^/_synapse/admin/v1/media/.*$": "admin",
-    r"^/_synapse/admin/v1/quarantine_media/.*$": "admin",
-    r"^/_synapse/admin/v1/users/.*/media$": "admin",
-    r"^/_synapse/admin/v1/room/.*/media/quarantine$": "admin",
-    r"^/_synapse/admin/v1/user/.*/media/quarantine$": "admin",
-    r"^/_synapse/admin/v1/media/quarantine/.*$": "admin",
-    r"^/_synapse/admin/v1/media/unquarantine/.*$": "admin",
     # Matrix Authentication Service is a later choice.
     r"^/_synapse/mas/": "not built",
 }

@@ -14,6 +14,7 @@ from matrixfleet.model.choices import Metrics
 from matrixfleet.model.cluster import Reach
 from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.processes import Kind, Process
+from matrixfleet.plan.storage import media_keeper
 from matrixfleet.plan.workloads import Guest, Workload
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
     if tenant.email and not tenant.email.reach:
         ports.add(tenant.email.port)
         reasons.append("mail")
+    bucket = tenant.media.s3
+    if bucket and not bucket.reach and process.component == media_keeper(tenant):
+        ports.add(bucket.port)
+        reasons.append("media in its bucket")
     if any(not service.reach for service in tenant.appservices.values()):
         reasons.append("application services")
     every = synapse.federation.enabled or previews
@@ -127,6 +132,8 @@ def private_flows(tenant: Tenant, processes: tuple[Process, ...], router: int) -
         yield from to(f"OpenID provider {login.id}", login.said.reach, why, talking[:1])
     if tenant.email:
         yield from to("the mail server", tenant.email.reach, "mail", talking)
+    if bucket := tenant.media.s3:
+        yield from to("the bucket", bucket.reach, "media", [media_keeper(tenant)])
     for name, service in tenant.appservices.items():
         events = "events, and questions about its users and rooms"
         yield from to(f"application service {name}", service.reach, events, talking)

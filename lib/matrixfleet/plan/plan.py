@@ -7,8 +7,8 @@ from functools import cached_property
 
 from matrixfleet.errors import FleetError, Refused, did_you_mean
 from matrixfleet.model import Fleet, Target, Tenant
-from matrixfleet.model.choices import Database, Pooling, Secrets, Turn
-from matrixfleet.model.cluster import Cluster
+from matrixfleet.model.choices import Database, Mesh, Pooling, Secrets, Turn
+from matrixfleet.model.cluster import Cluster, Istio
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import SHARED_NAMESPACE
 from matrixfleet.model.release import Release
@@ -36,12 +36,13 @@ from matrixfleet.plan.edge import (
 )
 from matrixfleet.plan.element import Web, web_of_platform, web_of_tenant
 from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of, visitor_flows
+from matrixfleet.plan.mesh import mesh_flows, with_proxies
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
 from matrixfleet.plan.processes import RESERVED_CONNECTIONS, ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
 from matrixfleet.plan.secrets import Secret, borrowed, secrets_of, shared_turn_secret
-from matrixfleet.plan.storage import Volume, volumes_of
+from matrixfleet.plan.storage import Volume, media_keeper, volumes_of
 from matrixfleet.plan.turn import TurnServer, turn_of_platform, turn_of_tenant, uris_for
 from matrixfleet.plan.workloads import (
     Guest,
@@ -85,6 +86,11 @@ class Plan:
     def release(self) -> Release:
         """The versions."""
         return self.target.release
+
+    @property
+    def istio(self) -> Istio | None:
+        """The mesh that this target is in."""
+        return self.cluster.istio if self.cluster.mesh is Mesh.ISTIO else None
 
     @property
     def application(self) -> str:
@@ -253,7 +259,7 @@ class PlatformPlan(Plan):
             found.append(element_workload(self.web.spec, self.release))
         if self.turn:
             found.append(turn_workload(self.turn, self.release))
-        return {workload.component: workload for workload in found}
+        return with_proxies(self.istio, {workload.component: workload for workload in found})
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -282,6 +288,7 @@ class PlatformPlan(Plan):
         for name, tenant in self.target.sharers:
             found += sharer_flows(name, tenant, self.guests)
         found += visitor_flows(self.cluster, self.workloads, self.guests)
+        found += mesh_flows(self.istio, self.cluster, self.workloads, found)
         return tuple(found)
 
     @cached_property
@@ -330,6 +337,11 @@ class PlatformPlan(Plan):
 class NamespacePlan(Plan):
     """A namespace for several tenants: its walls, and nothing inside them."""
 
+    @property
+    def istio(self) -> Istio | None:
+        """The cluster's: tenants may be in it, each as it says."""
+        return self.cluster.istio
+
     @cached_property
     def namespace(self) -> str:
         """As the file is called."""
@@ -377,6 +389,11 @@ class TenantPlan(Plan):
         """What was said."""
         assert self.target.tenant is not None
         return self.target.tenant
+
+    @property
+    def istio(self) -> Istio | None:
+        """As the tenant says, or its cluster."""
+        return self.cluster.istio if (self.tenant.mesh or self.cluster.mesh) is Mesh.ISTIO else None
 
     @cached_property
     def namespace(self) -> str:
@@ -432,7 +449,8 @@ class TenantPlan(Plan):
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         """What runs."""
-        return workloads_of(self.tenant, self.cluster, self.release, self.processes, self.turn)
+        found = workloads_of(self.tenant, self.cluster, self.release, self.processes, self.turn)
+        return with_proxies(self.istio, found)
 
     @cached_property
     def guests(self) -> tuple[Guest, ...]:
@@ -473,6 +491,10 @@ class TenantPlan(Plan):
         `_path` beside it."""
         return self.tenant.email is not None and self.tenant.email.user is not None
 
+    def caches_media(self, component: str) -> bool:
+        """Whether a component's processes keep a part of a bucket on their node's disk."""
+        return self.tenant.media.s3 is not None and component == media_keeper(self.tenant)
+
     @cached_property
     def volumes(self) -> tuple[Volume, ...]:
         """What is kept."""
@@ -488,7 +510,11 @@ class TenantPlan(Plan):
         said = flows_of(
             self.tenant, self.cluster, self.processes, self.workloads, self.guests, self.turn, self.database
         )
-        return (*said, *instance_flows(self.cluster, self.guests))
+        return (
+            *said,
+            *instance_flows(self.cluster, self.guests),
+            *mesh_flows(self.istio, self.cluster, self.workloads, said),
+        )
 
     @cached_property
     def routing(self) -> tuple[tuple[Route, ...], tuple[Backend, ...]]:
@@ -554,6 +580,10 @@ class TenantPlan(Plan):
                 f" its platform target, or another kind",
             )
         self.verify_database()
+        if self.tenant.mesh is Mesh.ISTIO and self.cluster.istio is None:
+            raise Refused(
+                ("matrix", "mesh"), f"cluster {self.cluster.name} has no Istio; say cluster.istio, or mesh: none"
+            )
         known = self.cluster.priority_classes
         if self.priority_class and self.priority_class not in known:
             raise Refused(

@@ -146,7 +146,14 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         ),
         pool("federation-sender", workers.federation_sender, internet=True),
         pool("pusher", workers.pusher, internet=True),
-        pool("media-repository", workers.media_repository, serves=True, internet=True),
+        # Who quarantines media writes that down, and only who has media quarantines.
+        pool(
+            "media-repository",
+            workers.media_repository,
+            serves=True,
+            internet=True,
+            streams=("quarantined_media_changes",),
+        ),
         pool("background", workers.background, internet=True),
     ]
     return (main, *(one for one in pools if one.count or one.autoscale_cpu))

@@ -22,6 +22,8 @@ class Backend:
     fallback: bool = True
     """Whether main may answer while none of them is there. Not for a stream's writer: main would have to
     hand the request on to the writer that is away."""
+    first: bool = False
+    """Only the first of the processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,19 @@ def routes_of(processes: tuple[Process, ...]) -> tuple[tuple[Route, ...], tuple[
         affinity: str = "",
         get_only: bool = False,
         fallback: bool = True,
+        first: bool = False,
     ) -> None:
         """To the first of the components that the tenant has, if any."""
         process = next((there[component] for component in components if component in there), None)
         if process is not None:
-            backends.setdefault(name, Backend(name, process, affinity, fallback))
+            backends.setdefault(name, Backend(name, process, affinity, fallback, first))
             routes.append(Route(name, patterns, name, get_only))
 
     for component, patterns in _streams(processes):
         lead(component, patterns, component, fallback=False)
+    lead("media-admin", endpoints.MEDIA_ADMIN, "media-repository", fallback=False, first=True)
+    if (media := there.get("media-repository")) and media.count > 1:
+        lead("previews", endpoints.PREVIEWS, "media-repository", fallback=False, first=True)
     lead("media", endpoints.MEDIA, "media-repository", fallback=False)
     lead("sync", endpoints.SYNC, "generic", affinity="user")
     lead("initial-sync", endpoints.INITIAL_SYNC, "generic")

@@ -11,6 +11,7 @@ from matrixfleet.model.choices import Database, Pooling, Secrets, SigningKey, St
 from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.plan.names import secret_name
+from matrixfleet.plan.storage import media_keeper
 
 if TYPE_CHECKING:
     from matrixfleet.plan.turn import TurnServer
@@ -211,6 +212,9 @@ def secrets_of(
         secret(purpose, generation, ((key, GIVEN),), readers=readers, rotate=("matrix", *said, "generation"))
         for purpose, key, generation, said in given_of(tenant)
     ]
+    if bucket := tenant.media.s3:
+        keys, rotate = (("credentials", GIVEN),), ("matrix", "media", "s3", "generation")
+        found.append(secret("media", bucket.generation, keys, readers=(media_keeper(tenant),), rotate=rotate))
     return tuple(found)
 
 

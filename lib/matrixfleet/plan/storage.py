@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from matrixfleet.model import Cluster, Tenant
-from matrixfleet.model.choices import Database, SigningKey
+from matrixfleet.model.choices import Database, Media, SigningKey
 from matrixfleet.plan.names import volume_name
 
 ONE_POD = "ReadWriteOncePod"
 """One Pod at a time, enforced by scheduler and kubelet: what makes a second main process impossible
 while a first still terminates (a Deployment's Recreate orders rollouts only)."""
+
+MEDIA = "/data/media"
+"""Where media is for Synapse: its volume, or the cache before a bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +34,18 @@ class Volume:
     access_mode: str = ONE_POD
 
 
+def media_keeper(tenant: Tenant) -> str:
+    """The component whose processes take uploads and serve media."""
+    return "media-repository" if tenant.workers.media_repository.replicas else "synapse"
+
+
 def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...]:
     """The volumes of one tenant."""
     classes = cluster.storage
-    found = [
-        Volume(
-            "media",
-            volume_name(name, "media"),
-            classes.media.name,
-            tenant.media.storage,
-            "media-repository" if tenant.workers.media_repository.replicas else "synapse",
-            "/data/media",
-        ),
-    ]
+    found = []
+    if tenant.media.kind is Media.PVC:
+        size = tenant.media.storage
+        found.append(Volume("media", volume_name(name, "media"), classes.media.name, size, media_keeper(tenant), MEDIA))
     if tenant.database.kind is Database.STATEFULSET:
         size = tenant.database.storage
         found.append(Volume("database", "data", classes.database.name, size, "postgresql", "/var/lib/postgresql"))
@@ -61,8 +63,7 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
                 "/data/logs",
             )
         )
-    media = found[0]
-    if media.owner != "synapse" and not any(volume.owner == "synapse" for volume in found):
+    if not any(volume.owner == "synapse" for volume in found):
         # Main mounts nothing of use then, and must still be held to one: this volume is its lock.
         found.append(
             Volume("lock", volume_name(name, "lock"), classes.signing_key.name, "1Mi", "synapse", "/data/lock")

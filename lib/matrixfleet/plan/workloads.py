@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Image, Release, Resources, Tenant
-from matrixfleet.model.choices import Database, Metrics, Pooling, Secrets
+from matrixfleet.model.choices import Database, Media, Metrics, Pooling, Secrets
 from matrixfleet.model.cluster import EdgeSpec
 from matrixfleet.model.tenant import Element
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import waves
 from matrixfleet.plan.processes import Kind, Process
+from matrixfleet.plan.storage import media_keeper
 
 if TYPE_CHECKING:
     from matrixfleet.plan.turn import TurnServer
@@ -160,9 +161,18 @@ def workloads_of(
     images = release.images
     scraped = cluster.metrics is not Metrics.NONE
     joins = {"email": _HELPER} if tenant.email and tenant.email.user else {}
+    bucket = tenant.media.kind is Media.S3
+    cleans = {media_keeper(tenant): {"cache": _HELPER}} if bucket else {}
     found = [
         *_database(tenant, release, scraped),
-        *(_synapse(process, images.synapse, joins) for process in processes),
+        *(
+            _synapse(
+                process,
+                images.synapse_s3 if bucket else images.synapse,
+                joins | cleans.get(process.component, {}),
+            )
+            for process in processes
+        ),
         Workload(
             "router",
             "haproxy",
@@ -204,7 +214,7 @@ def guests_of(edge: EdgeSpec) -> tuple[Guest, ...]:
     """The guests. cert-manager solves HTTP-01 with a Pod a host in the certificate's namespace (its
     resources: cert-manager's defaults, flags --acme-http01-solver-resource-*), where it makes the edge's
     certificates."""
-    if not edge.reads_secrets:
+    if not edge.reads_secrets or edge.certificate_namespace:
         return ()
     return (
         Guest(

@@ -7,11 +7,14 @@ pinned version's, since Synapse's parser accepts unknown ones silently.
 from typing import Any
 
 from matrixfleet.model.choices import SigningKey
+from matrixfleet.model.resources import Resources
 from matrixfleet.model.tenant import Rate, Tenant
 from matrixfleet.model.types import bytes_of
+from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.networks import denied
 from matrixfleet.plan.processes import Kind, Process
+from matrixfleet.plan.storage import MEDIA
 from matrixfleet.synapse.accounts import accounts, consent, email, retention, services, single_sign_on
 
 Options = dict[str, Any]
@@ -37,7 +40,7 @@ def homeserver(plan: TenantPlan) -> Options:
         **services(plan),
         **retention(tenant),
         **rate_limits(tenant),
-        **caches(tenant),
+        **caches(tenant, tenant.synapse.resources),
         "presence": {"enabled": tenant.synapse.presence},
         **turn(plan),
         **workers(plan),
@@ -106,12 +109,12 @@ def secrets(plan: TenantPlan) -> Options:
 
 
 def media(plan: TenantPlan) -> Options:
-    """Media on its volume, and previews that cannot be used to look into private networks."""
+    """Media on its volume or in its bucket, and previews that cannot be used to look into private networks."""
     tenant = plan.tenant
-    folder = next(volume.mount for volume in plan.volumes if volume.purpose == "media")
     nobody = denied(plan.cluster.network.private)
     options: Options = {
-        "media_store_path": folder,
+        "media_store_path": MEDIA,
+        **bucket(tenant),
         "max_upload_size": f"{bytes_of(tenant.synapse.max_upload_size) // _MIB}M",
         "ip_range_blacklist": nobody,
         "url_preview_enabled": tenant.synapse.url_previews,
@@ -119,6 +122,29 @@ def media(plan: TenantPlan) -> Options:
     if tenant.synapse.url_previews:
         options["url_preview_ip_range_blacklist"] = nobody
     return options
+
+
+def bucket(tenant: Tenant) -> Options:
+    """The S3 storage provider. Synchronous, so that an upload which was answered is in the bucket, and whatever
+    is in the cache may go: it is a copy. The provider reads what it uploads from media_store_path, so
+    `enable_local_media_storage: false` does not go with it (matrix-org/synapse-s3-storage-provider#162)."""
+    spec = tenant.media.s3
+    if spec is None:
+        return {}
+    config = {
+        "bucket": spec.bucket,
+        "region_name": spec.region,
+        **({"endpoint_url": spec.endpoint} if spec.endpoint else {}),
+        "prefix": f"{spec.prefix or tenant.server_name}/",
+    }
+    provider = {
+        "module": "s3_storage_provider.S3StorageProviderBackend",
+        "store_local": True,
+        "store_remote": spec.store_remote,
+        "store_synchronous": True,
+        "config": config,
+    }
+    return {"media_storage_providers": [provider]}
 
 
 def federation(tenant: Tenant) -> Options:
@@ -154,11 +180,11 @@ def rate_limits(tenant: Tenant) -> Options:
     }
 
 
-def caches(tenant: Tenant) -> Options:
-    """Sizes by the factor, and a ceiling by what jemalloc says is used. All three sub-options are needed
-    for it to act (synapse/config/cache.py)."""
+def caches(tenant: Tenant, resources: Resources | WorkerResources) -> Options:
+    """Sizes by the factor, and a ceiling by what jemalloc says is used of a process's own limit. All three
+    sub-options are needed for it to act (synapse/config/cache.py)."""
     spec = tenant.synapse.caches
-    ceiling = int(bytes_of(tenant.synapse.resources.memory) * spec.memory_share) // _MIB
+    ceiling = int(bytes_of(resources.memory) * spec.memory_share) // _MIB
     return {
         "caches": {
             "global_factor": spec.global_factor,
@@ -238,7 +264,8 @@ def duties(plan: TenantPlan) -> Options:
             "notify_appservices_from_worker": background,
         }
     if "media-repository" in pools:
-        (media_repository,) = pools["media-repository"]
+        # Of several the first: it has the previews that it clears away.
+        media_repository, *_ = pools["media-repository"]
         options |= {
             "enable_media_repo": False,
             "media_instance_running_background_jobs": media_repository,
@@ -253,6 +280,8 @@ def worker(plan: TenantPlan, process: Process) -> Options:
         "worker_app": process.app,
         "worker_listeners": listening(plan, process),
         "worker_log_config": "/etc/synapse-worker/log.yaml",
+        # Main's limit is not this one's: below main's ceiling it would be killed before a cache was cut back.
+        **caches(plan.tenant, process.resources),
         # Media is one process's: another would make its folder at start, on a root that it cannot write.
         "enable_media_repo": process.component == "media-repository",
     }

@@ -16,9 +16,11 @@ from matrixfleet.kubernetes.pods import (
     secret_files,
     tls_files,
 )
+from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.processes import Process
 from matrixfleet.plan.secrets import Secret
+from matrixfleet.plan.storage import MEDIA
 from matrixfleet.synapse.homeserver import homeserver, logging_of
 from matrixfleet.synapse.policy import policy_folder, policy_pages
 from matrixfleet.templates import read
@@ -50,6 +52,7 @@ def read_by(plan: TenantPlan, process: Process) -> Read:
         *(secret_files(secret) for secret in plan.secrets if _mounted_as_files(process, secret)),
         *([tls_files("database", plan.database.authority, ("ca.crt",))] if plan.database.authority else []),
         *(claimed(volume) for volume in plan.volumes_for(process.component)),
+        *([media_cache(plan)] if plan.caches_media(process.component) else []),
         # Uploads and fetched previews pass through here before they are media.
         scratch("tmp", "/tmp", "1Gi"),
     ]
@@ -85,9 +88,39 @@ def shared_files(plan: TenantPlan) -> dict[str, str]:
     }
     if external := plan.tenant.database.external:
         files["database-ca.crt"] = external.ca
+    if bucket := plan.tenant.media.s3:
+        files["clean_cache.py"] = read(__file__, "clean_cache.py")
+        if bucket.ca:
+            files["media-ca.crt"] = bucket.ca
     if plan.joins_email:
         files["join_email.py"] = read(__file__, "join_email.py")
     return files
+
+
+def media_cache(plan: TenantPlan) -> Mount:
+    """Media of a bucket on the node's disk."""
+    return scratch("media", MEDIA, plan.tenant.media.cache)
+
+
+def cleaner(plan: TenantPlan, process: Process, mounts: Sequence[Mount]) -> list[Object]:
+    """Keep the cache below its limit, where there is one: the kubelet evicts a Pod that goes beyond."""
+    if not plan.caches_media(process.component):
+        return []
+    mine = [mount for mount in mounts if mount.name in ("configuration", "media")]
+    limit = bytes_of(plan.tenant.media.cache) * 4 // 5
+    command = ["python", "-B", f"{CONFIGURATION}/clean_cache.py", MEDIA, str(limit)]
+    return [container(plan, process.component, "cache", command, mine)]
+
+
+def bucket_access(plan: TenantPlan, process: Process) -> list[Object]:
+    """What boto3 reads: the keys, and the authority where it is not one that everybody trusts."""
+    bucket = plan.tenant.media.s3
+    if bucket is None or not plan.caches_media(process.component):
+        return []
+    found = [{"name": "AWS_SHARED_CREDENTIALS_FILE", "value": plan.secret("media").path("credentials")}]
+    if bucket.ca:
+        found.append({"name": "AWS_CA_BUNDLE", "value": f"{CONFIGURATION}/media-ca.crt"})
+    return found
 
 
 def environment(plan: TenantPlan) -> list[Object]:
@@ -122,7 +155,7 @@ def synapse_container(
         "synapse",
         command,
         mounts,
-        env=[*environment(plan), *env],
+        env=[*environment(plan), *bucket_access(plan, process), *env],
         ports=plan.workloads[process.component].ports,
         startupProbe=probe(5, startup // 5, 5, **health),
         readinessProbe=probe(5, 3, 5, **health),

@@ -4,7 +4,12 @@ NAMESPACE = f"{PROD}/fence/namespace-matrix-prod.yaml"
 INGRESS = f"{PROD}/workload/edge/ingress-matrix-prod-matrix.yaml"
 TURN = f"{PROD}/workload/turn/certificate-matrix-prod-turn.yaml"
 ELEMENT = "ap1/platform/workload/edge/httproute-platform-element.yaml"
-GATEWAY = "ap1/platform/workload/edge/gateway-platform-edge.yaml"
+GATEWAY = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "platform-edge", "namespace": "fleet"},
+    "spec": {"listeners": [{"name": "https", "hostname": "a.matrix.example.com", "port": 443, "protocol": "HTTPS"}]},
+}
 
 BREAKS = [
     Break(
@@ -34,7 +39,7 @@ BREAKS = [
     ),
     Break(
         "a listener of another's name",
-        put(GATEWAY, "spec", "listeners", 1, "hostname", to="a.matrix.example.com"),
+        lambda tree: tree.having("ap1/platform/workload/edge/gateway.yaml", GATEWAY),
         "Gateway fleet/platform-edge: names a.matrix.example.com; expected one of",
     ),
 ]

@@ -67,7 +67,21 @@ def orders(*kinds: str) -> Callable[[Tree], Tree]:
     return change
 
 
+def same_bucket(tree):
+    """Two tenants' media in one place."""
+    options = tree.entries["us1/newsroom/workload/synapse/configmap-newsroom-synapse.yaml"].doc["data"][
+        "homeserver.yaml"
+    ]
+    block = options[options.index("media_storage_providers:") : options.index("max_upload_size:")]
+    return replaced(CONFIG, "homeserver.yaml", "max_upload_size:", f"{block}max_upload_size:")(tree)
+
+
 BREAKS = [
+    Break(
+        "one part of a bucket",
+        same_bucket,
+        "media matrix-fleet-media/newsroom.example.org/ is eu1.chess-club's already (ConfigMap chess-club/chess-club-synapse",
+    ),
     Break(
         "one host of two tenants",
         put(INGRESS, "spec", "rules", 0, "host", to="chat.example.com"),
@@ -173,5 +187,10 @@ BREAKS = [
             "ap1/tenant-a/cluster.yaml", tree.entries[CLUSTER].doc
         ),
         "role synapse_tenant_a of fleet/platform-postgresql of cluster ap1 is ap1.tenant-",
+    ),
+    Break(
+        "a DestinationRule that every tenant's sidecars follow",
+        edit("ap1/tenant-b/fence/destinationrule-tenant-b-postgresql.yaml", lambda doc: doc["spec"].pop("exportTo")),
+        "exportTo: expected namespaces by name, or `.`; sidecars of every tenant hear of it, got ['*']",
     ),
 ]

@@ -35,6 +35,13 @@ BREAKS = [
         "expected Deployment matrix-prod/matrix-prod-synapse to say 0 or 1 replicas, got 2",
     ),
     Break(
+        "a second replica on a volume for one node",
+        lambda tree: put(SYNAPSE, "spec", "replicas", to=2)(
+            put(MEDIA, "spec", "accessModes", to=["ReadWriteOnce"])(tree)
+        ),
+        "is ReadWriteOnce, expected Deployment matrix-prod/matrix-prod-synapse to say 0 or 1 replicas, got 2",
+    ),
+    Break(
         "replicas left to an autoscaler on a volume for one Pod",
         edit(SYNAPSE, lambda doc: doc["spec"].pop("replicas")),
         "expected Deployment matrix-prod/matrix-prod-synapse to say 0 or 1 replicas, got None",

@@ -1,9 +1,9 @@
 """No tenant shares with another what must be its own, nor reaches into another's namespace.
 
 A namespace of several tenants is marked as one: there every object is some tenant's, and whatever selects Pods
-names whose. Hosts, names of servers, namespaces, Secrets, databases, roles, and ports of nodes; over all clusters,
-since a host or a name is the world's. A host is one tenant's with every path below it: one route's prefix would
-catch another's.
+names whose. Hosts, names of servers, namespaces, Secrets, databases, roles, parts of buckets, and ports of nodes; over
+all clusters, since a host or a name is the world's. A host is one tenant's with every path below it: one route's prefix
+would catch another's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ SEVERAL = "matrix-fleet/several-tenants"
 INSTANCE = "app.kubernetes.io/instance"
 SOLVER = "acme.cert-manager.io/http01-solver"
 """Of cert-manager's solvers: alike for all tenants, and gone when they have answered."""
+IDENTITY = re.compile(r"/ns/([a-z0-9-]+)/sa/")
 SERVICE = re.compile(r"\.([a-z0-9-]+)\.svc\b")
 Range = tuple[str, int, int]
 """Protocol, first and last port."""
@@ -38,6 +39,8 @@ def check(tree: Tree) -> Iterator[Finding]:
         if (entry.cluster, entry.namespace) in shared:
             for fault in strangers(entry):
                 yield tree.finding(entry, "isolation", fault)
+        for fault in heard_elsewhere(entry):
+            yield tree.finding(entry, "isolation", fault)
         for namespace in sorted(reaches(entry)):
             owner = owners.get((entry.cluster, namespace), entry)
             if owner.target != entry.target and (entry.cluster, namespace) not in shared:
@@ -74,8 +77,17 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
             # Without a name it is its own Gateway's, whose address is the tenant's.
             if "hostname" in listener:
                 yield ("host", listener["hostname"]), entry
+        for host in (host for server in entry.spec.get("servers", []) for host in server["hosts"]):
+            yield ("host", host.rpartition("/")[2]), entry
+    for entry in filter(is_tenants, tree.of_kind("VirtualService")):
+        for host in entry.spec.get("hosts", []):
+            yield ("host", host), entry
     for entry, options in homeservers(tree):
         yield ("server_name", str(options.get("server_name"))), entry
+        for provider in options.get("media_storage_providers") or ():
+            bucket = provider["config"]
+            where = (str(bucket.get(key, "")) for key in ("endpoint_url", "bucket", "prefix"))
+            yield ("media", "/".join(filter(None, where))), entry
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
         yield ("namespace", entry.name, "of cluster", entry.cluster), entry
     for entry in filter(is_tenants, tree.of_kind("Cluster")):
@@ -109,7 +121,8 @@ def made_by(entry: Entry) -> Iterator[tuple[str, str]]:
 
 def strangers(entry: Entry) -> Iterator[str]:
     """Selectors of an object in a namespace of several tenants that may find another tenant's Pods."""
-    found = [("spec.selector", selector_of(entry) or {})] if entry.kind != "Ingress" else []
+    # A Gateway of Istio selects the gateway's Pods, which are nobody's here.
+    found = [("spec.selector", selector_of(entry) or {})] if entry.kind not in ("Ingress", "Gateway") else []
     if entry.kind == "NetworkPolicy":
         found = [("podSelector", entry.spec.get("podSelector") or {})]
         for rule in allowances(entry):
@@ -126,6 +139,18 @@ def strangers(entry: Entry) -> Iterator[str]:
         mine = labels.get(INSTANCE) == tenant or any(guest.startswith(f"{tenant}-") for guest in guests)
         if said and not mine and SOLVER not in labels:
             yield f"{at}: expected {INSTANCE}: {tenant}, since several tenants share {entry.namespace}, got {labels}"
+
+
+def heard_elsewhere(entry: Entry) -> Iterator[str]:
+    """What Istio tells to every sidecar of the mesh, or takes from every namespace, unless it is told otherwise."""
+    if entry.kind in ("DestinationRule", "ServiceEntry", "VirtualService"):
+        exported = entry.spec.get("exportTo") or ["*"]
+        if "*" in exported:
+            yield f"exportTo: expected namespaces by name, or `.`; sidecars of every tenant hear of it, got {exported}"
+    servers = entry.spec.get("servers", []) if entry.kind == "Gateway" else []
+    for host in (host for server in servers for host in server["hosts"]):
+        if not host.startswith(f"{entry.namespace}/"):
+            yield f"hosts: expected {entry.namespace}/ before {host}; routes of any namespace bind to it"
 
 
 def listed(entry: Entry) -> list[Json]:
@@ -149,8 +174,13 @@ def reaches(entry: Entry) -> set[str]:
     if entry.kind == "NetworkPolicy":
         peers = [peer for rule in allowances(entry) for peer in rule.peers]
         found |= {labels_in(peer, "namespaceSelector").get(NAMESPACE, "") for peer in peers}
+    elif entry.kind == "VirtualService":
+        found |= {gateway.rpartition("/")[0] for gateway in entry.spec.get("gateways", [])}
+        found |= set(SERVICE.findall(repr(entry.spec)))
     elif entry.kind == "HTTPRoute":
         found |= {parent.get("namespace", "") for parent in entry.spec.get("parentRefs", [])}
+    elif entry.kind == "AuthorizationPolicy":
+        found |= set(IDENTITY.findall(str(entry.spec)))
     elif entry.kind == "RoleBinding":
         found |= {subject.get("namespace", "") for subject in entry.doc.get("subjects", [])}
     elif entry.kind == "ConfigMap":

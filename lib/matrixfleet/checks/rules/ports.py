@@ -82,7 +82,7 @@ def of_senders(tree: Tree) -> Iterator[tuple[Entry, str]]:
 
 def of_edge(tree: Tree) -> Iterator[tuple[Entry, str]]:
     """What stands at the edge names Services that are there."""
-    for entry in tree.of_kind("Ingress", *GATEWAY_ROUTES, *TRAEFIK_ROUTES):
+    for entry in tree.of_kind("Ingress", *GATEWAY_ROUTES, *TRAEFIK_ROUTES, "VirtualService"):
         for name, port in backends(entry):
             found = tree.find(entry.cluster, "Service", entry.namespace, name)
             if found is None or not has(found.spec.get("ports", []), port):
@@ -98,6 +98,13 @@ def backends(entry: Entry) -> Iterator[tuple[str, str | int | None]]:
             if "service" in backend:
                 port = backend["service"].get("port") or {}
                 yield backend["service"]["name"], port.get("name", port.get("number"))
+        return
+    if entry.kind == "VirtualService":
+        for route in (route for rule in entry.spec.get("http", []) for route in rule.get("route", [])):
+            name, _, rest = route["destination"]["host"].partition(".")
+            # The name of a Service elsewhere is none here.
+            here = rest.startswith(f"{entry.namespace}.svc.")
+            yield name if here else f"{name}.{rest}", (route["destination"].get("port") or {}).get("number")
         return
     outer, inner = ("routes", "services") if entry.kind in TRAEFIK_ROUTES else ("rules", "backendRefs")
     for backend in (backend for rule in entry.spec.get(outer, []) for backend in rule.get(inner, [])):

@@ -8,6 +8,7 @@ by a cloud's certificate manager is not seen here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import NamedTuple
 
 from matrixfleet.checks.said import target_of
@@ -37,6 +38,8 @@ class Route(NamedTuple):
     """Whether its certificate is told elsewhere: by a load balancer, by somebody else's Gateway."""
     redirects: bool = False
     """Whether plain HTTP is sent to HTTPS by it."""
+    place: str = ""
+    """The namespace of that Secret; the object's own unless said."""
 
     @property
     def serves(self) -> bool:
@@ -94,7 +97,31 @@ def to_https(rule: Json) -> bool:
     return schemes == ["https"] and not rule.get("backendRefs")
 
 
-ROUTES: dict[str, Callable[[Tree, Entry], Iterator[Route]]] = {"Ingress": of_ingress, "HTTPRoute": of_http_route}
+def of_virtual_service(tree: Tree, entry: Entry) -> Iterator[Route]:
+    """The hosts of a VirtualService, on each server of its Gateway that takes them. The Secrets are read by the
+    gateway's Pods, where those are. Of a Gateway that is somebody else's only the redirect is seen here: the first
+    rule that takes a request has it, so it stands before what serves."""
+    target = target_of(tree, entry)
+    place = target.cluster.edge.certificate_namespace if target else ""
+    rules: list[Json] = entry.spec.get("http") or [{}]
+    plain = [match.get("port") for match in rules[0].get("match") or []] == [80]
+    redirects = plain and (rules[0].get("redirect") or {}).get("scheme") == "https"
+    for host, named in product(entry.spec.get("hosts", ["*"]), entry.spec.get("gateways", [])):
+        gateway = None if "/" in named else tree.find(entry.cluster, "Gateway", entry.namespace, named)
+        if "/" in named:
+            yield Route(host, elsewhere=True, redirects=redirects)
+            continue
+        servers = gateway.spec.get("servers", []) if gateway else []
+        mine = [one.get("tls") or {} for one in servers if f"{entry.namespace}/{host}" in one.get("hosts", [])]
+        for tls in mine or [{}]:
+            yield Route(host, tls.get("credentialName", ""), redirects=bool(tls.get("httpsRedirect")), place=place)
+
+
+ROUTES: dict[str, Callable[[Tree, Entry], Iterator[Route]]] = {
+    "Ingress": of_ingress,
+    "HTTPRoute": of_http_route,
+    "VirtualService": of_virtual_service,
+}
 """How each kind that takes hosts names them."""
 
 
@@ -138,15 +165,18 @@ def host_faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
         elif (entry.cluster, host) not in redirected:
             yield entry, f"host {host}: expected a redirect of plain HTTP to https by some {entry.kind}, got none"
         if secret:
-            certificate = certificates.get((entry.cluster, entry.namespace, secret))
+            place = route.place or entry.namespace
+            certificate = certificates.get((entry.cluster, place, secret))
             if certificate is None:
-                yield entry, f"host {host}: no Certificate makes its Secret {entry.namespace}/{secret}"
+                yield entry, f"host {host}: no Certificate makes its Secret {place}/{secret}"
             elif not covers(certificate.spec.get("dnsNames", []), host):
                 yield certificate, f"dnsNames: expected {host}, which {entry} serves with it"
             elif certificate.spec["issuerRef"].get("kind") != "ClusterIssuer":
                 yield certificate, f"issuerRef: expected a ClusterIssuer, since {host} is public"
         elif not route.serves and not route.redirects:
-            how = f"{MIDDLEWARES} to name" if entry.kind == "Ingress" else "its rules to be"
+            how = {"Ingress": f"{MIDDLEWARES} to name", "VirtualService": "its Gateway to make"}.get(
+                entry.kind, "its rules to be"
+            )
             yield entry, f"host {host} in plain HTTP: expected {how} a redirect to https"
 
 

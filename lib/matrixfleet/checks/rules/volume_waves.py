@@ -1,4 +1,4 @@
-"""A claim comes in the wave of the first Pod that mounts it, and a claim for one Pod has one Pod.
+"""A claim comes in the wave of the first Pod that mounts it, and a claim that is not for many has one Pod.
 
 With WaitForFirstConsumer a claim in an earlier wave stays Pending, and the sync waits for it for ever
 (argo-cd#12840). ReadWriteOncePod is what makes a second main process impossible: a second workload or a
@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from matrixfleet.checks.pods import references
 from matrixfleet.checks.tree import Entry, Finding, Json, Tree
 
-ONE_POD = "ReadWriteOncePod"
+MANY = {"ReadWriteMany", "ReadOnlyMany"}
+"""Access modes that Pods on different nodes may share."""
 
 
 def check(tree: Tree) -> Iterator[Finding]:
@@ -46,12 +47,13 @@ def of_users(claim: Entry, users: list[Entry]) -> Iterator[str]:
     first = min(users, key=lambda user: user.wave)
     if first.wave != claim.wave:
         yield f"expected wave {first.wave}, that of {first}, which mounts it first, got {claim.wave}"
-    if ONE_POD in (claim.spec.get("accessModes") or []):
+    modes = claim.spec.get("accessModes") or []
+    if modes and not MANY.intersection(modes):
         if len(users) > 1:
-            yield f"is {ONE_POD}, expected one workload that mounts it, got {', '.join(map(str, users))}"
+            yield f"is {modes[0]}, expected one workload that mounts it, got {', '.join(map(str, users))}"
         for user in users:
             if count(user) not in (0, 1):
-                yield f"is {ONE_POD}, expected {user} to say 0 or 1 replicas, got {count(user)}"
+                yield f"is {modes[0]}, expected {user} to say 0 or 1 replicas, got {count(user)}"
 
 
 def count(entry: Entry) -> int | None:

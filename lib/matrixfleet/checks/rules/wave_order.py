@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from matrixfleet.checks.tree import Entry, Finding, Tree
 
 WORKLOADS = ("Deployment", "StatefulSet", "Cluster")
-ROUTES = ("Ingress", "IngressRoute", "HTTPRoute", "Gateway")
+ROUTES = ("Ingress", "IngressRoute", "HTTPRoute", "Gateway", "VirtualService")
 DATABASE, MAIN, WORKERS, FRONT, EDGE = range(5)
 # By app.kubernetes.io/name.
 SOFTWARE = {"postgresql": DATABASE, "synapse": MAIN, "haproxy": FRONT, "element-web": FRONT}

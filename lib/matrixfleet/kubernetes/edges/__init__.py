@@ -20,6 +20,7 @@ from matrixfleet.kubernetes.edges import (
     gke,
     haproxy,
     ingress_nginx,
+    istio,
     nginx,
     traefik,
 )
@@ -32,12 +33,14 @@ from matrixfleet.plan import Plan
 KINDS: dict[Edge, ModuleType] = {
     Edge.TRAEFIK: traefik,
     Edge.GATEWAY_API: gateway_api,
+    Edge.ISTIO: istio,
     Edge.NGINX: nginx,
     Edge.INGRESS_NGINX: ingress_nginx,
     Edge.HAPROXY: haproxy,
     Edge.AWS_ALB: aws_alb,
     Edge.GKE: gke,
     Edge.AZURE_AGIC: azure_agic,
+    Edge.ISTIO: istio,
 }
 
 

@@ -64,6 +64,7 @@ def certificate(plan: Plan, group: Group) -> Object:
         "edge",
         api="cert-manager.io/v1",
         name=plan.called(group.purpose),
+        namespace=plan.cluster.edge.certificate_namespace,
         wave=waves.EDGE,
         annotations=annotations,
         spec={

@@ -1,0 +1,121 @@
+"""`make demo`: a compiled tenant as this user's processes, until Ctrl-C. Needs no root, no cluster, no container."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from fleetnode import images, overlays
+from fleetnode.certificates import Authority
+from fleetnode.tenant import Tenant, boot, pods
+from podrunner.loopback import LoopbackNode
+from podrunner.node import NotReady
+from podrunner.runner import PodRun
+
+TOP = Path(__file__).resolve().parents[2]
+VENV = Path(sys.prefix)
+USER = "alice"
+
+
+def main() -> int:
+    """Exit code 0 after Ctrl-C, 1 where the tenant does not come up, 2 where it cannot be tried."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument(
+        "tenant", nargs="?", default="eu1/matrix-prod", help="a folder of compiled/, e.g. eu1/matrix-prod"
+    )
+    parser.add_argument("--seconds", type=float, default=0, help="end after so long instead of at Ctrl-C")
+    asked = parser.parse_args()
+    if os.geteuid() == 0:
+        print("make demo: PostgreSQL refuses to run as root; run it as an ordinary user", file=sys.stderr)
+        return 2
+    folder = TOP / "compiled" / asked.tenant
+    if not (folder / "workload").is_dir():
+        print(f"make demo: no tenant {asked.tenant} in compiled/; expected CLUSTER/TENANT", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Short, since a socket's path may have 107 characters.
+    directory = Path(tempfile.mkdtemp(prefix="fleet-"))
+    node = LoopbackNode(directory, images.wheels(VENV))
+    try:
+        _show(node, folder, asked.seconds)
+        return 0
+    except NotReady as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("\nending the processes, removing their data", flush=True)
+        node.stop(grace=10)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _show(node: LoopbackNode, folder: Path, seconds: float) -> None:
+    begun = time.monotonic()
+    print(f"What differs from a cluster, beside that nothing walls these processes in:\n{overlays.told(overlays.DEMO)}")
+    print(f"Logs and data are in {node.directory} until it ends.", flush=True)
+    tenant = Tenant(folder, overlays.DEMO)
+    boot(node, tenant, Authority("demo"), VENV / "bin/python", timeout=120)
+    synapse = pods(node, tenant, "synapse")[0]
+    url = f"http://{synapse.address}:8008"
+    password = _register(node, synapse, url)
+    server = _server_name(tenant)
+    print(
+        f"""
+{tenant.name} is up after {time.monotonic() - begun:.0f} s: {url}
+  user       @{USER}:{server}
+  password   {password}
+Try
+  curl {url}/_matrix/client/versions
+  curl {url}/_matrix/client/v3/login -d '{{"type":"m.login.password","user":"{USER}","password":"{password}"}}'
+  any Matrix client that lets you name the homeserver: {url}
+Ctrl-C ends it.
+""",
+        flush=True,
+    )
+    _watch(node, begun + seconds if seconds else None)
+
+
+def _watch(node: LoopbackNode, until: float | None) -> None:
+    """Say how each process stands, and say it again when that changes."""
+    told: dict[str, str] = {}
+    while until is None or time.monotonic() < until:
+        for run in node.pods():
+            for one in run.main:
+                restarts = f", {one.restarted} restarts" if one.restarted else ""
+                state = f"{one.state}{', ready' if one.ready else ''}{restarts}"
+                name = f"{run.pod.name}/{one.name}"
+                if told.get(name) != state:
+                    told[name] = state
+                    print(f"{time.strftime('%H:%M:%S')}  {name:<45} {run.address:<12} {state}", flush=True)
+        time.sleep(0.5)
+
+
+def _register(node: LoopbackNode, synapse: PodRun, url: str) -> str:
+    password = secrets.token_urlsafe(9)
+    output = node.directory / "register.txt"
+    command = ["python", "-m", "synapse._scripts.register_new_matrix_user", "--config", "/etc/synapse/homeserver.yaml"]
+    command += ["--user", USER, "--password", password, "--no-admin", url]
+    if synapse.container("synapse").execute(command, 30, output) != 0:
+        raise NotReady(f"no user: {output.read_text()}")
+    return password
+
+
+def _server_name(tenant: Tenant) -> str:
+    for one in tenant.objects:
+        text = (one.get("data") or {}).get("homeserver.yaml", "") if one["kind"] == "ConfigMap" else ""
+        if text.startswith("server_name: "):
+            return str(text.partition("\n")[0].removeprefix("server_name: "))
+    raise LookupError(f"{tenant.name}: no homeserver.yaml")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

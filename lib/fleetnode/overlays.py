@@ -1,0 +1,172 @@
+"""What must differ on one machine from what was compiled: a short list, each with its reason, printed at the start."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from podrunner.objects import Object
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A change of one object, or its removal (None)."""
+
+    what: str
+    why: str
+    change: Callable[[Object], Object | None]
+
+
+def laid(objects: Iterable[Object], overlays: Sequence[Overlay]) -> list[Object]:
+    """Copies of the objects as the overlays make them."""
+    found = [copy.deepcopy(one) for one in objects]
+    for overlay in overlays:
+        found = [changed for one in found if (changed := overlay.change(one)) is not None]
+    return found
+
+
+def told(overlays: Sequence[Overlay]) -> str:
+    return "\n".join(f"  {overlay.what}: {overlay.why}" for overlay in overlays)
+
+
+def without(kind: str, component: str, why: str) -> Overlay:
+    """Leave out the objects of one kind and component."""
+
+    def change(one: Object) -> Object | None:
+        labels = one["metadata"].get("labels", {})
+        return None if (one["kind"], labels.get("app.kubernetes.io/component")) == (kind, component) else one
+
+    return Overlay(f"no {kind} of {component}", why, change)
+
+
+def appended(component: str, key: str, text: str, why: str) -> Overlay:
+    """Lines at the end of one file of a component's ConfigMap."""
+
+    def change(one: Object) -> Object:
+        if one["kind"] == "ConfigMap" and key in (one.get("data") or {}) and _component(one) == component:
+            one["data"][key] += text
+        return one
+
+    return Overlay(f"{component}: {text.strip()}", why, change)
+
+
+def replaced(component: str, key: str, old: str, new: str, why: str) -> Overlay:
+    """Other words in one file of a component's ConfigMap. Raises LookupError where the old ones are not there."""
+
+    def change(one: Object) -> Object:
+        if one["kind"] == "ConfigMap" and key in (one.get("data") or {}) and _component(one) == component:
+            if old not in one["data"][key]:
+                raise LookupError(
+                    f"ConfigMap {one['metadata']['name']}: {key} has no {old!r}: the overlay is out of date"
+                )
+            one["data"][key] = one["data"][key].replace(old, new)
+        return one
+
+    return Overlay(f"{component}: {new.strip() or 'nothing'} instead of {old.strip()}", why, change)
+
+
+def variable(component: str, name: str, value: str, why: str) -> Overlay:
+    """Another value of an environment variable, in every container of a component."""
+
+    def change(one: Object) -> Object:
+        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
+            for container in one["spec"]["template"]["spec"]["containers"]:
+                for said in container.get("env", []):
+                    if said["name"] == name:
+                        said["value"] = value
+        return one
+
+    return Overlay(f"{component}: {name}={value}", why, change)
+
+
+def without_container(component: str, name: str, why: str) -> Overlay:
+    """Leave one container out of a component's Pods."""
+
+    def change(one: Object) -> Object:
+        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
+            spec = one["spec"]["template"]["spec"]
+            spec["containers"] = [container for container in spec["containers"] if container["name"] != name]
+        return one
+
+    return Overlay(f"{component}: no container {name}", why, change)
+
+
+def command_without(component: str, name: str, words: Sequence[str], why: str) -> Overlay:
+    """Leave words out of one container's command. Raises LookupError where they are not there."""
+
+    def change(one: Object) -> Object:
+        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
+            for container in one["spec"]["template"]["spec"]["containers"]:
+                if container["name"] == name:
+                    if absent := set(words) - set(container["command"]):
+                        raise LookupError(f"{component}: {name} has no {min(absent)!r}: the overlay is out of date")
+                    container["command"] = [word for word in container["command"] if word not in words]
+        return one
+
+    return Overlay(f"{component}: {name} without {' and '.join(words)}", why, change)
+
+
+def scaled(component: str, replicas: int, why: str) -> Overlay:
+    """Another number of Pods."""
+
+    def change(one: Object) -> Object:
+        if one["kind"] in ("Deployment", "StatefulSet") and _component(one) == component:
+            one["spec"]["replicas"] = replicas
+        return one
+
+    return Overlay(f"{component}: {replicas} Pods", why, change)
+
+
+def _component(one: Object) -> str:
+    return str(one["metadata"].get("labels", {}).get("app.kubernetes.io/component", ""))
+
+
+BCRYPT = appended(
+    "synapse", "homeserver.yaml", "bcrypt_rounds: 4\n", "hashing a password costs 0.6 s of this machine's two cores"
+)
+NO_BOOTSTRAP = without(
+    "Job", "bootstrap", "there is no API server; its script makes the same Secrets in this node's store"
+)
+EXPORTER = command_without(
+    "postgresql",
+    "exporter",
+    ("--collector.long_running_transactions", "--collector.database_wraparound"),
+    "Debian's postgres_exporter is 0.11 and has no such collectors",
+)
+SINGLE_TENANT = (BCRYPT, NO_BOOTSTRAP, EXPORTER)
+REDUCED = (
+    BCRYPT,
+    NO_BOOTSTRAP,
+    # No fewer of what instance_map and stream_writers name: their streams would have no writer.
+    scaled("generic", 2, "each Synapse costs 80 MiB and 3 s to start; two show that a pool is one"),
+)
+_NO_TLS = "the wheel's PostgreSQL is built without TLS; it listens on loopback"
+DEMO = (
+    BCRYPT,
+    NO_BOOTSTRAP,
+    without_container("postgresql", "exporter", "no Python package has it, and no Prometheus asks it"),
+    without("Deployment", "router", "HAProxy is no Python package: you talk to Synapse itself"),
+    without("Deployment", "element", "Element Web is no Python package: use any Matrix client"),
+    without("DaemonSet", "turn", "Coturn is no Python package: no relay for calls"),
+    replaced(
+        "postgresql",
+        "postgresql.conf",
+        "listen_addresses = '*'",
+        "listen_addresses = '0.0.0.0'",
+        "one Pod, one address",
+    ),
+    replaced("postgresql", "postgresql.conf", "ssl = on", "ssl = off", _NO_TLS),
+    replaced("postgresql", "pg_hba.conf", "hostssl", "host", _NO_TLS),
+    replaced("postgresql", "pg_hba.conf", "all  cert", "all  trust", _NO_TLS),
+    replaced("postgresql", "pg_hba.conf", "peer map=exporter", "reject", "no Python package has the exporter"),
+    replaced(
+        "postgresql",
+        "pg_hba.conf",
+        "peer",
+        "trust",
+        "the system's user is you, not postgres; the socket is yours alone",
+    ),
+    replaced("synapse", "homeserver.yaml", "sslmode: verify-full", "sslmode: disable", _NO_TLS),
+    variable("roles", "PGSSLMODE", "disable", _NO_TLS),
+)

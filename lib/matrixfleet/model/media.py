@@ -1,0 +1,80 @@
+"""Where media lies: a volume, or a bucket."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from matrixfleet.model.base import Model
+from matrixfleet.model.choices import Built, Media
+from matrixfleet.model.cluster import Reach
+from matrixfleet.model.database import Certificates
+from matrixfleet.model.types import Generation, HttpsUrl, Memory, expected, words
+
+Bucket = Annotated[
+    str, BeforeValidator(words(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name (3 to 63 of a-z, 0-9, '.', '-')"))
+]
+"""A bucket, as S3 names them."""
+Region = Annotated[str, BeforeValidator(words(r"[a-z0-9]+(-[a-z0-9]+)*", "a region (eu-central-1)"))]
+"""A region, as its provider calls it."""
+Folder = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9_.-]{1,200}", "one word without slashes (chat.example.com)"))]
+"""The first part of every key in a bucket."""
+
+
+class S3(Model):
+    """A bucket that speaks S3, by synapse-s3-storage-provider. Own media is in it before an upload is answered.
+    The keys are the Secret `<tenant>-media-<generation>`, key `credentials`, a file as the AWS tools read it,
+    which a person creates."""
+
+    endpoint: HttpsUrl | None = None
+    """`endpoint_url`. Unset, it is Amazon's own of the region."""
+    region: Region
+    """`region_name`: requests are signed for it. Servers of one's own mostly take us-east-1."""
+    bucket: Bucket
+    """`bucket`. Several tenants may share one."""
+    prefix: Folder | None = None
+    """`prefix`, a slash behind it: the tenant's own part of the bucket. It cannot change once media is there.
+    Unset, it is server_name, which is nobody else's and cannot change either."""
+    generation: Generation = 1
+    """Of the keys."""
+    store_remote: bool = True
+    """Whether media of other servers is kept there too. Without, it is fetched from them again once it left the
+    cache, as long as they are there."""
+    ca: Certificates | None = None
+    """The authority that signed the endpoint's certificate, unless it is one that everybody trusts."""
+    reach: tuple[Reach, ...] = ()
+    """Where it is, unless it is on the Internet."""
+
+    @property
+    def port(self) -> int:
+        """Where the endpoint listens."""
+        return (urlsplit(self.endpoint).port if self.endpoint else None) or 443
+
+    @model_validator(mode="after")
+    def _an_authority_of_something(self) -> S3:
+        if self.ca and not self.endpoint:
+            raise expected("endpoint, since ca is said", "none", "Amazon's own certificates are trusted already")
+        return self
+
+
+class MediaSpec(Model):
+    """Uploaded and fetched media."""
+
+    kind: Built[Media] = Media.PVC
+    """Where it lies."""
+    storage: Memory = "10Gi"
+    """Of kind pvc: its volume."""
+    cache: Memory = Field(default="2Gi", validate_default=True)
+    """Of kind s3: the disk of its node that each process with media may fill with what was last asked for. Four
+    fifths are filled at most; a Pod that takes more than all is evicted."""
+    s3: S3 | None = None
+    """Of kind s3, required."""
+
+    @model_validator(mode="after")
+    def _keys_of_this_kind(self) -> MediaSpec:
+        if (self.s3 is not None) != (self.kind is Media.S3):
+            wanted = "s3, since kind is s3" if self.s3 is None else "kind: s3, since s3 is said"
+            raise expected(wanted, "none" if self.s3 is None else str(self.kind))
+        return self

@@ -1,0 +1,85 @@
+"""Compiled tenants as real processes, for the scenarios beside this file.
+
+Fixtures, all of them made once and shared:
+    node      the NamespacedNode (lib/podrunner/node.py): node.pods(component="router"), node.delete(pod), pod.kill(),
+              node.counters(), node.inside(pod, function), pod.container("synapse").execute([...], seconds, file)
+    world     the authority that stands for Let's Encrypt; world.pem
+    single    eu1/matrix-prod, booted with its policies and its edge: a Homeserver
+    ha        eu1/matrix-ha, reduced as REDUCED says, booted the same way: a Homeserver
+A Homeserver (harness.py) has
+    .url, .server_name, .hosts           what the world calls it; names resolve here and in Pods, to the real edge
+    .user(name) -> password              registered inside Synapse's Pod, as the docs tell an operator
+    .http() -> requests.Session          trusts the world's authority
+    .client(name) -> nio.AsyncClient     as a coroutine: logged in
+    .pods(component), .pod(component)    its Pods
+A Scenario that needs other objects applies them with node.apply([...]), also in other namespaces; a Pod of the image
+`fleetnode/shell` is a shell with the virtual environment. `reaches(node, pod, address, port)` tries a TCP connection
+from inside a Pod.
+Tenants that a scenario boots for itself: harness.bring_up(node, world, folder, overlays).
+
+Order matters to nobody: a scenario leaves what it found, or restores it.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import harness
+
+from fleetnode import images, overlays
+from fleetnode.certificates import Authority
+from podrunner.network import own_namespace
+from podrunner.node import NamespacedNode
+
+DIRECTORY = harness.TOP / ".cache/services/run"
+
+
+def pytest_configure(config):
+    if os.environ.get("MATRIX_FLEET_SERVICES") and own_namespace():
+        return
+    pytest.exit("these scenarios run in a network namespace of their own: make test-services", 2)
+
+
+@pytest.fixture(scope="session")
+def world():
+    return Authority("the world")
+
+
+@pytest.fixture(scope="session")
+def node():
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    programs = images.debian(harness.VENV, Path(__file__).parent / "element")
+    made = NamespacedNode(DIRECTORY, programs)
+    harness.STATE.node = made
+    with harness.sampled_memory():
+        yield made
+    made.stop(grace=5)
+
+
+@pytest.fixture(scope="session")
+def single(node, world):
+    return harness.bring_up(node, world, "eu1/matrix-prod", overlays.SINGLE_TENANT)
+
+
+@pytest.fixture(scope="session")
+def ha(node, world):
+    return harness.bring_up(node, world, "eu1/matrix-ha", overlays.REDUCED)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure says which command runs it again, which Pods are not well, and what they logged last."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        report.sections.append(("run only this again", f"make test-services ONLY={item.nodeid}"))
+        report.sections.append(("Pods", harness.STATE.told()))
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(harness.STATE.summary())
