@@ -108,7 +108,11 @@ class Fleet:
     def recorded(self, cluster: str) -> list[tuple[str, str]]:
         """What is watched there: kinds that it has."""
         have = self.planes[cluster].groups
-        return [(api, kind) for api, kind in RECORDED if "." not in api or api.partition("/")[0] in have | {"networking.k8s.io"}]
+        return [
+            (api, kind)
+            for api, kind in RECORDED
+            if "." not in api or api.partition("/")[0] in have | {"networking.k8s.io"}
+        ]
 
     def api(self, cluster: str) -> Api:
         """A cluster's API."""

@@ -31,6 +31,8 @@ HOSTS = {"localhost": "127.0.0.1", "git.example.com": "127.0.0.1", "us1.k8s.exam
 # What clusters are said to have already: classes of storage, of the edge.
 EXISTING_STORAGE = ("standard", "fast", "standard-encrypted", "gp3", "io2", "gp3-encrypted")
 
+EXISTING_NAMESPACES = ("monitoring",)
+
 
 class Failed(Exception):
     """A program that did not come up, with the end of its log."""
@@ -214,6 +216,8 @@ class Plane:
             self.api.create(node(f"node-{number}", f"zone-{number % ZONES}"))
         for name in EXISTING_STORAGE:
             self.api.create(storage_class(name))
+        for name in EXISTING_NAMESPACES:
+            self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         self.processes.start("kwok", [
             self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes",
             "--node-lease-duration-seconds=40", f"--cidr={self.pods}", f"--node-ip={self.address}",
