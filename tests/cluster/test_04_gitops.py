@@ -150,8 +150,15 @@ def test_what_holds_data_outlives_its_file(fleet: Fleet) -> None:
     assert "deletionTimestamp" not in after["metadata"]
     namespace = api.get("v1", "Namespace", None, "chess-club")
     assert namespace and "deletionTimestamp" not in namespace["metadata"]
+    fence = fleet.hub.application("eu1-chess-club-fence")
+    assert (
+        fence
+        and "waiting for pruning confirmation of /Namespace/chess-club" in fence["status"]["operationState"]["message"]
+    )
     for path, text in texts.items():
         path.write_text(text)
+    # A sync that waits for a confirmation waits for ever, also once its reason is gone: a person ends it.
+    fleet.hub.terminate("eu1-chess-club-fence")
     fleet.hub.push("they are back", *gone)
 
 
