@@ -88,9 +88,8 @@ QUOTA = f"{PROD}/fence/resourcequota-matrix-prod-fence.yaml"
 
 def smaller(tree: Tree) -> Tree:
     """The database asks for less, and the quota has room for what will be, not for what is."""
-    tree = put(POSTGRESQL, "spec", "template", "spec", "containers", 0, "resources", "limits", "memory", to="512Mi")(
-        tree
-    )
+    container = ("spec", "template", "spec", "containers", 0)
+    tree = put(POSTGRESQL, *container, "resources", "limits", "memory", to="512Mi")(tree)
     return put(QUOTA, "spec", "hard", "limits.memory", to="3Gi")(tree)
 
 

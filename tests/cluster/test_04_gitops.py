@@ -191,6 +191,22 @@ def test_another_size_restarts_that_tenant_alone(fleet: Fleet, pull: PullRequest
     pull.merge()
 
 
+def test_a_smaller_size_goes_by_way_of_a_stop(fleet: Fleet, pull: PullRequests) -> None:
+    """In one step the quota would fall before Synapse does, and leave the database no room to come back."""
+    pull.source.edit(PROD, "size: large", "size: medium")
+    pull.run("compile")
+    assert "set matrix.state: stopped in a pull request of its own first [room-to-shrink]" in pull.check()
+    pull.source.edit(PROD, "size: medium", "size: large\n    state: stopped")
+    steps = [("", ""), ("size: large", "size: medium"), ("\n    state: stopped", "")]
+    for old, new in steps:
+        if old:
+            pull.source.edit(PROD, old, new)
+        pull.compile()
+        assert pull.check() == ""
+        fleet.hub.push("smaller, step by step")
+        pull.merge()
+
+
 def test_stopped_stays_stopped(fleet: Fleet, pull: PullRequests) -> None:
     """The first of the two pull requests that remove a tenant."""
     api = fleet.api("eu1")

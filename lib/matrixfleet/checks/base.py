@@ -213,18 +213,13 @@ def room_to_shrink(before: Tree, after: Tree) -> Iterator[Finding]:
             room = amount(_field(new.doc, "spec.hard").get(key, 0))
             if room >= amount(_field(old.doc, "spec.hard").get(key, 0)):
                 continue
-            needed = sum(
-                (
-                    asked_of(each, key) * each.entry.spec.get("replicas", 1)
-                    for each in _at_wave(stays, now, pod.entry.wave)
-                ),
-                Decimal(0),
-            )
+            there = _at_wave(stays, now, pod.entry.wave)
+            needed = sum((asked_of(each, key) * each.entry.spec.get("replicas", 1) for each in there), Decimal(0))
             if needed > room:
                 message = (
-                    f"{key} falls to {room:f}, and while {pod.entry} rolls {needed:f} are asked for: its new Pods would be"
-                    " refused and the sync would wait for ever; set matrix.state: stopped in a pull request of its own"
-                    " first"
+                    f"{key} falls to {room:f}, and while {pod.entry} rolls {needed:f} are asked for: its new Pods"
+                    " would be refused and the sync would wait for ever; set matrix.state: stopped in a pull request"
+                    " of its own first"
                 )
                 yield after.finding(new, "room-to-shrink", message)
                 break
