@@ -36,7 +36,13 @@ def first_times(recorder: Recorder, instance: str) -> dict[Key, tuple[int, float
     for at, event, thing in list(recorder.events):
         metadata = thing["metadata"]
         labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
-        if labels.get("app.kubernetes.io/instance") != instance or WAVE not in annotations or event == "DELETED":
+        # Between Applications no order is promised.
+        if (
+            thing["kind"] == "Application"
+            or labels.get("app.kubernetes.io/instance") != instance
+            or WAVE not in annotations
+            or event == "DELETED"
+        ):
             continue
         key = (thing["kind"], metadata["namespace"], metadata["name"])
         wave, made, became = found.get(key, (int(annotations[WAVE]), at, 0.0))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -57,9 +58,17 @@ def main() -> int:
     inside += ' && mount --bind "$0" /etc/hosts && exec "$@"'
     namespaces = ["unshare", "-n", "-m", "--propagation", "private", "-p", "-f", "--kill-child", "--mount-proc"]
     start = time.monotonic()
-    done = subprocess.run([*namespaces, "sh", "-c", inside, str(hosts), *tests])
+    running = subprocess.Popen([*namespaces, "sh", "-c", inside, str(hosts), *tests])
+    # unshare itself ignores what would end it; killed, it takes every process of the run with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        code = running.wait()
+    except KeyboardInterrupt:
+        code = running.wait()
+    finally:
+        running.kill()
     print(f"make test-cluster: {time.monotonic() - start:.0f} s, the build apart")
-    return done.returncode
+    return code
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import build
 import pytest
+import yaml
 from api import Api, Object, Refused, documents, from_kubeconfig, named, until
 from repository import TOP
 
@@ -147,6 +148,16 @@ def put(*keys: str | int, to: object) -> Callable[[Object], None]:
     return change
 
 
+def another(*keys: str | int, to: object) -> Callable[[Object], None]:
+    """The same in an object of another name: what is there would be refused for its own sake."""
+
+    def change(thing: Object) -> None:
+        put("metadata", "name", to="another")(thing)
+        put(*keys, to=to)(thing)
+
+    return change
+
+
 OBJECTS = [
     Broken("a key that no kind has", ROUTER, put("spec", "replica", to=2), ".spec.replica: field not declared in schema"),
     Broken("a key that a custom resource lacks", CERTIFICATE, put("spec", "dnsName", to="x"),
@@ -166,7 +177,7 @@ OBJECTS = [
     Broken("addresses of others", SERVICE, put("spec", "externalIPs", to=["203.0.113.9"]), "(externalIPs)"),
     Broken("a name of others", SERVICE, put("spec", to={"type": "ExternalName",
            "externalName": "chess-club-router.chess-club.svc"}), "(ExternalName)"),
-    Broken("a storage class that was not said", CLAIM, put("spec", "storageClassName", to="fast"),
+    Broken("a storage class that was not said", CLAIM, another("spec", "storageClassName", to="fast"),
            "its storage class is none of"),
 ]  # fmt: skip
 PODS = [
@@ -222,14 +233,31 @@ def test_a_gateway_and_a_route_of_others_are_refused(under: list[Under]) -> None
     mine = {where.cluster: where.api for where in under}
     if "ap1" not in mine:
         pytest.skip("not the cluster with Gateways")
-    folder = TOP / "compiled/ap1/platform/workload/edge"
+    (where,) = [each for each in under if each.cluster == "ap1"]
+    place = "fleet"
+    host = (where.api.get("v1", "Namespace", None, place) or {})["metadata"]["annotations"]["matrix-fleet/hosts"].split(
+        ","
+    )[0]
+    routes = documents(TOP / "compiled/ap1/platform/workload/edge").values()
+    listener = {"name": "https", "hostname": host, "port": 80, "protocol": "HTTP"}
+    klass = yaml.safe_load((TOP / "inventory/classes/cluster/ap1.yml").read_text())["parameters"]["cluster"]["edge"][
+        "class_name"
+    ]
     things = {
-        thing["kind"]: thing for thing in documents(folder).values() if "redirect" not in thing["metadata"]["name"]
+        "HTTPRoute": next(thing for thing in routes if "redirect" not in thing["metadata"]["name"]),
+        "Gateway": {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "tried", "namespace": place},
+            "spec": {"gatewayClassName": klass, "listeners": [listener]},
+        },
     }
+    for thing in things.values():
+        where.api.apply(thing, dry=True)
     changes = {
         "Gateway": [
-            (put("spec", "listeners", 1, "hostname", to="a.matrix.example.com"), "a listener's host"),
-            (put("spec", "gatewayClassName", to="internal"), "its class is not traefik"),
+            (put("spec", "listeners", 0, "hostname", to="a.matrix.example.com"), "a listener's host"),
+            (put("spec", "gatewayClassName", to="internal"), f"its class is not {klass}"),
         ],
         "HTTPRoute": [
             (put("spec", "hostnames", to=["a.matrix.example.com"]), "a host of it"),

@@ -50,21 +50,22 @@ def test_a_disruption_budget_keeps_the_last_one(fleet: Fleet) -> None:
     budget = until("the budget counts", lambda: (found := api.get(
         "policy/v1", "PodDisruptionBudget", "matrix-ha", "matrix-ha-router")) and found["status"].get("expectedPods") and found)  # fmt: skip
     pods = api.list("v1", "Pod", "matrix-ha", labels)
-    allowed = budget["status"]["disruptionsAllowed"]
-    assert 0 < allowed < len(pods)
-    refused = 0
+    assert 0 < budget["status"]["disruptionsAllowed"] < len(pods)
+    said = []
     for pod in pods:
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {key: pod["metadata"][key] for key in ("name", "namespace")},
-        }
+        metadata = {key: pod["metadata"][key] for key in ("name", "namespace")}
         try:
-            api.request("POST", api.path_of(pod) + "/eviction", eviction)
-        except Refused as said:
-            assert said.code == 429 and "disruption budget" in said.message
-            refused += 1
-    assert refused == len(pods) - allowed
+            api.request(
+                "POST",
+                api.path_of(pod) + "/eviction",
+                {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata},
+            )
+            said.append("")
+        except Refused as refused:
+            assert refused.code == 429
+            said.append(refused.message)
+    # All at once: one may go, and before its replacement is ready no other.
+    assert said[0] == "" and any("disruption budget" in each for each in said), said
     fleet.hub.settle("eu1-matrix-ha")
 
 
