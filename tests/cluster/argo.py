@@ -145,7 +145,8 @@ class ArgoCD:
         """End a running sync, as `argocd app terminate-op` does."""
         thing = self.application(name)
         assert thing
-        self.api.patch(thing, {"status": {"operationState": {"phase": "Terminating"}}})
+        if thing.get("status", {}).get("operationState", {}).get("phase") == "Running":
+            self.api.patch(thing, {"status": {"operationState": {"phase": "Terminating"}}})
 
     def unsettled(self, names: Iterable[str] = (), revision: str = "") -> dict[str, str]:
         """Applications that are not Synced and Healthy, at this revision where one is given, with their reason."""
