@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 import time
@@ -17,7 +18,8 @@ from conftest import Fleet, say
 
 
 def before(folder: Path) -> str:
-    """The compiled tree before this one, into a folder: of the last tag, else of the last commit with another one."""
+    """The compiled tree before this one, into a folder: of $BASE, else of the last tag, else of the last commit
+    with another one."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=TOP, capture_output=True, text=True).stdout.strip()
@@ -27,7 +29,7 @@ def before(folder: Path) -> str:
         pytest.skip("no history here to upgrade from")
     tag = git("describe", "--tags", "--abbrev=0")
     other = [each for each in commits if git("diff", "--name-only", each, "--", "compiled")]
-    base = tag or next(iter(other), "")
+    base = os.environ.get("BASE") or tag or next(iter(other), "")
     if not base:
         pytest.skip("compiled/ never was another")
     archive = subprocess.run(["git", "archive", base, "compiled", "argocd"], cwd=TOP, capture_output=True, check=True)
