@@ -58,13 +58,17 @@ lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade --extra dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-	  --upgrade -o tests/synapse.lock tests/synapse.in
+	  --upgrade --no-emit-package=psycopg2 -o tests/synapse.lock tests/synapse.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade $(addprefix --no-emit-package=,$(IN_SYNAPSE)) -o $(S3)/requirements.lock $(S3)/requirements.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+<<<<<<< HEAD
 	  --upgrade -o tests/services.lock tests/services.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/cluster.lock tests/cluster.in
+=======
+	  --upgrade --no-emit-package=psycopg2 -o tests/services.lock tests/services.in
+>>>>>>> media
 
 # Debian's programs, and no daemon of them started: this machine's policy-rc.d is put back as it was.
 $(SERVICES)/packages: tests/services.apt
@@ -85,12 +89,13 @@ $(SERVICES)/ready: tests/services.lock
 clean: ## Remove what make made (not compiled/)
 	@rm -rf $(VENV) .cache
 
-# A virtual environment is made anew when its lock file changes, and only then.
+# A virtual environment is made anew when its lock file changes, and only then. A lock is whole, so nothing is looked for
+# beside it; and of wheels, so that no compiler is needed.
 define venv
 	@echo "installing $(2) into $(1)"
 	@rm -rf $(1) && mkdir -p $(dir $(1))
 	@$(PYTHON) -m venv $(1) || { echo "python3 -m venv failed: Debian has it in the package python3-venv" >&2; exit 2; }
-	@$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $(2)
 endef
 
 $(VENV)/ready: requirements.lock
