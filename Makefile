@@ -62,13 +62,9 @@ lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade $(addprefix --no-emit-package=,$(IN_SYNAPSE)) -o $(S3)/requirements.lock $(S3)/requirements.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-<<<<<<< HEAD
-	  --upgrade -o tests/services.lock tests/services.in
+	  --upgrade --no-emit-package=psycopg2 -o tests/services.lock tests/services.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/cluster.lock tests/cluster.in
-=======
-	  --upgrade --no-emit-package=psycopg2 -o tests/services.lock tests/services.in
->>>>>>> media
 
 # Debian's programs, and no daemon of them started: this machine's policy-rc.d is put back as it was.
 $(SERVICES)/packages: tests/services.apt
