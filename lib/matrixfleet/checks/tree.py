@@ -260,6 +260,17 @@ class Tree:
         """Objects of some kinds."""
         return [entry for kind in kinds for entry in self._by_kind.get(kind, [])]
 
+    def placed(self, kind: str, cluster: str, namespace: str) -> list[Entry]:
+        """Objects of a kind in one namespace."""
+        return self._by_kind_and_place.get((kind, cluster, namespace), [])
+
+    @cached_property
+    def _by_kind_and_place(self) -> dict[tuple[str, str, str], list[Entry]]:
+        found: dict[tuple[str, str, str], list[Entry]] = {}
+        for entry in self.objects:
+            found.setdefault((entry.kind, entry.cluster, entry.namespace), []).append(entry)
+        return found
+
     @cached_property
     def _by_kind(self) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}

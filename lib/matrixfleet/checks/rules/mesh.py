@@ -55,11 +55,10 @@ def check(tree: Tree) -> Iterator[Finding]:
 def here(tree: Tree, kind: str, place: Place, labels: Json | None) -> list[Entry]:
     """Objects of a namespace that select these labels; with None those that select every Pod."""
     found = []
-    for entry in tree.of_kind(kind):
-        if (entry.cluster, entry.namespace) == place:
-            wanted = labels_in(entry.spec, "selector")
-            if (not wanted) if labels is None else (wanted and matches(wanted, labels)):
-                found.append(entry)
+    for entry in tree.placed(kind, *place):
+        wanted = labels_in(entry.spec, "selector")
+        if (not wanted) if labels is None else (wanted and matches(wanted, labels)):
+            found.append(entry)
     return found
 
 
@@ -83,11 +82,8 @@ def pod_faults(tree: Tree, pod: Pod) -> Iterator[str]:
     ports = {port for rule in rules_of(tree, pod, "egress") for (_, port), _ in rule.ranges}
     if ISTIOD not in ports:
         yield f"expected its NetworkPolicy to let it reach istiod on TCP {ISTIOD}"
-    place = pod.entry.cluster, pod.entry.namespace
-    for service in tree.of_kind("Service"):
-        if (service.cluster, service.namespace) == place and matches(
-            service.spec.get("selector") or {"": None}, pod.labels
-        ):
+    for service in tree.placed("Service", pod.entry.cluster, pod.entry.namespace):
+        if matches(service.spec.get("selector") or {"": None}, pod.labels):
             for port in service.spec["ports"]:
                 if port.get("appProtocol") not in ("tcp", "http"):
                     got = port.get("appProtocol", "none")
@@ -98,10 +94,8 @@ def rules_of(tree: Tree, pod: Pod, side: str) -> list[Allowance]:
     """What NetworkPolicies allow a Pod."""
     return [
         rule
-        for policy in tree.of_kind("NetworkPolicy")
-        if (policy.cluster, policy.namespace) == (pod.entry.cluster, pod.entry.namespace)
-        and selected_by(policy)
-        and matches(selected_by(policy), pod.labels)
+        for policy in tree.placed("NetworkPolicy", pod.entry.cluster, pod.entry.namespace)
+        if selected_by(policy) and matches(selected_by(policy), pod.labels)
         for rule in allowances(policy)
         if rule.side == side
     ]
