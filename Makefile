@@ -28,7 +28,7 @@ check: $(VENV)/ready ## Check compiled/ as it is; BASE=<commit> also refuses wha
 test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, make and git alone
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-services: ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
+test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
 	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
 	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services)
@@ -58,11 +58,11 @@ lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade --extra dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-	  --upgrade --no-emit-package=psycopg2 -o tests/synapse.lock tests/synapse.in
+	  --upgrade -o tests/synapse.lock tests/synapse.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade $(addprefix --no-emit-package=,$(IN_SYNAPSE)) -o $(S3)/requirements.lock $(S3)/requirements.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-	  --upgrade --no-emit-package=psycopg2 -o tests/services.lock tests/services.in
+	  --upgrade -o tests/services.lock tests/services.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/cluster.lock tests/cluster.in
 
@@ -77,13 +77,19 @@ $(SERVICES)/packages: tests/services.apt
 	@rm -f /usr/sbin/policy-rc.d; [ ! -e $(SERVICES)/policy-rc.d ] || mv $(SERVICES)/policy-rc.d /usr/sbin/policy-rc.d
 	@touch $@
 
-# Synapse, PostgreSQL, Traefik and a client, as PyPI has them.
-$(SERVICES)/ready: tests/services.lock
+# Synapse, PostgreSQL, Traefik and a client, as PyPI has them; the S3 storage provider as its image has it.
+$(SERVICES)/ready: tests/services.lock $(S3)/requirements.lock
 	$(call venv,$(SERVICES)/venv,tests/services.lock)
+	$(call provider,$(SERVICES)/venv)
 	@touch $@
 
 clean: ## Remove what make made (not compiled/)
 	@rm -rf $(VENV) .cache
+
+# The S3 storage provider, as its Dockerfile puts it in.
+define provider
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $(S3)/requirements.lock
+endef
 
 # A virtual environment is made anew when its lock file changes, and only then. A lock is whole, so nothing is looked for
 # beside it; and of wheels, so that no compiler is needed.
@@ -108,7 +114,7 @@ $(CLUSTER)/ready: tests/cluster.lock
 # S3 storage provider is put in as its image does it.
 $(SYNAPSE)/ready: tests/synapse.lock $(S3)/requirements.lock
 	$(call venv,$(SYNAPSE)/venv,tests/synapse.lock)
-	@$(SYNAPSE)/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(S3)/requirements.lock
+	$(call provider,$(SYNAPSE)/venv)
 	@rm -rf $(SYNAPSE)/source && mkdir -p $(SYNAPSE)/source
 	@grep -A 999 '^matrix-synapse==' tests/synapse.lock | awk 'NR > 1 && /^[a-z]/ { exit } { print }' >$(SYNAPSE)/source.lock
 	@$(SYNAPSE)/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary matrix-synapse \

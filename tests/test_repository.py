@@ -42,7 +42,12 @@ def test_no_machine_and_no_registry_is_named() -> None:
 
 
 def test_lock_files_have_hashes() -> None:
-    for name in ("requirements.lock", "tests/synapse.lock", "images/synapse-s3/requirements.lock"):
+    for name in (
+        "requirements.lock",
+        "tests/synapse.lock",
+        "tests/services.lock",
+        "images/synapse-s3/requirements.lock",
+    ):
         lines = (TOP / name).read_text().splitlines()
         pinned = [index for index, line in enumerate(lines) if "==" in line]
         assert pinned

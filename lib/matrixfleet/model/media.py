@@ -24,11 +24,14 @@ Folder = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9_.-]{1,200}", "one wor
 
 
 def server_of(endpoint: object) -> str:
-    """Whose buckets an endpoint has: host and port, or Amazon, which has many names for the same ones. Takes what
-    anybody may have written."""
-    address = urlsplit(str(endpoint or "https://s3.amazonaws.com"))
-    host = address.hostname or ""
-    return "Amazon" if host.endswith(".amazonaws.com") else f"{host}:{address.port or 443}"
+    """Whose buckets an endpoint has: host and port, or Amazon, which has many names for the same ones. Takes whatever
+    was written."""
+    try:
+        address = urlsplit(str(endpoint or "https://s3.amazonaws.com"))
+        host, port = address.hostname or "", address.port or 443
+    except ValueError:
+        return str(endpoint)
+    return "Amazon" if host.endswith(".amazonaws.com") else f"{host}:{port}"
 
 
 class S3(Model):
