@@ -71,13 +71,12 @@ class ArgoCD:
                 ],
             )
         if "argocd-repo-server" not in plane.processes.running and not self.number:
-            start("argocd-repo-server", [program, "--redis", "127.0.0.1:6379", "--disable-tls", "--address", "127.0.0.1",
+            start("argocd-repo-server", [program, "--redis", "127.0.0.1:6379", "--address", "127.0.0.1",
                   "--port", "8081", "--metrics-port", "8084", "--loglevel", "warn"],
                   {**env, "ARGOCD_BINARY_NAME": "argocd-repo-server"})  # fmt: skip
         flags = {
             "redis": f"127.0.0.1:{6379 + self.number}",
             "repo-server": "127.0.0.1:8081",
-            "repo-server-plaintext": "true",
             "metrics-port": f"{8090 + self.number}",
             "app-resync": "3600",
             "self-heal-timeout-seconds": "1",

@@ -101,9 +101,18 @@ class Fleet:
         self.repository = Repository(FOLDER, ca)
         self.hub = ArgoCD(planes["eu1"], self.repository)
         self.own = ArgoCD(planes["ap1"], self.repository, 1)
-        self.recorders = {name: Recorder(self.api(name), *RECORDED) for name in planes}
+        self.recorders = {name: Recorder(self.api(name), *self.recorded(name)) for name in planes}
         self.bootstrapping = {name: Bootstrapping(self.api(name), FOLDER / "jobs" / name) for name in planes}
         self.took: dict[str, float] = {}
+
+    def recorded(self, cluster: str) -> list[tuple[str, str]]:
+        """What is watched there: kinds that it has."""
+        have = self.planes[cluster].groups
+        return [
+            (api, kind)
+            for api, kind in RECORDED
+            if "." not in api or api.partition("/")[0] in have | {"networking.k8s.io"}
+        ]
 
     def api(self, cluster: str) -> Api:
         """A cluster's API."""
