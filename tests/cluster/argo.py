@@ -141,6 +141,12 @@ class ArgoCD:
                 if refused.code != 404:
                     raise
 
+    def terminate(self, name: str) -> None:
+        """End a running sync, as `argocd app terminate-op` does."""
+        thing = self.application(name)
+        assert thing
+        self.api.patch(thing, {"status": {"operationState": {"phase": "Terminating"}}})
+
     def unsettled(self, names: Iterable[str] = (), revision: str = "") -> dict[str, str]:
         """Applications that are not Synced and Healthy, at this revision where one is given, with their reason."""
         found = {}
@@ -198,7 +204,7 @@ def why_not(thing: Object | None, revision: str = "") -> str:
     status = thing.get("status", {})
     sync, health = status.get("sync", {}), status.get("health", {}).get("status", "")
     operation = status.get("operationState", {})
-    if sync.get("status") == "Synced" and health == "Healthy" and operation.get("phase") == "Succeeded":
+    if sync.get("status") == "Synced" and health == "Healthy" and operation.get("phase") != "Running":
         if not revision or sync.get("revision") == revision:
             return ""
         return f"at {sync.get('revision', '')[:8]}, not {revision[:8]}"

@@ -46,6 +46,13 @@ def say(text: str) -> None:
     print(f"  {text}", flush=True)
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A run takes minutes: what failed is said at once."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if report.failed and crash:
+        say(f"FAILED {report.nodeid}: {crash.message[:1500]}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was not real."""
     if STOOD_IN:
