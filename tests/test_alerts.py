@@ -207,6 +207,13 @@ def test_every_metric_was_seen_or_is_documented() -> None:
             )
 
 
+def test_they_come_last(tree: Tree) -> None:
+    """They live where Prometheus does: where that is not there yet, nothing else waits for them."""
+    for entry in tree.of_kind("PrometheusRule"):
+        others = [one.wave for one in tree.objects if one.target == entry.target and one.part == "workload"]
+        assert entry.wave == max(others) and others.count(entry.wave) == 1
+
+
 def test_the_cluster_gets_them_with_their_runbooks(tree: Tree) -> None:
     (entry,) = [entry for entry in tree.of_kind("PrometheusRule") if entry.cluster == "eu1"]
     compiled = {rule["alert"]: rule for group in entry.spec["groups"] for rule in group["rules"] if "alert" in rule}

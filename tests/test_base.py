@@ -83,6 +83,19 @@ REFUSED: dict[str, list[tuple[Change, str]]] = {
         ),
     ],
 }
+QUOTA = f"{PROD}/fence/resourcequota-matrix-prod-fence.yaml"
+
+
+def smaller(tree: Tree) -> Tree:
+    """The database asks for less, and the quota has room for what will be, not for what is."""
+    container = ("spec", "template", "spec", "containers", 0)
+    tree = put(POSTGRESQL, *container, "resources", "limits", "memory", to="512Mi")(tree)
+    return put(QUOTA, "spec", "hard", "limits.memory", to="3Gi")(tree)
+
+
+REFUSED["room-to-shrink"] = [
+    (smaller, "limits.memory falls to 3221225472, and while StatefulSet matrix-prod/matrix-prod-postgresql rolls"),
+]
 CASES = [
     pytest.param(rule, change, says, id=f"{rule}: {says[:40]}")
     for rule, ones in REFUSED.items()
@@ -117,6 +130,19 @@ def test_a_stopped_tenant_may_share_out_its_duties_anew(tree: Tree) -> None:
     stopped = put(SYNAPSE, "spec", "replicas", to=0)(tree)
     changed = replace("report_stats: false", "report_stats: false\npusher_instances: [a]")(stopped)
     assert list(RULES["duties-move-while-stopped"](stopped, changed)) == []
+
+
+def test_a_stopped_tenant_may_shrink(tree: Tree) -> None:
+    stopped = put(SYNAPSE, "spec", "replicas", to=0)(tree)
+    assert list(RULES["room-to-shrink"](stopped, smaller(stopped))) == []
+
+
+def test_a_quota_may_fall_that_has_room_left(tree: Tree) -> None:
+    quota = tree.entries[QUOTA].spec["hard"]["limits.memory"]
+    assert quota.endswith("Mi")
+    less = put(QUOTA, "spec", "hard", "limits.memory", to=f"{int(quota[:-2]) - 1}Mi")(tree)
+    less = put(POSTGRESQL, "spec", "template", "metadata", "annotations", to={"a": "b"})(less)
+    assert list(RULES["room-to-shrink"](tree, less)) == []
 
 
 def test_a_claim_may_grow(tree: Tree) -> None:

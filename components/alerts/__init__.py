@@ -9,7 +9,7 @@ from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
 from matrixfleet.model.choices import Metrics
-from matrixfleet.plan import PlatformPlan
+from matrixfleet.plan import PlatformPlan, waves
 from matrixfleet.templates import read
 
 
@@ -25,7 +25,7 @@ def main(plan: PlatformPlan) -> Iterator[Object]:
         "alerts",
         api="monitoring.coreos.com/v1",
         namespace=place.namespace,
-        wave=0,
+        wave=waves.ALERTS,
         # Its CRD comes with an operator that may still be on its way.
         annotations={"argocd.argoproj.io/sync-options": "SkipDryRunOnMissingResource=true"},
         spec={"groups": [with_runbooks(group, plan.cluster.monitoring.runbooks) for group in groups()]},

@@ -71,13 +71,12 @@ class ArgoCD:
                 ],
             )
         if "argocd-repo-server" not in plane.processes.running and not self.number:
-            start("argocd-repo-server", [program, "--redis", "127.0.0.1:6379", "--disable-tls", "--address", "127.0.0.1",
+            start("argocd-repo-server", [program, "--redis", "127.0.0.1:6379", "--address", "127.0.0.1",
                   "--port", "8081", "--metrics-port", "8084", "--loglevel", "warn"],
                   {**env, "ARGOCD_BINARY_NAME": "argocd-repo-server"})  # fmt: skip
         flags = {
             "redis": f"127.0.0.1:{6379 + self.number}",
             "repo-server": "127.0.0.1:8081",
-            "repo-server-plaintext": "true",
             "metrics-port": f"{8090 + self.number}",
             "app-resync": "3600",
             "self-heal-timeout-seconds": "1",
@@ -142,6 +141,12 @@ class ArgoCD:
                 if refused.code != 404:
                     raise
 
+    def terminate(self, name: str) -> None:
+        """End a running sync, as `argocd app terminate-op` does."""
+        thing = self.application(name)
+        assert thing
+        self.api.patch(thing, {"status": {"operationState": {"phase": "Terminating"}}})
+
     def unsettled(self, names: Iterable[str] = (), revision: str = "") -> dict[str, str]:
         """Applications that are not Synced and Healthy, at this revision where one is given, with their reason."""
         found = {}
@@ -199,7 +204,7 @@ def why_not(thing: Object | None, revision: str = "") -> str:
     status = thing.get("status", {})
     sync, health = status.get("sync", {}), status.get("health", {}).get("status", "")
     operation = status.get("operationState", {})
-    if sync.get("status") == "Synced" and health == "Healthy" and operation.get("phase") == "Succeeded":
+    if sync.get("status") == "Synced" and health == "Healthy" and operation.get("phase") != "Running":
         if not revision or sync.get("revision") == revision:
             return ""
         return f"at {sync.get('revision', '')[:8]}, not {revision[:8]}"

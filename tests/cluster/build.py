@@ -49,9 +49,10 @@ def build() -> Path:
             print(f"  {time.monotonic() - start:.0f} s", flush=True)
     # The repo-server calls them, and a module's folder may be cleaned away.
     for script in (module("github.com/argoproj/argo-cd/v3") / "hack").glob("*wrapper.sh"):
-        shutil.copy(script, place)
+        (place / script.name).write_bytes(script.read_bytes())
+        (place / script.name).chmod(0o755)
     stages = module("sigs.k8s.io/kwok") / "kustomize/stage"
-    shutil.copytree(stages, place / "stages", dirs_exist_ok=True)
+    shutil.copytree(stages, place / "stages", copy_function=shutil.copyfile, dirs_exist_ok=True)
     definitions(place / "crds.json")
     (place / "ready").touch()
     return place

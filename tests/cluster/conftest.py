@@ -46,6 +46,13 @@ def say(text: str) -> None:
     print(f"  {text}", flush=True)
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A run takes minutes: what failed is said at once."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if report.failed and crash:
+        say(f"FAILED {report.nodeid}: {crash.message[:1500]}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was not real."""
     if STOOD_IN:
@@ -101,9 +108,18 @@ class Fleet:
         self.repository = Repository(FOLDER, ca)
         self.hub = ArgoCD(planes["eu1"], self.repository)
         self.own = ArgoCD(planes["ap1"], self.repository, 1)
-        self.recorders = {name: Recorder(self.api(name), *RECORDED) for name in planes}
+        self.recorders = {name: Recorder(self.api(name), *self.recorded(name)) for name in planes}
         self.bootstrapping = {name: Bootstrapping(self.api(name), FOLDER / "jobs" / name) for name in planes}
         self.took: dict[str, float] = {}
+
+    def recorded(self, cluster: str) -> list[tuple[str, str]]:
+        """What is watched there: kinds that it has."""
+        have = self.planes[cluster].groups
+        return [
+            (api, kind)
+            for api, kind in RECORDED
+            if "." not in api or api.partition("/")[0] in have | {"networking.k8s.io"}
+        ]
 
     def api(self, cluster: str) -> Api:
         """A cluster's API."""

@@ -31,6 +31,8 @@ HOSTS = {"localhost": "127.0.0.1", "git.example.com": "127.0.0.1", "us1.k8s.exam
 # What clusters are said to have already: classes of storage, of the edge.
 EXISTING_STORAGE = ("standard", "fast", "standard-encrypted", "gp3", "io2", "gp3-encrypted")
 
+EXISTING_NAMESPACES = ("monitoring",)
+
 
 class Failed(Exception):
     """A program that did not come up, with the end of its log."""
@@ -68,14 +70,10 @@ class Programs:
         return True
 
     def stop(self, name: str) -> None:
-        """End one."""
+        """End one at once: nothing that it keeps is wanted again."""
         process = self.running.pop(name)
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
 
     def memory(self) -> dict[str, int]:
         """Resident MiB of each."""
@@ -152,7 +150,9 @@ class Plane:
             f"--service-account-key-file={files.file('accounts.key')}",
             f"--service-account-signing-key-file={files.file('accounts.key')}",
             "--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
-            "--endpoint-reconciler-type=none", "--enable-aggregator-routing=true", "--advertise-address=192.0.2.1",
+            "--endpoint-reconciler-type=none", "--enable-aggregator-routing=true",
+            f"--requestheader-client-ca-file={files.file('ca.crt')}", "--requestheader-allowed-names=nobody", "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
         ])  # fmt: skip
         self.write_kubeconfig()
         self.api = Api(f"https://{self.address}:{PORT}", files.file("ca.crt"), TOKEN)
@@ -216,6 +216,8 @@ class Plane:
             self.api.create(node(f"node-{number}", f"zone-{number % ZONES}"))
         for name in EXISTING_STORAGE:
             self.api.create(storage_class(name))
+        for name in EXISTING_NAMESPACES:
+            self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         self.processes.start("kwok", [
             self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes",
             "--node-lease-duration-seconds=40", f"--cidr={self.pods}", f"--node-ip={self.address}",

@@ -194,6 +194,8 @@ PODS = [
 def test_a_broken_object_is_refused(under: list[Under], broken: Broken) -> None:
     path = TOP / "compiled" / broken.file
     found = {each: (thing, api) for each, thing, api in objects(under)}
+    if path not in found:
+        pytest.skip("of another cluster")
     thing, api = found[path]
     api.apply(thing, dry=True)
     broken.change(thing)
@@ -205,6 +207,8 @@ def test_a_broken_object_is_refused(under: list[Under], broken: Broken) -> None:
 @pytest.mark.parametrize("broken", PODS, ids=lambda broken: broken.what)
 def test_a_broken_pod_is_refused(under: list[Under], broken: Broken) -> None:
     found = {each: (pod, api) for each, pod, api in pods(under)}
+    if TOP / "compiled" / broken.file not in found:
+        pytest.skip("of another cluster")
     pod, api = found[TOP / "compiled" / broken.file]
     api.create(pod, dry=True)
     broken.change(pod)

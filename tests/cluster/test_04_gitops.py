@@ -150,8 +150,15 @@ def test_what_holds_data_outlives_its_file(fleet: Fleet) -> None:
     assert "deletionTimestamp" not in after["metadata"]
     namespace = api.get("v1", "Namespace", None, "chess-club")
     assert namespace and "deletionTimestamp" not in namespace["metadata"]
+    fence = fleet.hub.application("eu1-chess-club-fence")
+    assert (
+        fence
+        and "waiting for pruning confirmation of /Namespace/chess-club" in fence["status"]["operationState"]["message"]
+    )
     for path, text in texts.items():
         path.write_text(text)
+    # A sync that waits for a confirmation waits for ever, also once its reason is gone: a person ends it.
+    fleet.hub.terminate("eu1-chess-club-fence")
     fleet.hub.push("they are back", *gone)
 
 
@@ -182,6 +189,22 @@ def test_another_size_restarts_that_tenant_alone(fleet: Fleet, pull: PullRequest
     rolled = {key for key in after.keys() & living.keys() if after[key] != living[key]} | (after.keys() - living.keys())
     assert any("synapse" in key for key in rolled) and any("postgresql" in key for key in rolled)
     pull.merge()
+
+
+def test_a_smaller_size_goes_by_way_of_a_stop(fleet: Fleet, pull: PullRequests) -> None:
+    """In one step the quota would fall before Synapse does, and leave the database no room to come back."""
+    pull.source.edit(PROD, "size: large", "size: medium")
+    pull.run("compile")
+    assert "set matrix.state: stopped in a pull request of its own first [room-to-shrink]" in pull.check()
+    pull.source.edit(PROD, "size: medium", "size: large\n    state: stopped")
+    steps = [("", ""), ("size: large", "size: medium"), ("\n    state: stopped", "")]
+    for old, new in steps:
+        if old:
+            pull.source.edit(PROD, old, new)
+        pull.compile()
+        assert pull.check() == ""
+        fleet.hub.push("smaller, step by step")
+        pull.merge()
 
 
 def test_stopped_stays_stopped(fleet: Fleet, pull: PullRequests) -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from matrixfleet.checks.tree import Entry, Finding, Json, Tree
+from matrixfleet.checks.rules.resources import ASKED, amount, asked_of
+from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree
 from matrixfleet.errors import Fault, FleetError
 from matrixfleet.model.types import bytes_of
 
@@ -193,6 +196,44 @@ def postgresql_major(before: Tree, after: Tree) -> Iterator[Finding]:
                 yield after.finding(new, "postgresql-major", message)
 
 
+def room_to_shrink(before: Tree, after: Tree) -> Iterator[Finding]:
+    """A quota that falls has room for what still runs: the fence is synced at once, Pods one wave after the other.
+
+    Without it the first new Pod is refused, its wave never gets well, and the later ones, whose Pods are still
+    the larger ones, never have their turn. Told of Pods that are replaced one by one; surges are left out.
+    """
+    for old, new in _pairs(before, after):
+        if new.kind != "ResourceQuota" or _stopped(before, old.target):
+            continue
+        was = {(pod.entry.kind, pod.entry.name): pod for pod in before.pods_in(old.cluster, old.namespace)}
+        now = {(pod.entry.kind, pod.entry.name): pod for pod in after.pods_in(new.cluster, new.namespace)}
+        stays = [pod for pod in was.values() if pod.entry.kind in ("Deployment", "StatefulSet")]
+        rolled = [pod for key, pod in now.items() if key in was and was[key].template != pod.template]
+        for pod, key in product(sorted(rolled, key=lambda pod: pod.entry.wave), ASKED):
+            room = amount(_field(new.doc, "spec.hard").get(key, 0))
+            if room >= amount(_field(old.doc, "spec.hard").get(key, 0)):
+                continue
+            there = _at_wave(stays, now, pod.entry.wave)
+            needed = sum((asked_of(each, key) * each.entry.spec.get("replicas", 1) for each in there), Decimal(0))
+            if needed > room:
+                message = (
+                    f"{key} falls to {room:f}, and while {pod.entry} rolls {needed:f} are asked for: its new Pods"
+                    " would be refused and the sync would wait for ever; set matrix.state: stopped in a pull request"
+                    " of its own first"
+                )
+                yield after.finding(new, "room-to-shrink", message)
+                break
+
+
+def _at_wave(stays: Iterable[Pod], now: Mapping[tuple[str, str], Pod], wave: int) -> Iterator[Pod]:
+    """What runs while a wave rolls: up to it the new Pods, after it the old ones."""
+    for pod in stays:
+        if pod.entry.wave > wave:
+            yield pod
+        elif found := now.get((pod.entry.kind, pod.entry.name)):
+            yield found
+
+
 RULES: dict[str, Compare] = {
     "immutable": immutable,
     "data-kept": data_kept,
@@ -200,4 +241,5 @@ RULES: dict[str, Compare] = {
     "identity": identity,
     "postgresql-major": postgresql_major,
     "duties-move-while-stopped": duties_move_while_stopped,
+    "room-to-shrink": room_to_shrink,
 }

@@ -94,8 +94,13 @@ def application(
             "automated": {"prune": True, "selfHeal": True},
             "syncOptions": ["ServerSideApply=true", "FailOnSharedResource=true", *options],
             # What it waits for may come with another Application, or with a controller that is still
-            # being installed: try for an hour.
-            "retry": {"limit": 20, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "5m"}},
+            # being installed: try for an hour. Each time from the newest commit: else the one that mends
+            # a sync would wait for that hour.
+            "retry": {
+                "limit": 20,
+                "refresh": True,
+                "backoff": {"duration": "10s", "factor": 2, "maxDuration": "5m"},
+            },
         },
         "revisionHistoryLimit": 3,
     }

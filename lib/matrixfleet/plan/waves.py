@@ -18,3 +18,5 @@ EDGE = 5
 """Ingress and its certificates: an Ingress is Healthy only once it has an address, so it comes late."""
 TURN = 6
 """Coturn, and its certificate with the edge's: where DNS-01 fails, everything else is up already."""
+ALERTS = 7
+"""What lives in somebody else's namespace: where that is not there yet, everything else is up already."""
