@@ -28,7 +28,7 @@ check: $(VENV)/ready ## Check compiled/ as it is; BASE=<commit> also refuses wha
 test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, make and git alone
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-services: ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
+test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
 	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
 	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services)
@@ -77,20 +77,27 @@ $(SERVICES)/packages: tests/services.apt
 	@rm -f /usr/sbin/policy-rc.d; [ ! -e $(SERVICES)/policy-rc.d ] || mv $(SERVICES)/policy-rc.d /usr/sbin/policy-rc.d
 	@touch $@
 
-# Synapse, PostgreSQL, Traefik and a client, as PyPI has them.
-$(SERVICES)/ready: tests/services.lock
+# Synapse, PostgreSQL, Traefik and a client, as PyPI has them; the S3 storage provider as its image has it.
+$(SERVICES)/ready: tests/services.lock $(S3)/requirements.lock
 	$(call venv,$(SERVICES)/venv,tests/services.lock)
+	$(call provider,$(SERVICES)/venv)
 	@touch $@
 
 clean: ## Remove what make made (not compiled/)
 	@rm -rf $(VENV) .cache
 
-# A virtual environment is made anew when its lock file changes, and only then.
+# The S3 storage provider, as its Dockerfile puts it in.
+define provider
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $(S3)/requirements.lock
+endef
+
+# A virtual environment is made anew when its lock file changes, and only then. A lock is whole, so nothing is looked for
+# beside it; and of wheels, so that no compiler is needed.
 define venv
 	@echo "installing $(2) into $(1)"
 	@rm -rf $(1) && mkdir -p $(dir $(1))
 	@$(PYTHON) -m venv $(1) || { echo "python3 -m venv failed: Debian has it in the package python3-venv" >&2; exit 2; }
-	@$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $(2)
 endef
 
 $(VENV)/ready: requirements.lock
@@ -107,7 +114,7 @@ $(CLUSTER)/ready: tests/cluster.lock
 # S3 storage provider is put in as its image does it.
 $(SYNAPSE)/ready: tests/synapse.lock $(S3)/requirements.lock
 	$(call venv,$(SYNAPSE)/venv,tests/synapse.lock)
-	@$(SYNAPSE)/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(S3)/requirements.lock
+	$(call provider,$(SYNAPSE)/venv)
 	@rm -rf $(SYNAPSE)/source && mkdir -p $(SYNAPSE)/source
 	@grep -A 999 '^matrix-synapse==' tests/synapse.lock | awk 'NR > 1 && /^[a-z]/ { exit } { print }' >$(SYNAPSE)/source.lock
 	@$(SYNAPSE)/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary matrix-synapse \

@@ -208,7 +208,7 @@ def test_every_metric_was_seen_or_is_documented() -> None:
 
 
 def test_they_come_last(tree: Tree) -> None:
-    """They live where Prometheus does: a namespace that is not there yet fails their wave, and nothing else."""
+    """They live where Prometheus does: where that is not there yet, nothing else waits for them."""
     for entry in tree.of_kind("PrometheusRule"):
         others = [one.wave for one in tree.objects if one.target == entry.target and one.part == "workload"]
         assert entry.wave == max(others) and others.count(entry.wave) == 1

@@ -542,4 +542,4 @@ def test_hosts_of_istio_are_one_tenants(fleet: Fleet) -> None:
     assert any("host chat.example.com is eu1.matrix-prod's already" in line for line in found)
     assert any("host matrix.example.com is eu1.matrix-prod's already" in line for line in found)
     assert any("reaches into matrix-prod, eu1.matrix-prod's" in line for line in found)
-    assert any("expected chess-club/ before matrix-prod/matrix.example.com" in line for line in found)
+    assert any("hosts: expected chess-club/ before matrix-prod/matrix.example.com" in line for line in found)

@@ -544,6 +544,19 @@ CASES: dict[str, tuple[Change, str]] = {
         f"{CHESS}:5: matrix: expected workers.media_repository.replicas of 0 or 1, since media.kind is pvc, got 2;"
         " a volume is mounted by one Pod; media.kind: s3 takes several",
     ),
+    "an endpoint whose port cannot be": (
+        add(CHESS, "    media: {kind: s3, s3: {endpoint: 'https://minio:90000', region: eu-west-1, bucket: media}}\n"),
+        f"{CHESS}:15: matrix.media.s3.endpoint: expected an https:// address, got 'https://minio:90000'",
+    ),
+    "two tenants in one part of a bucket, by another name of Amazon's": (
+        add(
+            CHESS,
+            "    media: {kind: s3, s3: {endpoint: 'https://S3.us-east-1.amazonaws.com:443/', region: us-east-1,"
+            " bucket: matrix-fleet-media, prefix: newsroom.example.org}}\n",
+        ),
+        "inventory/targets/us1/newsroom.yml:15: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
+        f" is eu1.chess-club's already ({CHESS}:15); expected one tenant's alone",
+    ),
     "two tenants in one part of a bucket": (
         add(
             CHESS,

@@ -675,12 +675,15 @@ def test_hosts_outside_are_known_by_name(fleet: Fleet) -> None:
         (("matrix", "auth"), PRIVATE_SSO),
         (("matrix", "database"), EXTERNAL),
         (("matrix", "email"), {**mail, "host": "smtp.example.com"}),
+        (("matrix", "media"), {"kind": "s3", "s3": BUCKET}),
+        (("matrix", "synapse", "signing_key"), "secret"),
     ]
     entries = {entry.name: entry.spec for entry in drawn(changed(fleet, *said)).of_kind("ServiceEntry")}
     ports = {name: [(port["number"], port["protocol"]) for port in spec["ports"]] for name, spec in entries.items()}
     assert ports == {
         "matrix-prod-outside-oidc-sso": [(443, "TLS")],
         "matrix-prod-outside-mail": [(587, "TCP")],
+        "matrix-prod-outside-bucket": [(9000, "TLS")],
         "matrix-prod-outside-database": [(5433, "TCP")],
     }
     assert entries["matrix-prod-outside-oidc-sso"]["hosts"] == ["sso.example.com"]

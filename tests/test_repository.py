@@ -42,12 +42,16 @@ def test_no_machine_and_no_registry_is_named() -> None:
 
 
 def test_lock_files_have_hashes() -> None:
-    for name in ("requirements.lock", "tests/synapse.lock", "images/synapse-s3/requirements.lock"):
-        lines = (TOP / name).read_text().splitlines()
+    for path in (
+        TOP / "requirements.lock",
+        *(TOP / "tests").glob("*.lock"),
+        TOP / "images/synapse-s3/requirements.lock",
+    ):
+        lines = path.read_text().splitlines()
         pinned = [index for index, line in enumerate(lines) if "==" in line]
         assert pinned
         for index in pinned:
-            assert "--hash=sha256:" in lines[index + 1], f"{name}: {lines[index]} has no hash"
+            assert "--hash=sha256:" in lines[index + 1], f"{path.name}: {lines[index]} has no hash"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))

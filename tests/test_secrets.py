@@ -169,7 +169,8 @@ def test_what_is_wrong_is_told(said: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(FleetError) as caught:
         read_fleet(tmp_path)
     lines = str(caught.value).splitlines()
-    assert f"{EU1}:63: cluster.{says}" in lines, lines
+    appended = len((TOP / EU1).read_text().splitlines()) + 1
+    assert f"{EU1}:{appended}: cluster.{says}" in lines, lines
 
 
 def test_the_command_tells_every_secret() -> None:

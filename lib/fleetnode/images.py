@@ -18,6 +18,7 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
     postgresql = Image("PostgreSQL 15 of Debian", (str(POSTGRESQL),), users={999: "postgres"}, stop=signal.SIGINT)
     return {
         "ghcr.io/element-hq/synapse": synapse,
+        "registry.example.com/matrix-fleet/synapse-s3": synapse,
         "docker.io/library/postgres": postgresql,
         "ghcr.io/cloudnative-pg/postgresql": Image(
             postgresql.program, postgresql.path, users={26: "postgres"}, stop=signal.SIGINT

@@ -20,6 +20,7 @@ from matrixfleet.model.choices import Database, Turn
 from matrixfleet.model.cluster import Cluster
 from matrixfleet.model.database import SharedPostgresql
 from matrixfleet.model.faults import sentences
+from matrixfleet.model.media import server_of
 from matrixfleet.model.release import Release
 from matrixfleet.model.tenant import Element, Tenant
 from matrixfleet.model.turn import SharedTurn, ports_on_nodes
@@ -342,7 +343,7 @@ class Fleet:
             bucket = self.raw(name, ("matrix", "media", "s3"))
             if isinstance(bucket, Mapping):
                 prefix = bucket.get("prefix") or tenant.get("server_name")
-                where = f"{bucket.get('endpoint') or 'Amazon'}/{bucket.get('bucket')}/{prefix}"
+                where = f"{server_of(bucket.get('endpoint'))}/{bucket.get('bucket')}/{prefix}"
                 yield "bucket's part", where, name, ("matrix", "media", "s3")
             namespace = tenant.get("namespace") or short
             if self._shared(name, str(namespace)):

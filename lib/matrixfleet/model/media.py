@@ -23,6 +23,17 @@ Folder = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9_.-]{1,200}", "one wor
 """The first part of every key in a bucket."""
 
 
+def server_of(endpoint: object) -> str:
+    """Whose buckets an endpoint has: host and port, or Amazon, which has many names for the same ones. Takes whatever
+    was written."""
+    try:
+        address = urlsplit(str(endpoint or "https://s3.amazonaws.com"))
+        host, port = address.hostname or "", address.port or 443
+    except ValueError:
+        return str(endpoint)
+    return "Amazon" if host.endswith(".amazonaws.com") else f"{host}:{port}"
+
+
 class S3(Model):
     """A bucket that speaks S3, by synapse-s3-storage-provider. Own media is in it before an upload is answered.
     The keys are the Secret `<tenant>-media-<generation>`, key `credentials`, a file as the AWS tools read it,

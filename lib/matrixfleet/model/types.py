@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -112,9 +113,17 @@ def _address(value: Any) -> str:
 
 
 def _https_url(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"https://[^\s/]+\S*", value):
+    if not isinstance(value, str) or not re.fullmatch(r"https://[^\s/]+\S*", value) or not _names_a_server(value):
         raise expected("an https:// address", value)
     return value
+
+
+def _names_a_server(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+        return bool(address.hostname) and address.port != 0
+    except ValueError:  # a port beyond 65535, a bracket left open
+        return False
 
 
 def words(pattern: str, what: str) -> Callable[[Any], str]:

@@ -68,11 +68,12 @@ def orders(*kinds: str) -> Callable[[Tree], Tree]:
 
 
 def same_bucket(tree):
-    """Two tenants' media in one place."""
+    """Two tenants' media in one place, whose server is written in two ways."""
     options = tree.entries["us1/newsroom/workload/synapse/configmap-newsroom-synapse.yaml"].doc["data"][
         "homeserver.yaml"
     ]
     block = options[options.index("media_storage_providers:") : options.index("max_upload_size:")]
+    block = block.replace("prefix:", "endpoint_url: https://s3.us-east-1.amazonaws.com\n    prefix:")
     return replaced(CONFIG, "homeserver.yaml", "max_upload_size:", f"{block}max_upload_size:")(tree)
 
 
@@ -80,7 +81,7 @@ BREAKS = [
     Break(
         "one part of a bucket",
         same_bucket,
-        "media matrix-fleet-media/newsroom.example.org/ is eu1.chess-club's already (ConfigMap chess-club/chess-club-synapse",
+        "media Amazon/matrix-fleet-media/newsroom.example.org/ is eu1.chess-club's already (ConfigMap chess-club/chess-club-synapse",
     ),
     Break(
         "one host of two tenants",

@@ -18,6 +18,7 @@ from matrixfleet.checks.pods import relays, selector_of
 from matrixfleet.checks.said import homeservers
 from matrixfleet.checks.tree import ORDERS, Entry, Finding, Json, Pod, Tree, made_in, ordered_secret
 from matrixfleet.model.fleet import PLATFORM
+from matrixfleet.model.media import server_of
 
 WHOLE_FLEET = True
 SEVERAL = "matrix-fleet/several-tenants"
@@ -86,8 +87,8 @@ def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:
         yield ("server_name", str(options.get("server_name"))), entry
         for provider in options.get("media_storage_providers") or ():
             bucket = provider["config"]
-            where = (str(bucket.get(key, "")) for key in ("endpoint_url", "bucket", "prefix"))
-            yield ("media", "/".join(filter(None, where))), entry
+            where = (server_of(bucket.get("endpoint_url")), bucket.get("bucket"), bucket.get("prefix"))
+            yield ("media", "/".join(map(str, where))), entry
     for entry in filter(is_tenants, tree.of_kind("Namespace")):
         yield ("namespace", entry.name, "of cluster", entry.cluster), entry
     for entry in filter(is_tenants, tree.of_kind("Cluster")):
