@@ -37,4 +37,7 @@ def main(plan: TenantPlan | NamespacePlan) -> Iterator[Object]:
             folder(plan, f"{plan.path}/{part}"),
             project_name=name,
             namespace=plan.namespace if plan.namespace in plan.places[part] else min(plan.places[part]),
+            # Walls stay around what is kept, until a person deletes the namespace. With them its Application
+            # would wait for that, and the root, which waits for what it prunes, would sync no other tenant.
+            owns=part != "fence",
         )

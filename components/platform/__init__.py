@@ -196,7 +196,8 @@ def synced(plan: PlatformPlan) -> Iterator[Object]:
         # Objects without a namespace still need a destination; no namespaced kind is admitted.
         places = sorted(plan.places[part]) or [plan.cluster.argocd.namespace]
         yield project(plan, name, description, kinds=plan.drawn[part], namespaces=places)
-        yield application(plan, name, folder(plan, f"{plan.path}/{part}"), project_name=name, namespace=places[0])
+        source = folder(plan, f"{plan.path}/{part}")
+        yield application(plan, name, source, project_name=name, namespace=places[0], owns=part != "fence")
 
 
 def root(plan: PlatformPlan) -> Iterator[Object]:

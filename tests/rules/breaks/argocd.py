@@ -132,6 +132,16 @@ BREAKS = [
         put(ROOT, "metadata", "finalizers", to=["resources-finalizer.argocd.argoproj.io"]),
         "Application argocd/eu1-root: finalizers: expected none",
     ),
+    Break(
+        "walls that the root waits for",
+        put(
+            f"{PROD}/argocd/application-eu1-matrix-prod-fence.yaml",
+            "metadata",
+            "finalizers",
+            to=["resources-finalizer.argocd.argoproj.io"],
+        ),
+        "finalizers: expected none; with one, the root waits until a person has deleted the namespace",
+    ),
     project("any source", "sourceRepos", to=["*"], says="sourceRepos: expected each one by name, got ['*']"),
     project("any namespace", "destinations", 0, "namespace", to="*", says="destinations: expected each one by name"),
     project(
