@@ -145,7 +145,7 @@ class Homeserver:
 
 
 def bring_up(node, world, folder, overlays):
-    """Boot a compiled tenant (`eu1/acme`) and its edge."""
+    """Boot a compiled tenant (`eu1/acme`, or its folder elsewhere) and its edge."""
     made = tenant.Tenant(TOP / "compiled" / folder, overlays)
     Path(node.directory, "world.pem").write_bytes(world.pem)
     STATE.up.append(made.name)

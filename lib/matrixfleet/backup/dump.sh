@@ -2,11 +2,11 @@
 . /etc/backup/lib.sh
 own_repository database
 # What was cut off never counts.
-while last=$(newest incomplete); do restic forget --quiet "${last% *}"; done
+while last=$(newest incomplete); do patient forget "${last% *}"; done
 pg_dump --format=custom --compress=0 --exclude-table-data=e2e_one_time_keys_json |
   restic backup --quiet --stdin --stdin-filename synapse.dump --tag incomplete --host "$SERVER_NAME"
 last=$(newest incomplete) || fail "dump: it is not in the bucket"
 restic dump "${last% *}" synapse.dump | pg_restore --file=/dev/null
-restic tag --quiet --set dump "${last% *}"
-restic forget --quiet --tag dump --group-by tags --keep-within "${KEEP_DUMPS}d" --prune
+patient tag --set dump "${last% *}"
+patient forget --tag dump --group-by tags --keep-within "${KEEP_DUMPS}d" --prune
 say "dump: done, and read back"

@@ -8,7 +8,7 @@ tar --create --dereference --sort=name --mtime=@0 --owner=0 --group=0 --numeric-
   --absolute-names --transform='s,^/,,' --file "$work/keys.tar" $KEYS
 sum=$({ cat "$work/keys.tar"; echo "$RECIPIENTS"; } | sha256sum | cut -c1-32)
 for place in first second; do
-  at=$place:$(printenv "PLACE_${place^^}")/keys
+  at=$(printenv "PLACE_${place^^}")/keys
   there=$(rclone lsf "$at" 2>/dev/null || true)
   case $there in *"-$sum.tar.age"*) ;; *)
     age-keygen --output "$work/once" 2>/dev/null

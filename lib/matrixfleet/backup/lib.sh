@@ -1,5 +1,5 @@
-# What every script of backups begins with. What it reads of the environment the Pod says: RESTIC_AT and what restic, rclone
-# and pgBackRest themselves read.
+# What every script of backups begins with. The Pod's environment says PLACE_FIRST (a remote of rclone's with the tenant's
+# folder) and what restic, rclone and pgBackRest read themselves.
 set -euo pipefail
 umask 077
 
@@ -12,13 +12,13 @@ fail() {
 # Use one of the tenant's repositories of restic. What a process that was killed locked is unlocked: restic tells its own
 # stale locks by host, process and time.
 repository() {
-  export RESTIC_REPOSITORY=$RESTIC_AT/$1
+  export RESTIC_REPOSITORY=rclone:$PLACE_FIRST/$1
   restic unlock --quiet
 }
 
 # The same, made where there is none. A wrong passphrase is no missing repository, nor is a bucket that is away.
 own_repository() {
-  export RESTIC_REPOSITORY=$RESTIC_AT/$1
+  export RESTIC_REPOSITORY=rclone:$PLACE_FIRST/$1
   if ! said=$(restic cat config 2>&1 >/dev/null); then
     case $said in
       *"Is there a repository"*) restic init ;;
@@ -40,3 +40,20 @@ newest() {
 
 # Seconds since a moment.
 since() { echo $(($(date +%s) - $(date -d "$1" +%s))); }
+
+# Run restic, and wait where another Pod has locked the repository: it prunes, or looks through it.
+patient() {
+  local said
+  until said=$(restic --quiet "$@" 2>&1); do
+    case $said in
+      *"already locked"*)
+        restic unlock --quiet
+        sleep 5
+        ;;
+      *)
+        say "$said" >&2
+        return 1
+        ;;
+    esac
+  done
+}

@@ -9,7 +9,7 @@ if [ "${#kept[@]}" = 0 ]; then
   say "media: there is none yet"
   exit 0
 fi
-restic backup --quiet --tag media --host "$SERVER_NAME" "${kept[@]}"
-restic forget --quiet --tag media --group-by tags --keep-within "${KEEP_MEDIA}d" --prune
-restic check --quiet
+patient backup --tag media --host "$SERVER_NAME" "${kept[@]}"
+patient forget --tag media --group-by tags --keep-within "${KEEP_MEDIA}d" --prune
+patient check
 say "media: backed up"

@@ -15,8 +15,6 @@ from matrixfleet.templates import read, render
 
 FOLDER = "/etc/backup"
 AUTHORITIES = "authorities.crt"
-PLACES = {"backup": "first", "backup-second": "second"}
-"""Where keys are, by the purpose of the Secret that opens it."""
 # Seconds: a backup a day, looked for every ten minutes; two days are too old.
 INTERVAL, PAUSE, OLDEST = 86400, 600, 2 * 86400
 
@@ -51,48 +49,36 @@ def prefix_of(plan: TenantPlan, bucket: S3Bucket) -> str:
 
 
 def environment(plan: TenantPlan, *, places: bool = False, **more: str) -> list[Object]:
-    """What the scripts and restic read.
+    """What the scripts and their tools read. restic reaches its bucket through rclone: by itself it asks for the whole
+    bucket, which keys to a part of one may not.
 
-    places: whether it reaches the places of keys too, by rclone
+    places: whether it reaches the second place of keys too
     """
-    bucket = plan.tenant.backup.bucket
-    assert bucket
-    at = f"s3:https://{bucket.host}:{bucket.port}/{bucket.bucket}/{prefix_of(plan, bucket)}"
+    spec = plan.tenant.backup
+    buckets = {"first": (spec.bucket, "backup")} | ({"second": (spec.second, "backup-second")} if places else {})
     values = {
         "SERVER_NAME": plan.tenant.server_name,
-        "RESTIC_AT": at,
         "RESTIC_PASSWORD_FILE": plan.secret("backup-key").path("passphrase"),
         "RESTIC_CACHE_DIR": "/tmp/restic",
-        "AWS_SHARED_CREDENTIALS_FILE": plan.secret("backup").path("credentials"),
-        "AWS_DEFAULT_REGION": bucket.region,
-        **(rclone(plan) if places else {}),
-        **more,
+        "RCLONE_CONFIG": "/dev/null",
     }
-    if bucket.ca or (places and plan.tenant.backup.second and plan.tenant.backup.second.ca):
-        # Go's programs read it beside the authorities that everybody trusts.
-        values["SSL_CERT_FILE"] = f"{FOLDER}/{AUTHORITIES}"
-    return [{"name": name, "value": value} for name, value in values.items()]
-
-
-def rclone(plan: TenantPlan) -> dict[str, str]:
-    """Both buckets as remotes of rclone."""
-    values = {"RCLONE_CONFIG": "/dev/null"}
-    spec = plan.tenant.backup
-    for bucket, (purpose, place) in zip((spec.bucket, spec.second), PLACES.items(), strict=True):
+    for place, (bucket, purpose) in buckets.items():
         assert bucket
         remote = f"RCLONE_CONFIG_{place.upper()}_"
         values |= {
-            f"PLACE_{place.upper()}": f"{bucket.bucket}/{prefix_of(plan, bucket)}",
+            f"PLACE_{place.upper()}": f"{place}:{bucket.bucket}/{prefix_of(plan, bucket)}",
             remote + "TYPE": "s3",
             remote + "PROVIDER": "Other" if bucket.endpoint else "AWS",
             remote + "ENDPOINT": f"https://{bucket.host}:{bucket.port}",
             remote + "REGION": bucket.region,
             remote + "ENV_AUTH": "true",
             remote + "SHARED_CREDENTIALS_FILE": plan.secret(purpose).path("credentials"),
-            # Keys to a part of a bucket may not ask for the bucket.
             remote + "NO_CHECK_BUCKET": "true",
         }
-    return values
+    if any(bucket and bucket.ca for bucket, _ in buckets.values()):
+        # Go's programs read it beside the authorities that everybody trusts.
+        values["SSL_CERT_FILE"] = f"{FOLDER}/{AUTHORITIES}"
+    return [{"name": name, "value": value} for name, value in (values | more).items()]
 
 
 def mounts(plan: TenantPlan, component: str, config_map: str) -> list[Mount]:

@@ -15,7 +15,7 @@ for one in "$@"; do
     keys)
       sums=()
       for place in first second; do
-        checked=$(rclone cat "$place:$(printenv "PLACE_${place^^}")/keys/checked") || checked=
+        checked=$(rclone cat "$(printenv "PLACE_${place^^}")/keys/checked") || checked=
         if [ -z "$checked" ]; then wrong "keys: not in the $place place"; continue; fi
         sums+=("${checked% *}")
         young "keys in the $place place" "${checked#* }"
@@ -32,7 +32,7 @@ for one in "$@"; do
       [ "$one" != dump ] || one=database
       repository "$one" || { wrong "$one: no repository"; continue; }
       if last=$(newest "$tag"); then young "$tag" "${last#* }"; else wrong "$tag: there is none"; fi
-      restic check --quiet --read-data-subset=2% || wrong "$tag: what is stored is damaged"
+      patient check --read-data-subset=2% || wrong "$tag: what is stored is damaged"
       ;;
   esac
 done
