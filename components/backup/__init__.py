@@ -9,7 +9,7 @@ from matrixfleet.backup import archive, environment, files, from_postgresql, mou
 from matrixfleet.backup.pods import OLDEST, signing_key
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import config_map, make
+from matrixfleet.kubernetes.objects import make
 from matrixfleet.kubernetes.pods import Mount, claimed, container, cron_job, job, pod_template, scratch
 from matrixfleet.model.choices import Backup, State
 from matrixfleet.plan import TenantPlan, waves
@@ -28,10 +28,10 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     spec = plan.tenant.backup
     if spec.kind is Backup.NONE:
         return
-    yield make(plan, "ConfigMap", "backup", wave=waves.SECRETS, data=files(plan))
+    yield make(plan, "ConfigMap", "backup", wave=waves.DATABASE, data=files(plan))
     read = scripts(plan, "dump", "verify", "drill", *(("restore",) if plan.tenant.restore else ()))
     read |= archive(plan) | from_postgresql(plan, "dump")[2]
-    yield config_map(plan, "dump", read)
+    yield make(plan, "ConfigMap", "dump", wave=waves.DATABASE, data=read)
     # Nothing is tried, and nothing old is replaced, while something is brought back.
     restoring = plan.tenant.restore is not None
     stopped = plan.tenant.state is State.STOPPED
@@ -105,7 +105,8 @@ def restore(plan: TenantPlan, read: dict[str, str]) -> Object:
             reached = [*reached, claimed(volume)]
             more["MEDIA"] = MEDIA
         if volume.purpose == "signing-key":
-            more |= {"KEY": signing_key(plan), "KEY_SECRET": secret_name(plan.name, "restored-key", 1)}
-            given = {"secret": {"secretName": more["KEY_SECRET"], "optional": True, "defaultMode": 0o440}}
+            more["KEY"] = signing_key(plan)
+            name = secret_name(plan.name, "restored-key", 1)
+            given = {"secret": {"secretName": name, "optional": True, "defaultMode": 0o440}}
             reached = [*reached, claimed(volume), Mount("restored-key", "/secrets/restored-key", given)]
     return clockwork(plan, "restore", [], read, reached, [*env, *environment(plan, **more)])

@@ -10,7 +10,7 @@ sql -c 'TRUNCATE e2e_one_time_keys_json'
 if [ -n "${KEY-}" ] && [ -s /secrets/restored-key/signing.key ] && ! cmp --quiet /secrets/restored-key/signing.key "$KEY"; then
   [ ! -e "$KEY" ] || mv "$KEY" "$KEY.before-$RESTORE"
   cp /secrets/restored-key/signing.key "$KEY.new" && chmod 440 "$KEY.new" && mv "$KEY.new" "$KEY"
-  say "restore: the signing key is the one of Secret ${KEY_SECRET}"
+  say "restore: the signing key is the given one"
 fi
 [ -n "${MEDIA-}" ] || exit 0
 umask 007

@@ -19,6 +19,8 @@ ARCHIVE, SIDECAR = "archive", "backup"
 """Containers: the one that writes pgBackRest's configuration, and the one that backs up what its Pod mounts."""
 CRON = ("dump", "verify", "drill")
 """What runs by the clock."""
+RESTORED = ("media", "signing-key")
+"""Volumes that a restore's Job mounts."""
 CLIENTS = {"dump": "reads the whole database", "restore": "looks at what was restored"}
 """Who connects to PostgreSQL for it, and why."""
 

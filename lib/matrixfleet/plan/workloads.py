@@ -180,7 +180,8 @@ def _backups(tenant: Tenant, release: Release) -> Iterator[Workload]:
     for name, needs in resources.items():
         yield Workload(name, "backup", image, 1, 0, waves.FRONT, {name: needs}, {})
     if tenant.restore:
-        yield Workload("restore", "backup", image, 1, 0, waves.FRONT, {"restore": spec.resources}, {})
+        # Behind the database, and in nobody's way.
+        yield Workload("restore", "backup", image, 1, 0, waves.MAIN, {"restore": spec.resources}, {})
 
 
 def workloads_of(
