@@ -14,7 +14,7 @@ CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-services test-cluster demo lint bench schema schemas lock clean
+.PHONY: help compile check test test-services test-drills test-cluster demo lint bench schema schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,10 @@ test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, m
 test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
 	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
 	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
-	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services)
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services --ignore=tests/services/drills)
+
+test-drills: $(VENV)/ready ## Lose a tenant's data in every way and restore it, with real programs (root); ONLY=<test> for one
+	@$(MAKE) --no-print-directory test-services ONLY="$(or $(ONLY),tests/services/drills)"
 
 demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo

@@ -1,4 +1,4 @@
-"""The tenant on one page, and its recovery on another, with real names: for whoever is on call and has never seen it."""
+"""The tenant on one page, and its recovery on another, in real names: for whoever is on call and has never seen it."""
 
 import json
 from collections.abc import Iterator

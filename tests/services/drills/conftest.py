@@ -6,6 +6,7 @@ Fixtures, beside those of ../conftest.py:
     tenant    the backed up tenant: a Backed, with a Homeserver (../harness.py)
 """
 
+import copy
 import os
 import re
 import shutil
@@ -101,23 +102,31 @@ class Backed:
     def namespace(self):
         return self.home.namespace
 
-    def job(self, name, seconds=120):
-        """Run a CronJob now; its phase and its log."""
-        (cron,) = [
-            one
-            for one in self.home.tenant.objects
-            if one["kind"] == "CronJob" and one["metadata"]["name"].endswith(f"-{name}")
-        ]
+    def begun(self, name, scratch=None):
+        """Start a CronJob's Job now: its Pod, and what removes it.
+
+        scratch: another size of the room that it works in
+        """
+        crons = [one for one in self.home.tenant.objects if one["kind"] == "CronJob"]
+        (cron,) = [one for one in crons if one["metadata"]["name"].endswith(f"-{name}")]
+        spec = copy.deepcopy(cron["spec"]["jobTemplate"]["spec"])
+        for volume in spec["template"]["spec"]["volumes"] if scratch else ():
+            if volume["name"] == "scratch":
+                # The runner limits what is in memory alone.
+                volume["emptyDir"] = {"medium": "Memory", "sizeLimit": scratch}
         where = {"namespace": self.namespace, "name": f"{cron['metadata']['name']}-{int(time.time() * 10)}"}
-        made = {"kind": "Job", "metadata": where, "spec": cron["spec"]["jobTemplate"]["spec"]}
-        begun = time.monotonic()
-        (run,) = self.node.apply([made])
+        (run,) = self.node.apply([{"kind": "Job", "metadata": where, "spec": spec}])
+        return run, lambda: self.node.remove("Job", self.namespace, where["name"])
+
+    def job(self, name, seconds=120, **more):
+        """Run a CronJob now; its phase and its log."""
+        run, finish = self.begun(name, **more)
+        ends = time.monotonic() + seconds
         while run.phase not in ("Succeeded", "Failed"):
-            assert time.monotonic() - begun < seconds, run.report()
+            assert time.monotonic() < ends, run.report()
             time.sleep(0.2)
-        log = run.main[0].log.read_text()
-        phase = run.phase
-        self.node.remove("Job", self.namespace, where["name"])
+        log, phase = run.main[0].log.read_text(), run.phase
+        finish()
         return phase, log
 
     def log(self, component, container):
