@@ -111,7 +111,7 @@ class Homeserver:
     def user(self, name, admin=False):
         """Register a user inside Synapse's Pod, once; the password."""
         if name not in self._passwords:
-            password = secrets.token_urlsafe(12)
+            password = secrets.token_hex(12)
             # The program of that name is a script with an absolute path of its virtual environment.
             command = [
                 "python",
