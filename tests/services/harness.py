@@ -9,8 +9,10 @@ import ssl
 import subprocess
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import nio
 import requests
@@ -91,7 +93,7 @@ class Homeserver:
         self.namespace = made.namespace
         self.hosts = edge.hosts_of(made.objects)
         self._authority = Path(node.directory, "world.pem")
-        self._passwords = {}
+        self._passwords, self._people = {}, {}
 
     def file(self, component, key):
         """A file of a component's ConfigMap, as it runs."""
@@ -101,6 +103,15 @@ class Homeserver:
             if one["kind"] == "ConfigMap" and labels.get("app.kubernetes.io/component") == component and key in content:
                 return content[key]
         raise LookupError(f"{component} has no {key}")
+
+    def files(self, component, prefix):
+        """All files of a component's ConfigMap whose names begin so, with their texts."""
+        found = {}
+        for one in self.tenant.objects:
+            labels = one["metadata"].get("labels", {})
+            if one["kind"] == "ConfigMap" and labels.get("app.kubernetes.io/component") == component:
+                found |= {key: text for key, text in one["data"].items() if key.startswith(prefix)}
+        return found
 
     def pods(self, component):
         return tenant.pods(self.node, self.tenant, component)
@@ -129,6 +140,17 @@ class Homeserver:
             self._passwords[name] = password
         return self._passwords[name]
 
+    def synapses(self):
+        """Every Pod that is Synapse: main and the workers."""
+        pods = self.node.pods(namespace=self.namespace)
+        return [run for run in pods if any(one.name == "synapse" for one in run.main)]
+
+    def person(self, name, admin=False):
+        """A user who is logged in, once: logins are limited."""
+        if name not in self._people:
+            self._people[name] = Person(self, name, admin)
+        return self._people[name]
+
     def http(self):
         session = requests.Session()
         session.trust_env = False  # no proxy, and no other authorities
@@ -142,6 +164,33 @@ class Homeserver:
         answer = await made.login(self.user(name), device_name="scenario")
         assert isinstance(answer, nio.LoginResponse), answer
         return made
+
+
+class Person:
+    """A user of a tenant with an access token, as plain requests use it."""
+
+    def __init__(self, homeserver, name, admin):
+        self.homeserver, self.http = homeserver, homeserver.http()
+        said = {"identifier": {"type": "m.id.user", "user": name}, "password": homeserver.user(name, admin)}
+        answer = self.ask("POST", "login", {"type": "m.login.password", **said}).json()
+        self.id, self.device, self.token = answer["user_id"], answer["device_id"], answer["access_token"]
+        self.http.headers["Authorization"] = f"Bearer {self.token}"
+
+    def ask(self, method, path, body=None):
+        """Of the client API; raises where it is refused."""
+        url = f"{self.homeserver.url}/_matrix/client/v3/{path}"
+        answer = self.http.request(method, url, json=body, timeout=60)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer
+
+    def room(self, **said):
+        """A new room."""
+        return self.ask("POST", "createRoom", said).json()["room_id"]
+
+    def send(self, room, text):
+        """The event's id."""
+        path = f"rooms/{quote(room)}/send/m.room.message/{uuid.uuid4().hex}"
+        return self.ask("PUT", path, {"msgtype": "m.text", "body": text}).json()["event_id"]
 
 
 def bring_up(node, world, folder, overlays):
