@@ -554,6 +554,18 @@ def test_a_closed_homeserver_reaches_the_ports_that_were_named(fleet: Fleet) -> 
     assert (internet.ports_told, internet.reason) == ("TCP 443, TCP 465", "push gateways, mail")
 
 
+def test_who_asks_other_servers_reaches_them(fleet: Fleet) -> None:
+    """Whoever writes events sends the invite to the other server, whoever writes device lists asks for its users'."""
+    to_them = {flow.source for flow in plan(changed(fleet, *WITH_WORKERS)).flows if flow.target_name == "the Internet"}
+    assert {"event-persister", "writer-accounts"} <= to_them
+    assert "writer-ephemeral" not in to_them
+    alone = (("matrix", "synapse", "federation", "enabled"), False)
+    asked = {
+        flow.source for flow in plan(changed(fleet, *WITH_WORKERS, alone)).flows if flow.target_name == "the Internet"
+    }
+    assert not {"event-persister", "writer-accounts"} & asked
+
+
 def test_a_bridge_talks_to_the_router_alone(fleet: Fleet) -> None:
     bridged = plan(changed(fleet, *VARIANTS["bridges, bots and modules"]))
     found = {(flow.source_name, flow.target_name) for flow in bridged.flows if "service" in flow.source_name}

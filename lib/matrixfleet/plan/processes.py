@@ -10,7 +10,7 @@ from matrixfleet.errors import Refused
 from matrixfleet.model import Tenant
 from matrixfleet.model.choices import State
 from matrixfleet.model.resources import Resources
-from matrixfleet.model.workers import Named, Stateless, WorkerResources
+from matrixfleet.model.workers import Named, Stateless, Stream, WorkerResources
 
 GENERIC_WORKER = "synapse.app.generic_worker"
 # Connections beside Synapse's: PostgreSQL's own superuser_reserved_connections (3; the reconciler is one), the
@@ -92,6 +92,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
     running = tenant.state is State.RUNNING
     connections = tenant.synapse.connection_pool.max
     workers = tenant.workers
+    federates = tenant.synapse.federation.enabled
 
     def pool(
         component: str,
@@ -134,12 +135,15 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         pool("generic", workers.generic, serves=True, internet=True),
         pool("client-reader", workers.client_reader, serves=True, internet=True),
         pool("federation-reader", workers.federation_reader, serves=True, internet=True),
-        pool("event-persister", workers.event_persister, streams=("events",)),
+        # An invite goes to the other server from whoever writes its event, and the devices of other servers' users
+        # are asked for by whoever writes device lists.
+        pool("event-persister", workers.event_persister, internet=federates, streams=("events",)),
         *(
             pool(
                 f"writer-{name}",
                 Named(resources=writer.resources),
                 serves=True,
+                internet=federates and Stream.DEVICE_LISTS in writer.streams,
                 streams=tuple(stream.value for stream in writer.streams),
             )
             for name, writer in sorted(workers.stream_writers.items())
