@@ -18,7 +18,7 @@ import nio
 import requests
 
 from fleetnode import edge, tenant
-from fleetnode.overlays import told
+from fleetnode.overlays import told, trusting
 from podrunner.node import memory
 
 TOP = Path(__file__).resolve().parents[2]
@@ -35,6 +35,8 @@ class State:
     """Names of the tenants that are up or coming up."""
     peak: dict = field(default_factory=dict)
     """Bytes at most, by the tenants that were up."""
+    tables: dict = field(default_factory=dict)
+    """What scenarios measured: rows of figures by name, by a heading."""
 
     def told(self):
         if self.node is None:
@@ -59,7 +61,19 @@ class State:
             lines.append(told(homeserver.tenant.overlays))
         for tenants, most in self.peak.items():
             lines.append(f"Memory at most with {tenants or 'no tenant'}: {most / 2**20:.0f} MiB")
+        for heading, rows in self.tables.items():
+            lines += ["", heading, *table(rows)]
         return "\n".join(lines)
+
+
+def table(rows):
+    """The lines of a Markdown table of rows of figures, each by its column's name."""
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in rows.items():
+        figures = [f"{row[column]:.1f}" if column in row else "" for column in columns]
+        lines.append(f"| {name} | " + " | ".join(figures) + " |")
+    return lines
 
 
 STATE = State()
@@ -92,7 +106,7 @@ class Homeserver:
         self.url = re.search(r"^public_baseurl: (\S+?)/?$", configuration, re.MULTILINE).group(1)
         self.namespace = made.namespace
         self.hosts = edge.hosts_of(made.objects)
-        self._authority = Path(node.directory, "world.pem")
+        self.authority = str(Path(node.directory, "world.pem"))
         self._passwords, self._people = {}, {}
 
     def file(self, component, key):
@@ -140,6 +154,11 @@ class Homeserver:
             self._passwords[name] = password
         return self._passwords[name]
 
+    def pod_of(self, container):
+        """The first Pod with a container of that name: what CloudNativePG's objects become has its labels, not ours."""
+        pods = self.node.pods(namespace=self.namespace)
+        return next(run for run in pods if any(one.name == container for one in run.main))
+
     def synapses(self):
         """Every Pod that is Synapse: main and the workers."""
         pods = self.node.pods(namespace=self.namespace)
@@ -151,15 +170,35 @@ class Homeserver:
             self._people[name] = Person(self, name, admin)
         return self._people[name]
 
+    def unlimited(self, person):
+        """Lift the limits of what one user may send, as an administrator does for a bot. The path is closed at the
+        edge: it is asked inside main's Pod."""
+        admin = self.person("root", admin=True)
+        url = f"http://127.0.0.1:8008/_synapse/admin/v1/users/{quote(person.id)}/override_ratelimit"
+        headers = {"Authorization": f"Bearer {admin.token}"}
+        said = {"messages_per_second": 0, "burst_count": 0}
+        answer = self.node.inside(
+            self.pod("synapse"), lambda: requests.post(url, json=said, headers=headers, timeout=20)
+        )
+        assert answer.ok, answer.text
+
+    def sql(self, query, database="synapse"):
+        """Rows of text, asked by the superuser on PostgreSQL's own socket."""
+        output = Path(self.node.directory, "rows.txt")
+        command = ["psql", "-XAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", query]
+        code = self.pod_of("postgres").container("postgres").execute(command, 20, output)
+        assert code == 0, output.read_text()
+        return [line.split("\t") for line in output.read_text().splitlines()]
+
     def http(self):
         session = requests.Session()
         session.trust_env = False  # no proxy, and no other authorities
-        session.verify = str(self._authority)
+        session.verify = self.authority
         return session
 
     async def client(self, name):
         """Logged in; the caller closes it."""
-        context = ssl.create_default_context(cafile=str(self._authority))
+        context = ssl.create_default_context(cafile=self.authority)
         made = nio.AsyncClient(self.url, f"@{name}:{self.server_name}", ssl=context)
         answer = await made.login(self.user(name), device_name="scenario")
         assert isinstance(answer, nio.LoginResponse), answer
@@ -171,6 +210,7 @@ class Person:
 
     def __init__(self, homeserver, name, admin):
         self.homeserver, self.http = homeserver, homeserver.http()
+        self.since = ""
         said = {"identifier": {"type": "m.id.user", "user": name}, "password": homeserver.user(name, admin)}
         answer = self.ask("POST", "login", {"type": "m.login.password", **said}).json()
         self.id, self.device, self.token = answer["user_id"], answer["device_id"], answer["access_token"]
@@ -195,7 +235,7 @@ class Person:
 
 def bring_up(node, world, folder, overlays):
     """Boot a compiled tenant (`eu1/acme`) and its edge."""
-    made = tenant.Tenant(TOP / "compiled" / folder, overlays)
+    made = tenant.Tenant(TOP / "compiled" / folder, (*overlays, trusting(world.pem)))
     Path(node.directory, "world.pem").write_bytes(world.pem)
     STATE.up.append(made.name)
     took = tenant.boot(node, made, world, VENV / "bin/python", timeout=120)
