@@ -31,6 +31,8 @@ class State:
     homeservers: list = field(default_factory=list)
     up: list = field(default_factory=list)
     """Names of the tenants that are up or coming up."""
+    names: dict = field(default_factory=dict)
+    """What the world's DNS says: addresses by name."""
     peak: dict = field(default_factory=dict)
     """Bytes at most, by the tenants that were up."""
 
@@ -165,15 +167,20 @@ def serve(node):
         node.volumes.refresh(run.pod)
     service = node.objects.need("Service", edge.NAMESPACE, "traefik")
     address = node.network.external_address(service)
-    names = [name for homeserver in STATE.homeservers for name in homeserver.hosts]
-    node.network.outside.update(dict.fromkeys(names, address))
-    node.sync()
-    hosts = Path(node.directory, "hosts")
-    hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name in names))
-    if not Path("/etc/hosts").is_mount():
-        subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True)
+    publish(node, {name: address for homeserver in STATE.homeservers for name in homeserver.hosts})
     for homeserver in STATE.homeservers:
         eventually(lambda h=homeserver: h.http().get(f"{h.url}/_matrix/client/versions", timeout=5).status_code == 200)
+
+
+def publish(node, names):
+    """Have names of the world resolve to addresses, here and in Pods."""
+    STATE.names.update(names)
+    node.network.outside.update(names)
+    node.sync()
+    hosts = Path(node.directory, "hosts")
+    hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{at} {name}\n" for name, at in STATE.names.items()))
+    if not Path("/etc/hosts").is_mount():
+        subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True)
 
 
 def eventually(true, seconds=20):
