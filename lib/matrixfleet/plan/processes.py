@@ -10,7 +10,7 @@ from matrixfleet.errors import Refused
 from matrixfleet.model import Tenant
 from matrixfleet.model.choices import State
 from matrixfleet.model.resources import Resources
-from matrixfleet.model.workers import Named, Stateless, WorkerResources
+from matrixfleet.model.workers import Named, Stateless, Stream, WorkerResources
 
 GENERIC_WORKER = "synapse.app.generic_worker"
 # Connections beside Synapse's: PostgreSQL's own superuser_reserved_connections (3; the reconciler is one), the
@@ -55,6 +55,8 @@ class Process:
     """Percent of requested CPU that an autoscaler aims at."""
     internet: bool = False
     """Whether it opens connections to the Internet."""
+    federates: bool = False
+    """Whether it asks other servers, and nobody else on the Internet."""
 
     @property
     def called(self) -> str:
@@ -99,6 +101,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         *,
         serves: bool = False,
         internet: bool = False,
+        federates: bool = False,
         streams: tuple[str, ...] = (),
     ) -> Process:
         scale = spec.autoscale
@@ -115,6 +118,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
             streams,
             scale.cpu_percent if scale else None,
             internet,
+            federates,
         )
 
     main = Process(
@@ -134,12 +138,15 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         pool("generic", workers.generic, serves=True, internet=True),
         pool("client-reader", workers.client_reader, serves=True, internet=True),
         pool("federation-reader", workers.federation_reader, serves=True, internet=True),
-        pool("event-persister", workers.event_persister, streams=("events",)),
+        # Before it writes an invitation, it has the guest's server sign it (handlers/message.py).
+        pool("event-persister", workers.event_persister, federates=True, streams=("events",)),
         *(
             pool(
                 f"writer-{name}",
                 Named(resources=writer.resources),
                 serves=True,
+                # Who writes device lists asks other servers for those of their people (handlers/device.py).
+                federates=Stream.DEVICE_LISTS in writer.streams,
                 streams=tuple(stream.value for stream in writer.streams),
             )
             for name, writer in sorted(workers.stream_writers.items())
