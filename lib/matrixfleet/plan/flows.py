@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matrixfleet.plan.turn import TurnServer
 
 TCP, UDP = "TCP", "UDP"
+FEDERATION = "federation: servers delegate to any port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
     synapse = tenant.synapse
     previews = synapse.url_previews and process.component in ("synapse", "media-repository")
     reasons = [
-        "federation: servers delegate to any port" if synapse.federation.enabled else "",
+        FEDERATION if synapse.federation.enabled else "",
         "URL previews" if previews else "",
         "push gateways" if process.component in ("synapse", "pusher") else "",
     ]
@@ -200,6 +201,8 @@ def flows_of(
         flows.append(Flow(process.component, dns, lookup, "finds PostgreSQL, its peers and other servers"))
         if process.internet:
             flows.append(_outward(process, tenant, internet))
+        elif process.federates and tenant.synapse.federation.enabled:
+            flows.append(Flow(process.component, internet, (), FEDERATION))
     flows += private_flows(tenant, processes, router["http"])
     if turn:
         flows.extend(turn_flows(turn, cluster))

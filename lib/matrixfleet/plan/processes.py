@@ -55,6 +55,8 @@ class Process:
     """Percent of requested CPU that an autoscaler aims at."""
     internet: bool = False
     """Whether it opens connections to the Internet."""
+    federates: bool = False
+    """Whether it asks other servers, and nobody else on the Internet."""
 
     @property
     def called(self) -> str:
@@ -92,7 +94,6 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
     running = tenant.state is State.RUNNING
     connections = tenant.synapse.connection_pool.max
     workers = tenant.workers
-    federates = tenant.synapse.federation.enabled
 
     def pool(
         component: str,
@@ -100,6 +101,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         *,
         serves: bool = False,
         internet: bool = False,
+        federates: bool = False,
         streams: tuple[str, ...] = (),
     ) -> Process:
         scale = spec.autoscale
@@ -116,6 +118,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
             streams,
             scale.cpu_percent if scale else None,
             internet,
+            federates,
         )
 
     main = Process(
@@ -135,15 +138,15 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         pool("generic", workers.generic, serves=True, internet=True),
         pool("client-reader", workers.client_reader, serves=True, internet=True),
         pool("federation-reader", workers.federation_reader, serves=True, internet=True),
-        # An invite goes to the other server from whoever writes its event, and the devices of other servers' users
-        # are asked for by whoever writes device lists.
-        pool("event-persister", workers.event_persister, internet=federates, streams=("events",)),
+        # Before it writes an invitation, it has the guest's server sign it (handlers/message.py).
+        pool("event-persister", workers.event_persister, federates=True, streams=("events",)),
         *(
             pool(
                 f"writer-{name}",
                 Named(resources=writer.resources),
                 serves=True,
-                internet=federates and Stream.DEVICE_LISTS in writer.streams,
+                # Who writes device lists asks other servers for those of their people (handlers/device.py).
+                federates=Stream.DEVICE_LISTS in writer.streams,
                 streams=tuple(stream.value for stream in writer.streams),
             )
             for name, writer in sorted(workers.stream_writers.items())
