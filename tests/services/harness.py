@@ -173,10 +173,15 @@ class Homeserver:
             self._passwords[name] = password
         return self._passwords[name]
 
-    def pod_of(self, container):
-        """The first Pod with a container of that name: what CloudNativePG's objects become has its labels, not ours."""
+    def pod_of(self, *containers):
+        """The first Pod with a container of such a name: what CloudNativePG makes has its labels, not ours."""
         pods = self.node.pods(namespace=self.namespace)
-        return next(run for run in pods if any(one.name == container for one in run.main))
+        return next(run for run in pods if any(one.name in containers for one in run.main))
+
+    @property
+    def pooled(self):
+        """Whether PgBouncer stands between Synapse and PostgreSQL."""
+        return any(one["kind"] == "Pooler" for one in self.tenant.objects)
 
     def synapses(self):
         """Every Pod that is Synapse: main and the workers."""
@@ -205,7 +210,8 @@ class Homeserver:
         """Rows of text, asked by the superuser on PostgreSQL's own socket."""
         output = Path(self.node.directory, "rows.txt")
         command = ["psql", "-XAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", query]
-        code = self.pod_of("postgres").container("postgres").execute(command, 20, output)
+        run = self.pod_of("postgres", "postgresql")
+        code = run.main[0].execute(command, 20, output)
         assert code == 0, output.read_text()
         return [line.split("\t") for line in output.read_text().splitlines()]
 
