@@ -24,6 +24,7 @@ ALLOWED_SINGLE = {
 SERVING = {"synapse", "generic", "client-reader", "federation-reader", "media-repository"}
 WRITING = {"event-persister", "writer-accounts", "writer-ephemeral"}
 ANSWERING = SERVING | WRITING - {"event-persister"}
+ASKED = {*WRITING, "synapse", "media-repository"}
 SYNAPSES = SERVING | WRITING | {"federation-sender", "pusher", "background"}
 ALLOWED_HA = {
     ("traefik", "router"): {8080},
