@@ -11,11 +11,15 @@ A Homeserver (harness.py) has
     .user(name) -> password              registered inside Synapse's Pod, as the docs tell an operator
     .http() -> requests.Session          trusts the world's authority
     .client(name) -> nio.AsyncClient     as a coroutine: logged in
-    .pods(component), .pod(component)    its Pods
+    .person(name) -> Person              logged in, once; .ask(method, path, body), .room(), .send(room, text), .token
+    .unlimited(person)                   may send as much as it likes, as an administrator allows a bot
+    .pods(component), .pod(component)    its Pods; .synapses() main and the workers, .pod_of("pgbouncer") by a container
+    .sql(query) -> rows                  asked by PostgreSQL's superuser
 A Scenario that needs other objects applies them with node.apply([...]), also in other namespaces; a Pod of the image
 `fleetnode/shell` is a shell with the virtual environment, of `fleetnode/node` Node.js with the scripts beside
-package.json at /opt/node/scripts. `reaches(node, pod, address, port)` tries a TCP connection
-from inside a Pod.
+package.json at /opt/node/scripts. `reaches(node, pod, address, port)` tries a TCP connection from inside a Pod.
+load.Load is people who write, read and try again while a scenario breaks something. What a scenario measured it puts
+into harness.STATE.tables: it is printed at the end.
 Tenants that a scenario boots for itself: harness.bring_up(node, world, folder, overlays).
 
 Order matters to nobody: a scenario leaves what it found, or restores it.
@@ -73,14 +77,19 @@ def ha(node, world):
     return harness.bring_up(node, world, "eu1/matrix-ha", overlays.REDUCED)
 
 
+def pytest_runtest_call(item):
+    harness.STATE.mark()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure says which command runs it again, which Pods are not well, and what they logged last."""
+    """A failure says which command runs it again, how the processes of its tenants stand, and what they logged last."""
     outcome = yield
     report = outcome.get_result()
     if report.failed:
+        used = [one for one in item.funcargs.values() if isinstance(one, harness.Homeserver)]
         report.sections.append(("run only this again", f"make test-services ONLY={item.nodeid}"))
-        report.sections.append(("Pods", harness.STATE.told()))
+        report.sections.append(("Pods", harness.STATE.told(used)))
 
 
 def pytest_terminal_summary(terminalreporter):

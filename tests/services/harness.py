@@ -42,6 +42,10 @@ NODE_JS = Image(
 )
 
 
+# As Synapse (JSON), PostgreSQL, PgBouncer and HAProxy say it.
+ERROR = re.compile(r'"level":"(ERROR|CRITICAL)"|\b(ERROR|FATAL|PANIC|ALERT|EMERG)\b|Traceback')
+
+
 @dataclass
 class State:
     """What the report at the end tells."""
@@ -52,22 +56,43 @@ class State:
     """Names of the tenants that are up or coming up."""
     names: dict = field(default_factory=dict)
     """What the world's DNS says: addresses by name."""
+    marks: dict = field(default_factory=dict)
+    """How long each log was when the scenario began."""
     peak: dict = field(default_factory=dict)
     """Bytes at most, by the tenants that were up."""
     tables: dict = field(default_factory=dict)
     """What scenarios measured: rows of figures by name, by a heading."""
 
-    def told(self):
+    def told(self, servers=()):
+        """How the processes of some tenants stand (of all, where none is named): those that are not well or logged
+        errors since the scenario began, and always main and the routers, with what they logged last."""
         if self.node is None:
             return "none"
-        lines = []
-        for homeserver in self.homeservers:
-            lines.append(f"tenant {homeserver.tenant.name}")
+        chosen = list(servers) or self.homeservers
+        namespaces = {one.namespace for one in chosen}
+        lines = [f"tenant {one.tenant.name}" for one in chosen]
         for run in list(self.node.runs.values()):
+            if servers and run.pod.namespace not in namespaces:
+                continue
             well = (run.ready or run.done) and not any(one.restarted for one in run.containers)
-            if not well or run.pod.labels.get("app.kubernetes.io/component") in ("synapse", "router"):
+            errors = [line for one in run.containers for line in self.errors_of(one)]
+            if not well or errors or run.pod.labels.get("app.kubernetes.io/component") in ("synapse", "router"):
                 lines.append(run.report(8))
+                lines += [f"    error: {line[:400]}" for line in errors[-5:]]
         return "\n".join(lines)
+
+    def mark(self):
+        """A scenario begins: what stands in the logs is not its own."""
+        runs = list(self.node.runs.values()) if self.node else []
+        self.marks = {one.log: one.log.stat().st_size for run in runs for one in run.containers if one.log.exists()}
+
+    def errors_of(self, container):
+        """What a container logged as an error since then."""
+        if not container.log.exists():
+            return []
+        with container.log.open(errors="replace") as log:
+            log.seek(self.marks.get(container.log, 0))
+            return [line.rstrip() for line in log if ERROR.search(line)]
 
     def summary(self):
         lines = ["", "Programs that stand for images:"]

@@ -25,6 +25,8 @@ LATE = 2.0
 """Seconds after which a message that a reader does not see counts as late."""
 FINAL = {401, 403, 404}
 """Answers that a client takes for good: it would log out, or forget the message."""
+READ_OUT = 30
+"""Seconds at most that readers stay after the last message, for those that they do not have yet."""
 
 
 @dataclass
@@ -67,15 +69,16 @@ class Load:
     """When each reader (a user's id) first saw an event."""
 
     def __enter__(self):
-        self._stopping = False
+        self._stopping, self._end = False, 0.0
         self._failed = []
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *raised):
-        self._stopping = True
-        self._thread.join(60)
+        """Writers end, and readers when they have it all."""
+        self._stopping, self._end = True, time.monotonic() + READ_OUT
+        self._thread.join(2 * READ_OUT)
         if self._failed and raised[0] is None:
             raise self._failed[0]
 
@@ -88,6 +91,10 @@ class Load:
             (end for one in self.messages if one.at >= since if (end := seen.get(one.event, now)) - one.at > LATE),
             default=0.0,
         )
+
+    def unseen(self, reader):
+        """Messages that a reader does not have."""
+        return [one for one in self.messages if one.event not in self.seen[reader]]
 
     def last_failure(self, path, since):
         """When the last try on a path failed; 0 where none did."""
@@ -153,11 +160,11 @@ class Load:
         path = "sync" if person is not self.far else "far"
         said = {"filter": json.dumps({"room": {"timeline": {"limit": 100}}, "presence": {"not_types": ["*"]}})}
         since = {"since": person.since} if person.since else {}
-        while not self._stopping:
+        while not self._stopping or (self.unseen(person.id) and time.monotonic() < self._end):
             wait = {"timeout": "1000" if since else "0"}
             content = await self._until(path, person, "GET", "client/v3/sync", params={**said, **since, **wait})
             if content is None:
-                return
+                continue
             now, answer = time.monotonic(), json.loads(content)
             since = {"since": answer["next_batch"]}
             person.since = answer["next_batch"]
