@@ -267,9 +267,14 @@ class Person:
         self.http.headers["Authorization"] = f"Bearer {self.token}"
 
     def ask(self, method, path, body=None):
-        """Of the client API; raises where it is refused."""
+        """Of the client API; raises where it is refused. Asked again after a 500, as clients do: when a database comes
+        back, each connection that a process had of it costs one (twisted.enterprise.adbapi finds out by using it)."""
         url = f"{self.homeserver.url}/_matrix/client/v3/{path}"
-        answer = self.http.request(method, url, json=body, timeout=60)
+        for _ in range(8):
+            answer = self.http.request(method, url, json=body, timeout=60)
+            if answer.status_code < 500:
+                break
+            time.sleep(0.5)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer
 

@@ -18,7 +18,9 @@ from urllib.parse import quote
 import aiohttp
 
 PAUSE = 0.2
-"""Seconds between two messages of one writer, two tries, two probes of a path."""
+"""Seconds between two tries, and two probes of a path."""
+REST = 0.5
+"""Seconds between two messages of one writer."""
 PATIENCE = 10
 """Seconds until a try without an answer is given up."""
 LATE = 2.0
@@ -69,7 +71,7 @@ class Load:
     """When each reader (a user's id) first saw an event."""
 
     def __enter__(self):
-        self._stopping, self._end = False, 0.0
+        self._stopping, self._end, self._writing = False, 0.0, len(self.writers)
         self._failed = []
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._thread.start()
@@ -153,14 +155,15 @@ class Load:
             content = await self._until("send", person, "PUT", where, json={"msgtype": "m.text", "body": body})
             if content is not None:
                 self.messages.append(Message(room, body, json.loads(content)["event_id"], time.monotonic()))
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(REST)
+        self._writing -= 1
 
     async def _read(self, person):
         seen = self.seen.setdefault(person.id, {})
         path = "sync" if person is not self.far else "far"
         said = {"filter": json.dumps({"room": {"timeline": {"limit": 100}}, "presence": {"not_types": ["*"]}})}
         since = {"since": person.since} if person.since else {}
-        while not self._stopping or (self.unseen(person.id) and time.monotonic() < self._end):
+        while self._writing or (self.unseen(person.id) and time.monotonic() < self._end):
             wait = {"timeout": "1000" if since else "0"}
             content = await self._until(path, person, "GET", "client/v3/sync", params={**said, **since, **wait})
             if content is None:

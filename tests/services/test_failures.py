@@ -61,7 +61,7 @@ def test_what_was_accepted_outlives(ha, crowd, part):
     container = PARTS[part]
     writers, rooms, far = crowd
     with Load(ha, writers, rooms, far) as load:
-        eventually(lambda: len(load.messages) > 20 and load.media and all(load.seen[one.id] for one in writers), 30)
+        eventually(lambda: len(load.messages) > 12 and load.media and all(load.seen[one.id] for one in writers), 30)
         run = chosen(ha, part, rooms, far)
         restarts = run.container(container).restarted
         killed = time.monotonic()
