@@ -6,6 +6,7 @@ Fixtures, all of them made once and shared:
     world     the authority that stands for Let's Encrypt; world.pem
     single    eu1/matrix-prod, booted with its policies and its edge: a Homeserver
     ha        eu1/matrix-ha, reduced as REDUCED says, booted the same way: a Homeserver
+    lab       a tenant that logs in at an OpenID provider alone (lab.py): a Homeserver; `provider` is the provider's Pod
 A Homeserver (harness.py) has
     .url, .server_name, .hosts           what the world calls it; names resolve here and in Pods, to the real edge
     .user(name) -> password              registered inside Synapse's Pod, as the docs tell an operator
@@ -31,6 +32,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import harness
+from lab import lab, provider  # noqa: F401
 
 from fleetnode import images, overlays
 from fleetnode.certificates import Authority
