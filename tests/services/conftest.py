@@ -67,12 +67,12 @@ def node():
 
 @pytest.fixture(scope="session")
 def single(node, world):
-    return harness.bring_up(node, world, "eu1/matrix-prod", overlays.SINGLE_TENANT)
+    return harness.bring_up(node, world, "eu1/matrix-prod", (*overlays.SINGLE_TENANT, overlays.trusting(world.pem)))
 
 
 @pytest.fixture(scope="session")
 def ha(node, world):
-    return harness.bring_up(node, world, "eu1/matrix-ha", overlays.REDUCED)
+    return harness.bring_up(node, world, "eu1/matrix-ha", (*overlays.REDUCED, overlays.trusting(world.pem)))
 
 
 @pytest.hookimpl(hookwrapper=True)

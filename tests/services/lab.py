@@ -98,4 +98,4 @@ def lab(node, world, provider, tmp_path_factory):
     """A tenant of the reference fleet's cluster that logs in there alone."""
     folder = variant(tmp_path_factory.mktemp("fleet"), NAME, TENANT)
     node.objects.add(secret(NAME, f"{NAME}-oidc-lab-1", {"client_secret": SECRET}))
-    return bring_up(node, world, folder, overlays.SINGLE_TENANT)
+    return bring_up(node, world, folder, (*overlays.SINGLE_TENANT, overlays.trusting(world.pem)))

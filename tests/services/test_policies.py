@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from harness import eventually, reaches
 
+from podrunner.node import NAMESERVER
+
 METADATA = ("169.254.169.254", 80)
 
 # Who may open a connection to whom, as docs/architecture.md and the tenant's page say it; not read from the policies.
@@ -122,8 +124,10 @@ def test_every_rule_is_used(node, single, strangers):
         for run in node.pods(namespace=server.namespace):
             for port in ports_of(run) if run.ready else ():
                 pool.submit(reaches, node, strangers[0], run.address, port, 1)
-            # Federation: some address of the Internet. Nobody answers there, and the rule has let it go.
-            pool.submit(reaches, node, run, "11.0.0.250", 8448, 0.5)
+            # Federation, a bucket: some address of the Internet. Nobody answers there, and the rule has let it go.
+            for port in (8448, 443):
+                pool.submit(reaches, node, run, "11.0.0.250", port, 0.5)
+            pool.submit(reaches, node, run, NAMESERVER, 53)
 
     def unused():
         found = {}
