@@ -6,6 +6,7 @@ Fixtures, all of them made once and shared:
     world     the authority that stands for Let's Encrypt; world.pem
     single    eu1/matrix-prod, booted with its policies and its edge: a Homeserver
     ha        eu1/matrix-ha, reduced as REDUCED says, booted the same way: a Homeserver
+    lab       a tenant that logs in at an OpenID provider alone (lab.py): a Homeserver; `provider` is the provider's Pod
 A Homeserver (harness.py) has
     .url, .server_name, .hosts           what the world calls it; names resolve here and in Pods, to the real edge
     .user(name) -> password              registered inside Synapse's Pod, as the docs tell an operator
@@ -35,6 +36,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import harness
+from lab import lab, provider  # noqa: F401
 
 from fleetnode import images, overlays
 from fleetnode.certificates import Authority
@@ -69,12 +71,12 @@ def node():
 
 @pytest.fixture(scope="session")
 def single(node, world):
-    return harness.bring_up(node, world, "eu1/matrix-prod", overlays.SINGLE_TENANT)
+    return harness.bring_up(node, world, "eu1/matrix-prod", (*overlays.SINGLE_TENANT, overlays.trusting(world.pem)))
 
 
 @pytest.fixture(scope="session")
 def ha(node, world):
-    return harness.bring_up(node, world, "eu1/matrix-ha", overlays.REDUCED)
+    return harness.bring_up(node, world, "eu1/matrix-ha", (*overlays.REDUCED, overlays.trusting(world.pem)))
 
 
 def pytest_runtest_call(item):

@@ -23,7 +23,7 @@ import requests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fleetnode import edge, tenant
-from fleetnode.overlays import told, trusting
+from fleetnode.overlays import told
 from fleets import Repository
 from podrunner.images import Image
 from podrunner.node import memory
@@ -307,8 +307,8 @@ def secret(namespace, name, data):
 
 
 def bring_up(node, world, folder, overlays):
-    """Boot a compiled tenant (`eu1/acme`) and its edge."""
-    made = tenant.Tenant(TOP / "compiled" / folder, (*overlays, trusting(world.pem)))
+    """Boot a compiled tenant (`eu1/acme`, or its folder elsewhere) and its edge."""
+    made = tenant.Tenant(TOP / "compiled" / folder, overlays)
     Path(node.directory, "world.pem").write_bytes(world.pem)
     STATE.up.append(made.name)
     took = tenant.boot(node, made, world, VENV / "bin/python", timeout=120)

@@ -51,9 +51,16 @@ SILENT = {("turn", 9641): "Debian's Coturn has no exporter"}
 # Rules that nothing here uses, by their policy and their own words, each with its reason.
 NOT_ORDERED = "no certificate is being ordered"
 NO_JOB = "the Job of Secrets does not run as a Pod"
+NO_BACKUPS = "make test-drills proves backups"
 NO_OPERATOR = "CloudNativePG's operator, its instance managers and its replicas are not here"
 UNUSED = {
-    "single": {("bootstrap", ""): NO_JOB, ("acme-solver", ""): NOT_ORDERED},
+    "single": {
+        ("bootstrap", ""): NO_JOB,
+        ("acme-solver", ""): NOT_ORDERED,
+        **{(job, ""): NO_BACKUPS for job in ("dump", "verify", "drill")},
+        ("postgresql", "from dump "): NO_BACKUPS,
+        ("postgresql", "to "): NO_BACKUPS,
+    },
     "ha": {
         ("bootstrap", ""): NO_JOB,
         ("acme-solver", ""): NOT_ORDERED,

@@ -7,15 +7,18 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from matrixfleet.model.auth import AuthSpec
+from matrixfleet.model.backup import BackupSpec, Restore
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import (
     Backup,
     Built,
     Calls,
+    Database,
     Logs,
     Media,
     Mesh,
     Pattern,
+    RestoreFrom,
     SigningKey,
     State,
     Turn,
@@ -300,8 +303,10 @@ class Tenant(Model):
     """How long things are kept. Volumes have a size each: media.storage, database.storage, logs.volume."""
     logs: LogsSpec = LogsSpec()
     """Logs."""
-    backup: Built[Backup] = Backup.NONE
+    backup: BackupSpec = BackupSpec()
     """What is kept elsewhere."""
+    restore: Restore | None = None
+    """Bring a backup back, while Synapse is stopped."""
     priority_class: Name | None = None
     """The cluster's PriorityClass of everything that it runs: what goes last when nodes are short."""
     secrets: Generation = 1
@@ -336,6 +341,37 @@ class Tenant(Model):
                 self.media.cache,
                 "uploads pass through it",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _archive_of_a_server(self) -> Tenant:
+        kind = self.database.kind
+        if self.backup.kind is Backup.POINT_IN_TIME and kind not in (Database.STATEFULSET, Database.CNPG):
+            whose = "the platform's" if kind is Database.SHARED else "somebody else's"
+            raise expected(
+                f"backup.kind: dumps, since database.kind is {kind}",
+                str(self.backup.kind),
+                f"the server is {whose}, and so is its archive",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _restore_is_possible(self) -> Tenant:
+        if self.restore is None:
+            return self
+        if self.state is not State.STOPPED:
+            raise expected(
+                "state: stopped, since restore is said",
+                str(self.state),
+                "first a change that stops it, then the restore",
+            )
+        wanted = {RestoreFrom.ARCHIVE: (Backup.POINT_IN_TIME,), RestoreFrom.DUMP: (Backup.DUMPS, Backup.POINT_IN_TIME)}
+        if self.backup.kind not in wanted[self.restore.source]:
+            told = " or ".join(wanted[self.restore.source])
+            raise expected(f"backup.kind: {told}, since restore.source is {self.restore.source}", str(self.backup.kind))
+        if self.database.kind is not Database.STATEFULSET:
+            hint = "docs/restore.md has the steps for the others"
+            raise expected("database.kind: statefulset, since restore is said", str(self.database.kind), hint)
         return self
 
     @model_validator(mode="after")

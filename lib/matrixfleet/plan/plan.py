@@ -13,6 +13,7 @@ from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import SHARED_NAMESPACE
 from matrixfleet.model.release import Release
 from matrixfleet.model.types import bytes_of, millicores_of
+from matrixfleet.plan.backup import clients
 from matrixfleet.plan.database import (
     OWN,
     Reached,
@@ -473,7 +474,7 @@ class TenantPlan(Plan):
             password = list(shared_passwords(self.name, self.tenant))[-1]
             password = replace(password, purpose="database")
             shared += (
-                borrowed(secret, self.namespace, ("roles", *readers))
+                borrowed(secret, self.namespace, ("roles", *readers, *clients(self.tenant)))
                 for secret in (password, shared_ca(self.target.platform))
             )
         return secrets_of(

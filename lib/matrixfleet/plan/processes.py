@@ -8,13 +8,14 @@ from enum import Enum
 
 from matrixfleet.errors import Refused
 from matrixfleet.model import Tenant
-from matrixfleet.model.choices import State
+from matrixfleet.model.choices import Backup, State
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.workers import Named, Stateless, Stream, WorkerResources
+from matrixfleet.plan import backup
 
 GENERIC_WORKER = "synapse.app.generic_worker"
 # Connections beside Synapse's: PostgreSQL's own superuser_reserved_connections (3; the reconciler is one), the
-# exporter, the Job that sets a password, and room for a person with psql and a dump.
+# exporter, the Job that sets a password, and room for a person with psql and a dump of one's own.
 RESERVED_CONNECTIONS = 3 + 3 + 1 + 4
 
 
@@ -170,6 +171,8 @@ def budget_of(tenant: Tenant, processes: tuple[Process, ...]) -> ConnectionBudge
     """The connection budget. Raises Refused when it does not fit: Synapse does not fail on a database
     that is full, it stalls while its health endpoint goes on answering 200."""
     parts = [(process.called, process.most * process.connections) for process in processes]
+    if tenant.backup.kind is not Backup.NONE:
+        parts.append(("backups", backup.CONNECTIONS))
     budget = ConnectionBudget((*parts, ("reserved", RESERVED_CONNECTIONS)), tenant.database.max_connections)
     if budget.total > budget.limit:
         told = " + ".join(f"{name} {count}" for name, count in budget.parts)
