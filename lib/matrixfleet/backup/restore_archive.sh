@@ -14,7 +14,7 @@ fi
 # What a try before left is not whole.
 rm -rf "$top/data" && mkdir -m 700 "$top/data"
 until=()
-[ -z "${UNTIL-}" ] || until=(--type=time --target="$UNTIL" --target-action=promote)
+[ -z "${UNTIL-}" ] || until=(--type=time --target="$(date -u -d "$UNTIL" '+%F %T+00')" --target-action=promote)
 pgbackrest --stanza=synapse "${until[@]}" restore || fail "restore: not restored; what was there is in $top/before-$RESTORE"
 date -u +%FT%TZ >"$begun" && mv "$begun" "$done"
 say "restore: files are back; PostgreSQL replays its log now"

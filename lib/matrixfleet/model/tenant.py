@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from matrixfleet.model.auth import AuthSpec
 from matrixfleet.model.backup import BackupSpec, Restore
@@ -40,6 +40,7 @@ from matrixfleet.model.types import (
     bytes_of,
     expected,
     millicores_of,
+    words,
 )
 from matrixfleet.model.workers import Workers
 
@@ -129,6 +130,19 @@ class Federation(Model):
     """`federation_domain_whitelist`: only these servers. Empty means all."""
 
 
+class OldKey(Model):
+    """The public part of a signing key that is used no more."""
+
+    key: Annotated[str, BeforeValidator(words(r"[A-Za-z0-9+/]{43}", "an ed25519 public key in base64 without padding"))]
+    """As /_matrix/key/v2/server of another server, or of a backup, shows it (`verify_keys`)."""
+    expired_ts: int = Field(ge=1_400_000_000_000)
+    """When it was last used, in milliseconds since 1970."""
+
+
+KeyId = Annotated[str, BeforeValidator(words(r"ed25519:[A-Za-z0-9_]+", "the id of a signing key (ed25519:a_1234)"))]
+"""A signing key's id."""
+
+
 class Synapse(Model):
     """The homeserver."""
 
@@ -152,6 +166,9 @@ class Synapse(Model):
     """Who reaches /_synapse/admin from outside."""
     federation: Federation = Federation()
     """Who it talks to."""
+    old_signing_keys: dict[KeyId, OldKey] = Field(default_factory=dict)
+    """`old_signing_keys`: what it signed with before, by id. Without it a lost key makes everything that it signed
+    worthless to servers that did not see it then."""
     signing_key: Built[SigningKey] = SigningKey.SECRET
     """Where the signing key lies."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
