@@ -81,6 +81,22 @@ def variable(component: str, name: str, value: str, why: str) -> Overlay:
     return Overlay(f"{component}: {name}={value}", why, change)
 
 
+def trusting(authority: bytes) -> Overlay:
+    """Synapse trusts a certificate authority (PEM) in place of the public ones."""
+    key = "authority.pem"
+
+    def change(one: Object) -> Object:
+        if one["kind"] == "ConfigMap" and "homeserver.yaml" in (one.get("data") or {}):
+            one["data"][key] = authority.decode()
+        for container in one.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+            if container["name"] == "synapse":
+                container.setdefault("env", []).append({"name": "SSL_CERT_FILE", "value": f"/etc/synapse/{key}"})
+        return one
+
+    why = "other servers and OpenID providers have certificates of this run's own authority, not of Let's Encrypt"
+    return Overlay("synapse: SSL_CERT_FILE", why, change)
+
+
 def without_container(component: str, name: str, why: str) -> Overlay:
     """Leave one container out of a component's Pods."""
 

@@ -224,7 +224,8 @@ class NamespacedNode(Node):
         pods = [(run.pod, run.address) for run in runs]
         for run in runs:
             name = run.sandbox.namespace  # type: ignore[attr-defined]
-            if name is None:
+            # What has ended is about to lose its namespace.
+            if name is None or run.phase == "Stopped":
                 continue
             rules, listed = policy.ruleset(run.pod, self.objects)
             members = policy.addresses(listed, pods, self.objects)

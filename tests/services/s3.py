@@ -1,6 +1,5 @@
 """An S3 server as a Pod: SeaweedFS, which lets each key do what it may and no more."""
 
-import base64
 import contextlib
 import json
 from dataclasses import dataclass
@@ -8,19 +7,13 @@ from pathlib import Path
 
 import boto3
 from botocore.config import Config
-from harness import eventually
+from harness import eventually, secret
 
 from fleetnode import certificates
 
 LABELS = {"app": "seaweedfs"}
 INSIDE = 8333
 """Where its Pod listens."""
-
-
-def secret(namespace, name, **data):
-    """A Secret; `_` stands for `.` in a key."""
-    coded = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    return {"kind": "Secret", "metadata": {"namespace": namespace, "name": name}, "data": coded}
 
 
 def identity(keys, actions):
@@ -87,7 +80,7 @@ def served(node, world, data, names, port, identities, owner, buckets, **spec):
         },
     }
     certificates.issue([certificate], node.objects, world)
-    node.objects.add(secret("storage", "s3-keys", s3_json=json.dumps({"identities": identities})))
+    node.objects.add(secret("storage", "s3-keys", {"s3.json": json.dumps({"identities": identities})}))
     command = "weed server -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.volumeSizeLimitMB=64 -volume.max=16 -s3"
     command += f" -s3.ip.bind=0.0.0.0 -s3.port=8332 -s3.port.https={INSIDE} -s3.config=/keys/s3.json"
     command += " -s3.cert.file=/tls/tls.crt -s3.key.file=/tls/tls.key -s3.port.iceberg=0 -s3.port.lance=0"

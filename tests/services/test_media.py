@@ -4,19 +4,14 @@ import asyncio
 import base64
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from harness import TOP, bring_up, eventually, reaches
-from s3 import credentials, identity, secret
+from harness import bring_up, eventually, reaches, secret, variant
+from s3 import credentials, identity
 from s3 import served as s3_served
 
-sys.path.insert(0, str(TOP / "tests"))
-
 from fleetnode import overlays
-from fleets import Repository
 
 NAME = "gallery"
 SERVER_NAME = "gallery.example.org"
@@ -64,14 +59,9 @@ def store(node, world, tmp_path_factory):
 @pytest.fixture(scope="module")
 def gallery(node, world, store, tmp_path_factory):
     """A tenant of the reference fleet's cluster that has its media there."""
-    repository = Repository(tmp_path_factory.mktemp("fleet"))
-    repository.write(f"inventory/targets/eu1/{NAME}.yml", TENANT % json.dumps(world.pem.decode()))
-    command = [TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"eu1.{NAME}"]
-    environment = {**os.environ, "PYTHONPATH": str(TOP / "lib")}
-    done = subprocess.run(command, cwd=repository.top, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    node.objects.add(secret(NAME, f"{NAME}-media-1", credentials=credentials(KEYS)))
-    return bring_up(node, world, repository.top / "compiled/eu1" / NAME, overlays.SINGLE_TENANT)
+    folder = variant(tmp_path_factory.mktemp("fleet"), NAME, TENANT % json.dumps(world.pem.decode()))
+    node.objects.add(secret(NAME, f"{NAME}-media-1", {"credentials": credentials(KEYS)}))
+    return bring_up(node, world, folder, overlays.SINGLE_TENANT)
 
 
 def forget(gallery):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matrixfleet.plan.turn import TurnServer
 
 TCP, UDP = "TCP", "UDP"
+FEDERATION = "federation: servers delegate to any port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
     synapse = tenant.synapse
     previews = synapse.url_previews and process.component in ("synapse", "media-repository")
     reasons = [
-        "federation: servers delegate to any port" if synapse.federation.enabled else "",
+        FEDERATION if synapse.federation.enabled else "",
         "URL previews" if previews else "",
         "push gateways" if process.component in ("synapse", "pusher") else "",
     ]
@@ -222,6 +223,8 @@ def flows_of(
         flows.append(Flow(process.component, dns, lookup, "finds PostgreSQL, its peers and other servers"))
         if process.internet:
             flows.append(_outward(process, tenant, internet))
+        elif process.federates and tenant.synapse.federation.enabled:
+            flows.append(Flow(process.component, internet, (), FEDERATION))
     flows += private_flows(tenant, processes, router["http"])
     flows += backup_flows(tenant, cluster, database.server)
     if turn:

@@ -10,7 +10,7 @@ from matrixfleet.errors import Refused
 from matrixfleet.model import Tenant
 from matrixfleet.model.choices import Backup, State
 from matrixfleet.model.resources import Resources
-from matrixfleet.model.workers import Named, Stateless, WorkerResources
+from matrixfleet.model.workers import Named, Stateless, Stream, WorkerResources
 from matrixfleet.plan import backup
 
 GENERIC_WORKER = "synapse.app.generic_worker"
@@ -56,6 +56,8 @@ class Process:
     """Percent of requested CPU that an autoscaler aims at."""
     internet: bool = False
     """Whether it opens connections to the Internet."""
+    federates: bool = False
+    """Whether it asks other servers, and nobody else on the Internet."""
 
     @property
     def called(self) -> str:
@@ -100,6 +102,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         *,
         serves: bool = False,
         internet: bool = False,
+        federates: bool = False,
         streams: tuple[str, ...] = (),
     ) -> Process:
         scale = spec.autoscale
@@ -116,6 +119,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
             streams,
             scale.cpu_percent if scale else None,
             internet,
+            federates,
         )
 
     main = Process(
@@ -135,12 +139,15 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         pool("generic", workers.generic, serves=True, internet=True),
         pool("client-reader", workers.client_reader, serves=True, internet=True),
         pool("federation-reader", workers.federation_reader, serves=True, internet=True),
-        pool("event-persister", workers.event_persister, streams=("events",)),
+        # Before it writes an invitation, it has the guest's server sign it (handlers/message.py).
+        pool("event-persister", workers.event_persister, federates=True, streams=("events",)),
         *(
             pool(
                 f"writer-{name}",
                 Named(resources=writer.resources),
                 serves=True,
+                # Who writes device lists asks other servers for those of their people (handlers/device.py).
+                federates=Stream.DEVICE_LISTS in writer.streams,
                 streams=tuple(stream.value for stream in writer.streams),
             )
             for name, writer in sorted(workers.stream_writers.items())

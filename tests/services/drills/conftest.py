@@ -18,7 +18,8 @@ from pathlib import Path
 
 import harness
 import pytest
-from s3 import credentials, identity, secret, served
+from harness import secret
+from s3 import credentials, identity, served
 
 sys.path.insert(0, str(harness.TOP / "tests"))
 
@@ -178,8 +179,8 @@ def tenant(node, world, store, people, tmp_path_factory):
         text = text.replace(known, recipient)
     repository.write(CLASS, text)
     backed = Backed(node, world, store, repository)
-    node.objects.add(secret(TENANT, f"{TENANT}-backup-1", credentials=credentials(KEYS)))
-    node.objects.add(secret(TENANT, f"{TENANT}-backup-second-1", credentials=credentials(SECOND)))
+    node.objects.add(secret(TENANT, f"{TENANT}-backup-1", {"credentials": credentials(KEYS)}))
+    node.objects.add(secret(TENANT, f"{TENANT}-backup-second-1", {"credentials": credentials(SECOND)}))
     backed.home = harness.bring_up(node, world, backed.compiled(), backed.overlays)
     return backed
 

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from harness import eventually, together
-from s3 import secret
+from harness import eventually, secret, together
 
 from conftest import SECOND_BUCKET, TABLE, TENANT
 
@@ -166,7 +165,7 @@ def test_an_empty_cluster(tenant, alice, people, tmp_path):
         where = {"namespace": tenant.namespace, "name": f"{TENANT}-{name}"}
         tenant.node.objects.add({"kind": "Secret", "metadata": where, "data": data})
     key = (tmp_path / "data/signing-key/signing.key").read_text()
-    tenant.node.objects.add(secret(tenant.namespace, f"{TENANT}-restored-key-1", signing_key=key))
+    tenant.node.objects.add(secret(tenant.namespace, f"{TENANT}-restored-key-1", {"signing.key": key}))
     restored(tenant, "moved")
     eventually(lambda: "the last" in alice.reads(), 60)
     assert keys_of(tenant.home) == keys
