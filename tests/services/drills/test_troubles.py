@@ -4,8 +4,7 @@ import signal
 import time
 
 import pytest
-from harness import eventually
-from s3 import secret
+from harness import eventually, secret
 
 from conftest import FIRST_BUCKET, TENANT
 
@@ -62,7 +61,7 @@ def test_a_wrong_passphrase_is_told(tenant):
     """Nothing is written with it, and nothing that is there is touched."""
     right = tenant.node.objects.need("Secret", TENANT, f"{TENANT}-backup-key-1")
     keys = tenant.store.keys(FIRST_BUCKET)
-    tenant.node.objects.add(secret(TENANT, f"{TENANT}-backup-key-1", passphrase="wrong"))
+    tenant.node.objects.add(secret(TENANT, f"{TENANT}-backup-key-1", {"passphrase": "wrong"}))
     phase, log = tenant.job("dump")
     assert phase == "Failed" and "wrong password or no key found" in log
     tenant.node.objects.add(right)
