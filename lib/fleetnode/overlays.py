@@ -124,6 +124,10 @@ def without_backups(why: str) -> Overlay:
             for kind in ("initContainers", "containers"):
                 if kind in pod:
                     pod[kind] = [each for each in pod[kind] if each["name"] not in ("archive", "backup")]
+            kept = [*pod.get("initContainers", []), *pod["containers"]]
+            mounted = {mount["name"] for each in kept for mount in each.get("volumeMounts", [])}
+            # A Pod waits for every Secret that it names, mounted or not.
+            pod["volumes"] = [volume for volume in pod.get("volumes", []) if volume["name"] in mounted]
         return one
 
     return Overlay("no backups", why, change)
