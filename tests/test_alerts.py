@@ -26,6 +26,8 @@ DOCUMENTED = {
     "certmanager_certificate_expiration_timestamp_seconds",
     *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"),
     "up",
+    # Vector (reference/configuration/sources/internal_metrics).
+    *("vector_component_errors_total", "vector_component_discarded_events_total"),
 }
 
 
@@ -47,6 +49,7 @@ class Case(NamedTuple):
 T = 'tenant="t"'
 WORKER = f'{T}, server_name="example.org", job="generic", index="0"'
 ROUTER = f'{T}, job="router"'
+AGENT = f'{T}, job="logs", index="platform-logs-x"'
 
 
 def responses(errors: str, good: str) -> dict[str, str]:
@@ -169,6 +172,18 @@ CASES = {
     "RedisMemoryNearlyUsed": Case(
         {f"redis_memory_used_bytes{{{T}}}": "95x60", f"redis_memory_max_bytes{{{T}}}": "100x60"},
         {f"redis_memory_used_bytes{{{T}}}": "95x60", f"redis_memory_max_bytes{{{T}}}": "0x60"},
+    ),
+    "LogsAgentDown": Case({f"up{{{AGENT}}}": "1x5 0x60"}, {f"up{{{AGENT}}}": "1x60"}, 40),
+    "LogsNotHandedOn": Case(
+        {f'vector_component_errors_total{{{AGENT}, component_id="store"}}': "0+5x60"},
+        {f'vector_component_errors_total{{{AGENT}, component_id="store"}}': "7x60"},
+        40,
+    ),
+    "LogLinesDropped": Case(
+        {f'vector_component_discarded_events_total{{{AGENT}, component_id="limit"}}': "0+50x60"},
+        # Lines of nobody are dropped by design.
+        {f'vector_component_discarded_events_total{{{AGENT}, component_id="clean"}}': "0+50x60"},
+        40,
     ),
     "VolumeNearlyFull": Case(claim("5x60"), claim("50x60")),
     # promtool's clock begins at 0.

@@ -186,7 +186,7 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Media: frozenset(Media),
     Mesh: frozenset(Mesh),
     Metrics: frozenset({Metrics.PROMETHEUS_OPERATOR, Metrics.ANNOTATIONS, Metrics.NONE}),
-    Logs: frozenset({Logs.STDOUT}),
+    Logs: frozenset(Logs),
     Auth: frozenset(Auth),
     Provider: frozenset(Provider),
     MailSecurity: frozenset(MailSecurity),

@@ -30,7 +30,7 @@ from matrixfleet.model.types import Cpu, Host, HttpsUrl, Memory, Name
 _FOREIGN = ("kapitan", "_reclass_", "_kapitan_")
 PLATFORM = "platform"
 SHARED_NAMESPACE = "fleet"
-"""Of what the platform runs for its tenants; beside it fleet-turn."""
+"""Of what the platform runs for its tenants; beside it fleet-turn and fleet-logs."""
 _T = TypeVar("_T", bound=Model)
 
 
@@ -329,7 +329,7 @@ class Fleet:
                 if isinstance(shared, Mapping):
                     yield "host name", str(shared.get("host")), name, ("platform", part, "host")
             if name == self.platform_name(name):
-                for owned in (SHARED_NAMESPACE, f"{SHARED_NAMESPACE}-turn"):
+                for owned in (SHARED_NAMESPACE, f"{SHARED_NAMESPACE}-turn", f"{SHARED_NAMESPACE}-logs"):
                     yield f"namespace on cluster {folder}", owned, name, ("platform",)
             if self.is_namespace(name):
                 yield f"namespace on cluster {folder}", short, name, ("namespace",)

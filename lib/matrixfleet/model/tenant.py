@@ -12,7 +12,6 @@ from matrixfleet.model.choices import (
     Backup,
     Built,
     Calls,
-    Logs,
     Media,
     Mesh,
     Pattern,
@@ -235,10 +234,8 @@ class Router(Model):
 
 
 class LogsSpec(Model):
-    """Log lines: JSON on stdout, always."""
+    """Log lines: on stdout, always; where they go from there is the cluster's (`cluster.logs`)."""
 
-    kind: Built[Logs] = Logs.STDOUT
-    """Where they go from there."""
     volume: Memory | None = None
     """Keep Synapse's last lines on a volume of the `logs` storage class too, so that they outlive the
     Pod and the node: for clusters that collect no logs. Rotated to fit."""

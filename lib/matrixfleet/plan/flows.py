@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
-from matrixfleet.model.cluster import Reach
+from matrixfleet.model.peers import Reach
 from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.storage import media_keeper
@@ -148,6 +148,21 @@ def bootstrap_flow(cluster: Cluster) -> Flow:
     api = cluster.network.api_server
     outside = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
     return Flow("bootstrap", outside, ((TCP, api.port),), "creates Secrets that are absent")
+
+
+def logs_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[Flow]:
+    """The agent that reads logs."""
+    store = cluster.logs.store
+    if "logs" not in workloads or store is None:
+        return
+    api = cluster.network.api_server
+    outside = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
+    yield Flow("logs", outside, ((TCP, api.port),), "whose Pods run on its node")
+    yield Flow("logs", Outside("cluster DNS", cluster.network.dns), ((UDP, 53), (TCP, 53)), "finds the logs' store")
+    for one in store.reach:
+        yield Flow("logs", Outside("the logs' store", (one,)), ((TCP, one.port),), "log lines")
+    if not store.reach:
+        yield Flow("logs", _internet(cluster.network.private), ((TCP, store.port),), "log lines")
 
 
 def turn_flows(turn: TurnServer, cluster: Cluster) -> tuple[Flow, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matrixfleet.model import Cluster, Tenant
 from matrixfleet.model.choices import Database, Pooling, Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
+from matrixfleet.model.logs import LogStore
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.storage import media_keeper
@@ -102,6 +103,16 @@ def shared_turn_secret(platform: Platform, turn_namespace: str) -> Secret:
         ("turn",),
         ("platform", "turn", "secret"),
     )
+
+
+def logs_secret(cluster: Cluster, store: LogStore, namespace: str) -> Secret:
+    """The password of the logs' store."""
+    name, remote = (
+        secret_name(PLATFORM, "logs", store.generation),
+        remote_key(cluster.secrets, cluster.name, PLATFORM, f"logs-{store.generation}"),
+    )
+    rotate = ("cluster", "logs", "store", "generation")
+    return Secret("logs", name, (("password", GIVEN),), (namespace,), ("logs",), rotate, remote)
 
 
 def secrets_of(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matrixfleet.model import Cluster, Image, Release, Resources, Tenant
 from matrixfleet.model.choices import Database, Media, Metrics, Pooling, Secrets
 from matrixfleet.model.cluster import EdgeSpec
+from matrixfleet.model.logs import LogCollection
 from matrixfleet.model.tenant import Element
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
@@ -52,6 +53,8 @@ class Workload:
     """Whether an autoscaler sets its number."""
     on_nodes: bool = False
     """On the nodes' own network: in a namespace of its own, under no NetworkPolicy and no quota."""
+    reads_nodes: bool = False
+    """Reads the nodes' own files: in a namespace of its own, under no quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,15 @@ def turn_workload(turn: TurnServer, release: Release) -> Workload:
         metrics_path="" if turn.on_nodes else "/metrics",
         on_nodes=turn.on_nodes,
     )
+
+
+def logs_workload(spec: LogCollection, release: Release, scraped: bool) -> Workload:
+    """The agent that reads logs, one a node."""
+    ports = {"metrics": 9598} if scraped else {}
+    containers = {"vector": spec.resources}
+    path = "/metrics" if scraped else ""
+    image = release.images.vector
+    return Workload("logs", "vector", image, 0, 0, waves.FRONT, containers, ports, metrics_path=path, reads_nodes=True)
 
 
 def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workload]:
@@ -254,7 +266,7 @@ def quota_of(
     counts the larger of the two); the sum is always enough."""
     cpu = memory = pods = 0
     for workload in workloads.values():
-        if workload.on_nodes:
+        if workload.on_nodes or workload.reads_nodes:
             continue
         count = workload.replicas + workload.surge
         # A stopped main process must be able to start again within the quota.
