@@ -161,9 +161,14 @@ CASES: dict[str, tuple[Change, str]] = {
         "inventory/classes/cluster/us1.yml:44: cluster.logs: expected store, since kind is loki, got 'none'",
     ),
     "logs in the clear": (
-        edit("inventory/classes/cluster/ap1.yml", '"https://logs.example.net:9243"', '"http://logs.example.net:9200"'),
+        edit("inventory/classes/cluster/ap1.yml", ".local:9200\n", ".local:9200\n        user: fleet\n"),
         "inventory/classes/cluster/ap1.yml:40: cluster.logs.store: expected an https:// address, since there is a user, got"
-        " 'http://logs.example.net:9200'; anybody on the way would read it",
+        " 'http://elasticsearch-es-http.elastic.svc.cluster.local:9200'; anybody on the way would read it",
+    ),
+    "alerts for nobody": (
+        add(CHESS, "    alerts: {}\n"),
+        f"{CHESS}:15: matrix.alerts: expected email, slack or webhook, got 'none of them'; leave alerts out, and"
+        " Alertmanager's own route has them",
     ),
     "a choice that there is not": (
         add(CHESS, "    media: {kind: pvcc}\n"),

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
 from matrixfleet.inventory.source import Key, Said, Source, dotted
+from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Database, Turn
 from matrixfleet.model.cluster import Cluster
@@ -67,6 +68,8 @@ class Platform(Model):
     """A PostgreSQL for the tenants that have none of their own (matrix.database.kind: shared)."""
     element: SharedElement | None = None
     """An Element Web for whoever has none of their own."""
+    alerts: Alerts | None = None
+    """Who is told of alerts on what is the platform's own; whoever Alertmanager's own route names unless said."""
 
 
 class Quota(Model):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.auth import AuthSpec
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import (
@@ -297,6 +298,8 @@ class Tenant(Model):
     """How long things are kept. Volumes have a size each: media.storage, database.storage, logs.volume."""
     logs: LogsSpec = LogsSpec()
     """Logs."""
+    alerts: Alerts | None = None
+    """Who is told of its alerts; whoever Alertmanager's own route names unless said."""
     backup: Built[Backup] = Backup.NONE
     """What is kept elsewhere."""
     priority_class: Name | None = None

@@ -7,10 +7,11 @@ from functools import cached_property
 
 from matrixfleet.errors import FleetError, Refused, did_you_mean
 from matrixfleet.model import Fleet, Target, Tenant
+from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.choices import Database, Logs, Mesh, Metrics, Pooling, Secrets, Turn
 from matrixfleet.model.cluster import Cluster, Istio
 from matrixfleet.model.database import Server
-from matrixfleet.model.fleet import SHARED_NAMESPACE
+from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.model.release import Release
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.plan.database import (
@@ -41,7 +42,7 @@ from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
 from matrixfleet.plan.processes import RESERVED_CONNECTIONS, ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
-from matrixfleet.plan.secrets import Secret, borrowed, logs_secret, secrets_of, shared_turn_secret
+from matrixfleet.plan.secrets import Secret, alert_secrets, borrowed, logs_secret, secrets_of, shared_turn_secret
 from matrixfleet.plan.storage import Volume, media_keeper, volumes_of
 from matrixfleet.plan.turn import TurnServer, turn_of_platform, turn_of_tenant, uris_for
 from matrixfleet.plan.workloads import (
@@ -143,6 +144,11 @@ class Plan:
     @cached_property
     def priority_class(self) -> str | None:
         """Of every Pod; none unless said."""
+        return None
+
+    @cached_property
+    def alerts(self) -> Alerts | None:
+        """Who is told of its alerts."""
         return None
 
     @cached_property
@@ -254,6 +260,11 @@ class PlatformPlan(Plan):
         return SHARED_NAMESPACE
 
     @cached_property
+    def alerts(self) -> Alerts | None:
+        """Who is told of alerts on what is its own."""
+        return self.target.platform.alerts
+
+    @cached_property
     def web(self) -> Web | None:
         """The Element Web that tenants share."""
         return web_of_platform(self.target.platform)
@@ -262,7 +273,8 @@ class PlatformPlan(Plan):
     def namespaces(self) -> tuple[str, ...]:
         """None where the platform runs nothing of its own."""
         logs = self.cluster.logs.kind is not Logs.STDOUT
-        here = self.web or self.target.platform.postgresql or self.turn or self.makes_secrets
+        platform = self.target.platform
+        here = self.web or platform.postgresql or self.turn or self.makes_secrets or self.alerts
         wanted = {self.namespace: here, self.turn_namespace: self.turn, self.logs_namespace: logs}
         return tuple(place for place, needed in wanted.items() if needed)
 
@@ -303,6 +315,8 @@ class PlatformPlan(Plan):
             found += shared_passwords(name, tenant)
         if self.cluster.logs.store and self.cluster.logs.store.user:
             found.append(logs_secret(self.cluster, self.cluster.logs.store, self.logs_namespace))
+        if self.alerts:
+            found += alert_secrets(self.alerts, self.cluster, PLATFORM, self.namespace, ("platform", "alerts"))
         return tuple(found)
 
     @cached_property
@@ -559,6 +573,11 @@ class TenantPlan(Plan):
     def priority_class(self) -> str | None:
         """As the tenant says."""
         return self.tenant.priority_class
+
+    @cached_property
+    def alerts(self) -> Alerts | None:
+        """As the tenant says."""
+        return self.tenant.alerts
 
     @cached_property
     def web(self) -> Web | None:

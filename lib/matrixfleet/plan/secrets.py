@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Tenant
+from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.choices import Database, Pooling, Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.model.logs import LogStore
@@ -113,6 +114,28 @@ def logs_secret(cluster: Cluster, store: LogStore, namespace: str) -> Secret:
     )
     rotate = ("cluster", "logs", "store", "generation")
     return Secret("logs", name, (("password", GIVEN),), (namespace,), ("logs",), rotate, remote)
+
+
+def alert_secrets(
+    alerts: Alerts, cluster: Cluster, owner: str, namespace: str, said: tuple[str, ...]
+) -> Iterator[Secret]:
+    """Addresses of receivers, which Alertmanager's operator reads.
+
+    said: where the owner's file says them
+    """
+    ways = {"slack": alerts.slack, "webhook": alerts.webhook}
+    for way, spec in ways.items():
+        if spec:
+            short = f"alerts-{way}-{spec.generation}"
+            yield Secret(
+                f"alerts-{way}",
+                secret_name(owner, f"alerts-{way}", spec.generation),
+                (("url", GIVEN),),
+                (namespace,),
+                (),
+                (*said, way, "generation"),
+                remote_key(cluster.secrets, cluster.name, owner, short),
+            )
 
 
 def secrets_of(
@@ -223,6 +246,8 @@ def secrets_of(
         secret(purpose, generation, ((key, GIVEN),), readers=readers, rotate=("matrix", *said, "generation"))
         for purpose, key, generation, said in given_of(tenant)
     ]
+    if tenant.alerts:
+        found += alert_secrets(tenant.alerts, cluster, tenant_name, namespace, ("matrix", "alerts"))
     if bucket := tenant.media.s3:
         keys, rotate = (("credentials", GIVEN),), ("matrix", "media", "s3", "generation")
         found.append(secret("media", bucket.generation, keys, readers=(media_keeper(tenant),), rotate=rotate))
