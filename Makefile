@@ -14,7 +14,7 @@ CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-services test-cluster demo lint bench schema schemas lock clean
+.PHONY: help compile check test test-services test-cluster demo lint bench dashboards schema schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lint: $(VENV)/ready ## Style, types and YAML of the sources
 
 bench: $(VENV)/ready ## Measure compiling 10, 100 and 1,000 tenants against the limit of the emitter
 	@$(BIN)/python tests/bench.py
+
+dashboards: $(VENV)/ready ## Build Grafana's dashboards again from components/dashboards/build.py
+	@$(BIN)/python components/dashboards/build.py
 
 schema: $(VENV)/ready ## Write the inventory's JSON Schema for editors
 	@$(BIN)/matrix-fleet schema --write

@@ -28,7 +28,7 @@ def main(plan: Plan) -> Iterator[Object]:
         "AlertmanagerConfig",
         "alerts",
         api="monitoring.coreos.com/v1alpha1",
-        wave=waves.ALERTS,
+        wave=waves.FRONT,
         # Its CRD comes with an operator that may still be on its way.
         annotations={"argocd.argoproj.io/sync-options": "SkipDryRunOnMissingResource=true"},
         spec={
