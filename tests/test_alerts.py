@@ -30,6 +30,8 @@ DOCUMENTED = {
     "certmanager_certificate_expiration_timestamp_seconds",
     *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"),
     "up",
+    # blackbox_exporter (README, prober/http.go).
+    *("probe_success", "probe_duration_seconds", "probe_ssl_earliest_cert_expiry"),
     # Vector (reference/configuration/sources/internal_metrics).
     *("vector_component_errors_total", "vector_component_discarded_events_total"),
 }
@@ -93,6 +95,10 @@ def pushes(failed: str) -> dict[str, str]:
         f"synapse_http_httppusher_http_pushes_failed_total{{{T}}}": failed,
         f"synapse_http_httppusher_http_pushes_processed_total{{{T}}}": "0+10x60",
     }
+
+
+def success(check: str) -> str:
+    return f'probe_success{{{T}, check="{check}", instance="https://h/{check}"}}'
 
 
 def claim(left: str) -> dict[str, str]:
@@ -188,6 +194,23 @@ CASES = {
         # Lines of nobody are dropped by design.
         {f'vector_component_discarded_events_total{{{AGENT}, component_id="clean"}}': "0+50x60"},
         40,
+    ),
+    "ProbesDown": Case({f'up{{{T}, job="probes"}}': "1x5 0x60"}, {f'up{{{T}, job="probes"}}': "1x60"}),
+    **{
+        name: Case({success(check): "1x5 0x60"}, {success(check): "1x60", success("other"): "0x60"})
+        for name, check in {
+            "ProbeClientFails": "client",
+            "ProbeFederationFails": "federation",
+            "ProbeWellKnownFails": "well-known",
+            "ProbeElementFails": "element",
+            "ProbeTurnFails": "turns-tcp",
+        }.items()
+    },
+    # promtool's clock begins at 0.
+    "ProbeCertificateExpires": Case(
+        {f'probe_ssl_earliest_cert_expiry{{{T}, instance="https://h"}}': "900000x90"},
+        {f'probe_ssl_earliest_cert_expiry{{{T}, instance="https://h"}}': "9000000x90"},
+        80,
     ),
     "VolumeNearlyFull": Case(claim("5x60"), claim("50x60")),
     # promtool's clock begins at 0.

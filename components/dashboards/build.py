@@ -464,7 +464,16 @@ def edge() -> Any:
                     },
                 ),
             ],
+            "From outside": [
+                graph("Answers as it should", "none", {"{{instance}}": f"probe_success{{{MINE}}}"}),
+                graph("Time to answer", "s", {"{{instance}}": f"probe_duration_seconds{{{MINE}}}"}),
+            ],
             "Certificates": [
+                graph(
+                    "Days left of what is served",
+                    "d",
+                    {"{{instance}}": f"(probe_ssl_earliest_cert_expiry{{{MINE}}} - time()) / 86400"},
+                ),
                 graph(
                     "Days left",
                     "d",

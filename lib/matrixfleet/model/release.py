@@ -75,6 +75,8 @@ class Images(Model):
     """The TURN server."""
     vector: Image
     """The agent that reads logs."""
+    blackbox_exporter: Image
+    """What tries public addresses, for Prometheus."""
 
 
 class Chart(Model):

@@ -165,6 +165,15 @@ def logs_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[
         yield Flow("logs", _internet(cluster.network.private), ((TCP, store.port),), "log lines")
 
 
+def probe_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[Flow]:
+    """What tries public addresses: where they lead back into the cluster, to the edge's own Pods."""
+    if "probes" in workloads:
+        asks = "asks what the world asks: any port that a tenant offers"
+        yield Flow("probes", Outside("cluster DNS", cluster.network.dns), ((UDP, 53), (TCP, 53)), "finds hosts")
+        yield Flow("probes", _internet(cluster.network.private), (), asks)
+        yield Flow("probes", Outside("the edge", cluster.edge.peers), (), asks)
+
+
 def turn_flows(turn: TurnServer, cluster: Cluster) -> tuple[Flow, ...]:
     """Of a Coturn in a Pod network; on the nodes' network no NetworkPolicy reaches it."""
     if turn.on_nodes:

@@ -36,16 +36,18 @@ from matrixfleet.plan.edge import (
     well_known_of,
 )
 from matrixfleet.plan.element import Web, web_of_platform, web_of_tenant
-from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of, logs_flows, visitor_flows
+from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of, logs_flows, probe_flows, visitor_flows
 from matrixfleet.plan.mesh import mesh_flows, with_proxies
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
+from matrixfleet.plan.probes import Check, checks_of, probed
 from matrixfleet.plan.processes import RESERVED_CONNECTIONS, ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
 from matrixfleet.plan.secrets import Secret, alert_secrets, borrowed, logs_secret, secrets_of, shared_turn_secret
 from matrixfleet.plan.storage import Volume, media_keeper, volumes_of
 from matrixfleet.plan.turn import TurnServer, turn_of_platform, turn_of_tenant, uris_for
 from matrixfleet.plan.workloads import (
+    METRICS_OF_PROBES,
     Guest,
     Quota,
     Workload,
@@ -53,6 +55,7 @@ from matrixfleet.plan.workloads import (
     element_workload,
     guests_of,
     logs_workload,
+    probes_workload,
     quota_of,
     turn_workload,
     workloads_of,
@@ -274,7 +277,7 @@ class PlatformPlan(Plan):
         """None where the platform runs nothing of its own."""
         logs = self.cluster.logs.kind is not Logs.STDOUT
         platform = self.target.platform
-        here = self.web or platform.postgresql or self.turn or self.makes_secrets or self.alerts
+        here = self.web or platform.postgresql or self.turn or self.makes_secrets or self.alerts or probed(self.cluster)
         wanted = {self.namespace: here, self.turn_namespace: self.turn, self.logs_namespace: logs}
         return tuple(place for place, needed in wanted.items() if needed)
 
@@ -294,6 +297,8 @@ class PlatformPlan(Plan):
         if self.logs_namespace in self.namespaces:
             scraped = self.cluster.metrics is not Metrics.NONE
             found.append(logs_workload(self.cluster.logs, self.release, scraped))
+        if probed(self.cluster):
+            found.append(probes_workload(self.release))
         return with_proxies(self.istio, {workload.component: workload for workload in found})
 
     @cached_property
@@ -324,6 +329,7 @@ class PlatformPlan(Plan):
         """The Job's, the instances', and who comes in; a Coturn on the nodes' network is in none."""
         found = [bootstrap_flow(self.cluster)] if "bootstrap" in self.workloads else []
         found += logs_flows(self.cluster, self.workloads)
+        found += probe_flows(self.cluster, self.workloads)
         found += instance_flows(self.cluster, self.guests)
         for name, tenant in self.target.sharers:
             found += sharer_flows(name, tenant, self.guests)
@@ -519,6 +525,17 @@ class TenantPlan(Plan):
         return secrets_of(
             self.name, self.tenant, self.cluster, self.namespace, self.turn, tuple(shared), readers, roles.login
         )
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """What is tried from outside."""
+        return tuple(checks_of(self.tenant, self.turn)) if probed(self.cluster) else ()
+
+    @cached_property
+    def prober(self) -> str:
+        """Who tries it: the platform's exporter."""
+        service = f"{component_name(PLATFORM, 'probes')}.{SHARED_NAMESPACE}.svc.{self.cluster.network.domain}"
+        return f"{service}:{METRICS_OF_PROBES}"
 
     @cached_property
     def logins(self) -> tuple[Login, ...]:

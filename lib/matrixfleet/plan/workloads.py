@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 METRICS_OF_COTURN = 9641
 """`prometheus-port`, its default."""
+METRICS_OF_PROBES = 9115
+"""Where the exporter that tries addresses listens, its default."""
 
 _HELPER = Resources(cpu="10m", memory="64Mi")
 _GENERATOR = Resources(cpu="50m", memory="256Mi")
@@ -131,6 +133,14 @@ def logs_workload(spec: LogCollection, release: Release, scraped: bool) -> Workl
     path = "/metrics" if scraped else ""
     image = release.images.vector
     return Workload("logs", "vector", image, 0, 0, waves.FRONT, containers, ports, metrics_path=path, reads_nodes=True)
+
+
+def probes_workload(release: Release) -> Workload:
+    """What tries public addresses, for all tenants of the cluster."""
+    image, ports = release.images.blackbox_exporter, {"metrics": METRICS_OF_PROBES}
+    return Workload(
+        "probes", "blackbox-exporter", image, 1, 1, waves.FRONT, {"blackbox": _HELPER}, ports, metrics_path="/metrics"
+    )
 
 
 def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workload]:
