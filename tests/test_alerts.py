@@ -30,6 +30,8 @@ DOCUMENTED = {
     "certmanager_certificate_expiration_timestamp_seconds",
     *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"),
     "up",
+    # pgbouncer_exporter (README), nginx-prometheus-exporter (README).
+    *("pgbouncer_up", "nginx_up"),
     # blackbox_exporter (README, prober/http.go).
     *("probe_success", "probe_duration_seconds", "probe_ssl_earliest_cert_expiry"),
     # Vector (reference/configuration/sources/internal_metrics).
@@ -194,6 +196,15 @@ CASES = {
         # Lines of nobody are dropped by design.
         {f'vector_component_discarded_events_total{{{AGENT}, component_id="clean"}}': "0+50x60"},
         40,
+    ),
+    "PgbouncerDown": Case({f"pgbouncer_up{{{T}}}": "1x5 0x60"}, {f"pgbouncer_up{{{T}}}": "1x60"}),
+    "PgbouncerClientsWait": Case(
+        {f"cnpg_pgbouncer_pools_cl_waiting{{{T}}}": "0x5 3x60"},
+        {f"pgbouncer_pools_client_waiting_connections{{{T}}}": "0x60"},
+    ),
+    "ElementDown": Case(
+        {f"nginx_up{{{T}}}": "1x5 0x60"},
+        {f'nginx_up{{{T}, index="a"}}': "1x60", f'nginx_up{{{T}, index="b"}}': "0x60"},
     ),
     "ProbesDown": Case({f'up{{{T}, job="probes"}}': "1x5 0x60"}, {f'up{{{T}, job="probes"}}': "1x60"}),
     **{

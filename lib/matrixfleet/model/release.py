@@ -75,6 +75,10 @@ class Images(Model):
     """The TURN server."""
     vector: Image
     """The agent that reads logs."""
+    pgbouncer_exporter: Image
+    """PgBouncer's numbers for Prometheus."""
+    nginx_exporter: Image
+    """Element Web's nginx's numbers for Prometheus."""
     blackbox_exporter: Image
     """What tries public addresses, for Prometheus."""
 

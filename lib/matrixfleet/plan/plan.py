@@ -289,13 +289,13 @@ class PlatformPlan(Plan):
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         """What tenants share, and the Job that makes its secrets."""
+        scraped = self.cluster.metrics is not Metrics.NONE
         found = [bootstrap_workload(self.release)] if self.makes_secrets else []
         if self.web:
-            found.append(element_workload(self.web.spec, self.release))
+            found.append(element_workload(self.web.spec, self.release, scraped))
         if self.turn:
             found.append(turn_workload(self.turn, self.release))
         if self.logs_namespace in self.namespaces:
-            scraped = self.cluster.metrics is not Metrics.NONE
             found.append(logs_workload(self.cluster.logs, self.release, scraped))
         if probed(self.cluster):
             found.append(probes_workload(self.release))

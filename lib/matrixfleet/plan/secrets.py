@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Tenant
 from matrixfleet.model.alerts import Alerts
-from matrixfleet.model.choices import Database, Pooling, Secrets, SigningKey, Store, Turn
+from matrixfleet.model.choices import Database, Metrics, Pooling, Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.model.logs import LogStore
 from matrixfleet.model.stores import SecretsSpec
@@ -205,6 +205,9 @@ def secrets_of(
                     rotate=("matrix", "database", "credentials"),
                 )
             )
+    own = tenant.database.kind in (Database.STATEFULSET, Database.EXTERNAL)
+    if tenant.database.pooling is Pooling.PGBOUNCER and own and cluster.metrics is not Metrics.NONE:
+        found.append(secret("pgbouncer", 1, (("password", RANDOM),), readers=("pgbouncer",)))
     if tenant.synapse.signing_key is SigningKey.SECRET:
         found.append(secret("signing-key", 1, (("signing.key", SIGNING_KEY),), readers=readers))
     if tenant.workers.any:

@@ -103,10 +103,20 @@ def bootstrap_workload(release: Release) -> Workload:
     return Workload("bootstrap", "bootstrap", release.images.synapse, 1, 0, waves.SECRETS, resources, {})
 
 
-def element_workload(spec: Element, release: Release) -> Workload:
+def element_workload(spec: Element, release: Release, scraped: bool) -> Workload:
     """Element Web behind its nginx."""
-    image, containers = release.images.element_web, {"nginx": spec.resources}
-    return Workload("element", "element-web", image, spec.replicas, 1, waves.FRONT, containers, {"http": 8080})
+    return Workload(
+        "element",
+        "element-web",
+        release.images.element_web,
+        spec.replicas,
+        1,
+        waves.FRONT,
+        {"nginx": spec.resources} | ({"exporter": _HELPER} if scraped else {}),
+        {"http": 8080} | ({"metrics": 9113} if scraped else {}),
+        {"exporter": release.images.nginx_exporter},
+        "/metrics" if scraped else "",
+    )
 
 
 def turn_workload(turn: TurnServer, release: Release) -> Workload:
@@ -171,8 +181,10 @@ def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workl
             spec.pgbouncer.replicas,
             1,
             waves.DATABASE,
-            {"users": _HELPER, "pgbouncer": spec.pgbouncer.resources},
-            {"postgresql": 5432},
+            {"users": _HELPER, "pgbouncer": spec.pgbouncer.resources} | ({"exporter": _HELPER} if scraped else {}),
+            {"postgresql": 5432} | ({"metrics": 9127} if scraped else {}),
+            {"exporter": images.pgbouncer_exporter},
+            "/metrics" if scraped else "",
         )
 
 
@@ -226,7 +238,7 @@ def workloads_of(
     if cluster.secrets.kind is Secrets.KUBERNETES:
         found.insert(0, bootstrap_workload(release))
     if tenant.hosts.element:
-        found.append(element_workload(tenant.element, release))
+        found.append(element_workload(tenant.element, release, scraped))
     if turn:
         found.append(turn_workload(turn, release))
     return {workload.component: workload for workload in found}
