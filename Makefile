@@ -14,7 +14,7 @@ CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-services test-cluster demo lint bench dashboards schema schemas lock clean
+.PHONY: help compile check test test-services test-observability test-cluster demo lint bench dashboards schema schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use 
 	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
 	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services)
+
+test-observability: ## Watch a running tenant with a real Prometheus and Alertmanager, and take its parts away (as test-services)
+	@$(MAKE) --no-print-directory test-services ONLY=tests/services/test_observability.py
 
 demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo

@@ -6,11 +6,11 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from fleetnode.monitoring import alertmanager
 from fleets import TOP
 from matrixfleet.checks import Tree
 from matrixfleet.drawing import draw_target
@@ -22,51 +22,11 @@ ALERTS = {rule["alert"] for group in RULES["groups"] for rule in group["rules"] 
 AMTOOL = pytest.mark.skipif(not shutil.which("amtool"), reason="amtool is not installed; .ci/run installs it")
 
 
-def matchers(said: list[dict[str, str]]) -> list[str]:
-    return [f'{one["name"]}{one["matchType"]}"{one["value"]}"' for one in said]
-
-
-def snake(key: str) -> str:
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", key).lower()
-
-
-def as_alertmanager_reads_them(tree: Tree, cluster: str) -> dict[str, Any]:
-    """What prometheus-operator makes of AlertmanagerConfigs with `alertmanagerConfigMatcherStrategy: None` (its
-    pkg/alertmanager/amcfg.go): names with namespace and object before them, and each route goes on to the next."""
-    routes, inhibitions, receivers = [], [], [{"name": "nobody"}]
-    for entry in tree.of_kind("AlertmanagerConfig"):
-        if entry.cluster != cluster:
-            continue
-        prefix = f"{entry.namespace}/{entry.name}/"
-
-        def route(said: dict[str, Any], prefix: str = prefix) -> dict[str, Any]:
-            made = {snake(key): value for key, value in said.items() if key != "routes"}
-            made |= {"receiver": prefix + said["receiver"], "matchers": matchers(said["matchers"])}
-            return made | ({"routes": [route(one) for one in said["routes"]]} if "routes" in said else {})
-
-        routes.append(route(entry.spec["route"]) | {"continue": True})
-        for rule in entry.spec["inhibitRules"]:
-            sides = {f"{side}_matchers": matchers(rule[f"{side}Match"]) for side in ("source", "target")}
-            inhibitions.append(sides | {"equal": rule["equal"]})
-        for receiver in entry.spec["receivers"]:
-            ways: dict[str, Any] = {"name": prefix + receiver["name"]}
-            for one in receiver.get("emailConfigs", []):
-                ways.setdefault("email_configs", []).append({"to": one["to"], "send_resolved": one["sendResolved"]})
-            for _ in (*receiver.get("webhookConfigs", []), *receiver.get("slackConfigs", [])):
-                ways.setdefault("webhook_configs", []).append({"url": "http://127.0.0.1:9/"})
-            receivers.append(ways)
-    return {
-        "global": {"smtp_smarthost": "127.0.0.1:25", "smtp_from": "alertmanager@example.com"},
-        "route": {"receiver": "nobody", "routes": routes},
-        "inhibit_rules": inhibitions,
-        "receivers": receivers,
-    }
-
-
 @pytest.fixture(scope="module")
 def config(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    said = [entry.doc for entry in tree.of_kind("AlertmanagerConfig") if entry.cluster == "eu1"]
     path = tmp_path_factory.mktemp("alertmanager") / "alertmanager.yml"
-    path.write_text(yaml.safe_dump(as_alertmanager_reads_them(tree, "eu1")))
+    path.write_text(yaml.safe_dump(alertmanager(said, "http://127.0.0.1:9")))
     return path
 
 

@@ -51,6 +51,8 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
             stop=signal.SIGQUIT,
         ),
         "docker.io/library/traefik": Image("Traefik of the virtual environment", ("/opt/venv/bin",), python),
+        "fleetnode/prometheus": Image("Prometheus 2.42 of Debian"),
+        "fleetnode/alertmanager": Image("Alertmanager 0.25 of Debian"),
         "fleetnode/shell": Image("a shell and the virtual environment", ("/opt/venv/bin",), python),
     }
 
