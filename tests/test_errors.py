@@ -165,6 +165,14 @@ CASES: dict[str, tuple[Change, str]] = {
         "inventory/classes/cluster/ap1.yml:40: cluster.logs.store: expected an https:// address, since there is a user, got"
         " 'http://elasticsearch-es-http.elastic.svc.cluster.local:9200'; anybody on the way would read it",
     ),
+    "spans without an agent": (
+        edit(
+            "inventory/classes/cluster/us1.yml",
+            "    metrics: annotations\n",
+            "    metrics: annotations\n    tracing: {kind: jaeger}\n",
+        ),
+        "inventory/classes/cluster/us1.yml:44: cluster.tracing: expected host, since kind is jaeger, got None",
+    ),
     "alerts for nobody": (
         add(CHESS, "    alerts: {}\n"),
         f"{CHESS}:15: matrix.alerts: expected email, slack or webhook, got 'none of them'; leave alerts out, and"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision
+from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Tracing
 from matrixfleet.model.logs import LogCollection
-from matrixfleet.model.peers import Peer
+from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
@@ -321,6 +321,28 @@ class Monitoring(Model):
     """Where docs/runbooks/ is read: what `runbook_url` of each alert begins with."""
 
 
+class TracingSpec(Model):
+    """Spans of requests through Synapse's processes. They name rooms, people and servers: whoever reads them knows
+    who talks to whom."""
+
+    kind: Built[Tracing] = Tracing.NONE
+    """Where they go."""
+    host: Host | None = None
+    """The agent's name, of jaeger: a Service of Jaeger, or of OpenTelemetry's collector."""
+    reach: Reach | None = None
+    """Where the agent is; the port is UDP, 6831 unless somebody moved it."""
+    share: float = Field(default=0.001, gt=0, le=1)
+    """Of requests that are traced. The default is jaeger-client's own."""
+
+    @model_validator(mode="after")
+    def _an_agent(self) -> TracingSpec:
+        for key in ("host", "reach"):
+            if (getattr(self, key) is None) == (self.kind is Tracing.JAEGER):
+                what = f"{key}, since kind is {self.kind}"
+                raise expected(what if self.kind is Tracing.JAEGER else f"no {what}", getattr(self, key))
+        return self
+
+
 class Cluster(Model):
     """One Kubernetes cluster."""
 
@@ -350,6 +372,8 @@ class Cluster(Model):
     """How Prometheus learns what to scrape. Needs network.monitoring unless `none`."""
     logs: LogCollection = LogCollection()
     """Where log lines go. docs/logs.md."""
+    tracing: TracingSpec = TracingSpec()
+    """Where spans go. docs/monitoring.md."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus selects by, and where runbooks are."""
 

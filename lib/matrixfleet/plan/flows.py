@@ -222,6 +222,9 @@ def flows_of(
         flows += _process_flows(process, processes, workloads)
         flows.append(Flow(process.component, database.door.place, door, "all of Synapse's state"))
         flows.append(Flow(process.component, dns, lookup, "finds PostgreSQL, its peers and other servers"))
+        if cluster.tracing.reach:
+            agent = Outside("the tracing agent", (cluster.tracing.reach,))
+            flows.append(Flow(process.component, agent, ((UDP, cluster.tracing.reach.port),), "spans"))
         if process.internet:
             flows.append(_outward(process, tenant, internet))
     flows += private_flows(tenant, processes, router["http"])
