@@ -15,7 +15,7 @@ CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-services test-drills test-cluster demo lint bench schema schemas lock clean
+.PHONY: help compile check test test-services test-drills test-observability test-cluster demo lint bench dashboards schema schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use 
 test-drills: $(VENV)/ready ## Lose a tenant's data in every way and restore it, with real programs (root); ONLY=<test> for one
 	@$(MAKE) --no-print-directory test-services ONLY="$(or $(ONLY),tests/services/drills)"
 
+test-observability: ## Watch a running tenant with a real Prometheus and Alertmanager, and take its parts away (as test-services)
+	@$(MAKE) --no-print-directory test-services ONLY=tests/services/test_observability.py
+
 demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo
 
@@ -51,6 +54,9 @@ lint: $(VENV)/ready ## Style, types and YAML of the sources
 
 bench: $(VENV)/ready ## Measure compiling 10, 100 and 1,000 tenants against the limit of the emitter
 	@$(BIN)/python tests/bench.py
+
+dashboards: $(VENV)/ready ## Build Grafana's dashboards again from components/dashboards/build.py
+	@$(BIN)/python components/dashboards/build.py
 
 schema: $(VENV)/ready ## Write the inventory's JSON Schema for editors
 	@$(BIN)/matrix-fleet schema --write

@@ -10,6 +10,7 @@ import pytest
 from fleets import Repository
 from matrixfleet.cli.compile import read_fleet
 from matrixfleet.errors import FleetError
+from matrixfleet.model.choices import BUILT, Media
 
 CHESS = "inventory/targets/eu1/chess-club.yml"
 PROD = "inventory/targets/eu1/matrix-prod.yml"
@@ -151,9 +152,31 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         f"inventory/targets/eu1/{'n' * 41}.yml:1: expected a target's name of 34 characters or fewer, got 41: objects are called <tenant>-<component> and Kubernetes ends labels at 63; rename the file",
     ),
-    "a choice that is not built": (
-        add(CHESS, "    logs: {kind: elasticsearch}\n"),
-        f"{CHESS}:15: matrix.logs.kind: expected a choice that is built, got 'elasticsearch'; not built yet; today: stdout",
+    "logs that nobody keeps": (
+        edit(
+            "inventory/classes/cluster/us1.yml",
+            "    metrics: annotations\n",
+            "    metrics: annotations\n    logs: {kind: loki}\n",
+        ),
+        "inventory/classes/cluster/us1.yml:44: cluster.logs: expected store, since kind is loki, got 'none'",
+    ),
+    "logs in the clear": (
+        edit("inventory/classes/cluster/ap1.yml", ".local:9200\n", ".local:9200\n        user: fleet\n"),
+        "inventory/classes/cluster/ap1.yml:40: cluster.logs.store: expected an https:// address, since there is a user, got"
+        " 'http://elasticsearch-es-http.elastic.svc.cluster.local:9200'; anybody on the way would read it",
+    ),
+    "spans without an agent": (
+        edit(
+            "inventory/classes/cluster/us1.yml",
+            "    metrics: annotations\n",
+            "    metrics: annotations\n    tracing: {kind: jaeger}\n",
+        ),
+        "inventory/classes/cluster/us1.yml:44: cluster.tracing: expected host, since kind is jaeger, got None",
+    ),
+    "alerts for nobody": (
+        add(CHESS, "    alerts: {}\n"),
+        f"{CHESS}:15: matrix.alerts: expected email, slack or webhook, got 'none of them'; leave alerts out, and"
+        " Alertmanager's own route has them",
     ),
     "a choice that there is not": (
         add(CHESS, "    media: {kind: pvcc}\n"),
@@ -408,7 +431,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "Istio without its CNI node agent": (
         add(EU1, "    mesh: istio\n    istio: {cni: false}\n"),
-        f"{EU1}:64: cluster.istio: expected istio.cni: true, got False; without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
+        f"{EU1}:70: cluster.istio: expected istio.cni: true, got False; without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
     ),
     "a mesh that nobody describes": (
         add(EU1, "    mesh: istio\n"),
@@ -580,6 +603,16 @@ CASES: dict[str, tuple[Change, str]] = {
         "inventory/classes/cluster/us1.yml:28: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
     ),
 }
+
+
+def test_a_choice_that_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILT, Media, frozenset({Media.PVC}))
+    repository = Repository(tmp_path)
+    add(CHESS, "    media: {kind: s3}\n")(repository)
+    with pytest.raises(FleetError) as caught:
+        read_fleet(tmp_path)
+    said = "expected a choice that is built, got 's3'; not built yet; today: pvc"
+    assert f"{CHESS}:15: matrix.media.kind: {said}" in str(caught.value).splitlines()
 
 
 @pytest.mark.parametrize("kind", CASES)

@@ -62,6 +62,7 @@ ELSEWHERE: list[tuple[StrEnum, str]] = [
     (choices.State.STOPPED, "test_plan.py"),
     *((choice, "test_backups.py") for choice in choices.RestoreFrom),
     (choices.Metrics.NONE, "test_plan.py"),
+    (choices.Tracing.JAEGER, "test_plan.py"),
     *((choice, "test_plan.py") for choice in (*choices.Provider, *choices.MailSecurity)),
     *((choice, "test_plan.py") for choice in (choices.Turn.DEPLOYMENT, choices.Turn.SHARED, choices.Turn.EXTERNAL)),
     *((choice, "test_edges.py") for choice in choices.Edge if choice is not choices.Edge.TRAEFIK),

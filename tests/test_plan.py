@@ -19,6 +19,7 @@ from matrixfleet.model import Fleet
 from matrixfleet.plan import TenantPlan, plan_of
 from matrixfleet.plan.networks import address_range, denied_ranges, public
 from matrixfleet.plan.postgresql import settings_of
+from matrixfleet.synapse.homeserver import homeserver
 
 PROD = "eu1.matrix-prod"
 
@@ -706,3 +707,18 @@ def test_hosts_outside_are_known_by_name(fleet: Fleet) -> None:
         assert (spec["resolution"], spec["location"], spec["exportTo"]) == ("NONE", "MESH_EXTERNAL", ["."])
     inside = changed(fleet, *MESH, (("matrix", "email"), mail))
     assert not drawn(inside).of_kind("ServiceEntry"), "a Service is no host outside"
+
+
+def test_spans_go_to_their_agent_alone(fleet: Fleet) -> None:
+    """Tracing.JAEGER: every process names the agent and may reach it, over UDP."""
+    agent = {"namespace": "tracing", "pods": {"app": "jaeger"}, "port": 6831}
+    said = {"kind": "jaeger", "host": "jaeger.tracing.svc.cluster.local", "reach": agent, "share": 0.01}
+    changed = fleet.changed("eu1.platform", ("cluster", "tracing"), said)
+    plan = plan_of(changed, "eu1.matrix-ha")
+    told = {flow.source for flow in plan.flows if flow.target_name == "the tracing agent"}
+    assert told == {process.component for process in plan.processes}
+    assert {flow.ports for flow in plan.flows if flow.reason == "spans"} == {(("UDP", 6831),)}
+    options = homeserver(plan)["opentracing"]
+    assert options["homeserver_whitelist"] == [] and options["jaeger_config"]["sampler"]["param"] == 0.01
+    assert options["jaeger_config"]["local_agent"]["reporting_host"] == said["host"]
+    assert "opentracing" not in homeserver(plan_of(fleet, "eu1.matrix-ha"))

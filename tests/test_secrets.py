@@ -103,7 +103,7 @@ def test_a_new_database_password_restarts_no_database(fleet: Fleet) -> None:
 def test_coturn_holds_the_generation_before_too(fleet: Fleet) -> None:
     def files(generation: int) -> list[str]:
         tree = drawn(changed(fleet, (("matrix", "turn", "secret"), generation)))
-        (turn,) = tree.of_kind("DaemonSet")
+        (turn,) = [one for one in tree.of_kind("DaemonSet") if one.name == "matrix-prod-turn"]
         command = turn.spec["template"]["spec"]["initContainers"][0]["command"]
         assert {place for place in command if place.startswith("/secrets/")} == {
             f"{mount['mountPath']}/shared_secret"

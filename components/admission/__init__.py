@@ -12,13 +12,13 @@ from typing import NamedTuple
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.argocd import HUB
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import HOSTS, PART_OF, SEVERAL, make
+from matrixfleet.kubernetes.objects import HOST_PATHS, HOSTS, PART_OF, SEVERAL, make
 from matrixfleet.plan import PlatformPlan
 
 API = "admissionregistration.k8s.io/v1"
 OURS = {"app.kubernetes.io/part-of": PART_OF}
 ON_NODES = OURS | {"pod-security.kubernetes.io/enforce": "privileged"}
-"""Namespaces of a Coturn on the nodes' network."""
+"""Namespaces of a Coturn on the nodes' network, and of the agent that reads logs."""
 
 # A namespace of several tenants does not say whose a host is.
 HOST_VARIABLES = {
@@ -165,7 +165,8 @@ def classes(plan: PlatformPlan) -> Iterator[Policy]:
 
 
 def nodes() -> Policy:
-    """A namespace that Pod Security leaves open for the sake of host network is open for nothing else."""
+    """A namespace that Pod Security leaves open for the sake of host network, or of folders of its node that it
+    names, is open for nothing else."""
     return Policy(
         "on-nodes",
         "",
@@ -174,9 +175,8 @@ def nodes() -> Policy:
         {
             "!(has(object.spec.hostPID) && object.spec.hostPID)"
             " && !(has(object.spec.hostIPC) && object.spec.hostIPC)": ("it would see the node's processes"),
-            "!has(object.spec.volumes) || object.spec.volumes.all(volume, !has(volume.hostPath))": (
-                "it would mount the node's files"
-            ),
+            "!has(object.spec.volumes) || object.spec.volumes.all(volume, !has(volume.hostPath)"
+            " || volume.hostPath.path in variables.lent)": "it would mount the node's files",
             "variables.containers.all(one, has(one.securityContext)"
             " && !(has(one.securityContext.privileged) && one.securityContext.privileged)"
             " && has(one.securityContext.allowPrivilegeEscalation) && !one.securityContext.allowPrivilegeEscalation"
@@ -186,11 +186,16 @@ def nodes() -> Policy:
             " || one.securityContext.capabilities.add.all(each, each == 'NET_BIND_SERVICE')))": (
                 "a container of it may more than bind ports"
             ),
-            "has(object.spec.securityContext) && has(object.spec.securityContext.runAsNonRoot)"
-            " && object.spec.securityContext.runAsNonRoot && variables.containers.all(one,"
+            "size(variables.lent) > 0 || has(object.spec.securityContext)"
+            " && has(object.spec.securityContext.runAsNonRoot) && object.spec.securityContext.runAsNonRoot"
+            " && variables.containers.all(one,"
             " !has(one.securityContext.runAsNonRoot) || one.securityContext.runAsNonRoot)": "it may run as root",
         },
-        CONTAINERS,
+        CONTAINERS
+        | {
+            "said": HOST_VARIABLES["said"],
+            "lent": f"'{HOST_PATHS}' in variables.said ? variables.said['{HOST_PATHS}'].split(',') : []",
+        },
         ON_NODES,
     )
 

@@ -22,6 +22,8 @@ from matrixfleet.plan.element import Web
 from matrixfleet.templates import render
 
 FOLDER = "/etc/element"
+STATUS = 8081
+"""Where nginx tells its numbers, on the Pod's own loopback."""
 
 
 @component("workload/element")
@@ -31,7 +33,7 @@ def main(plan: Plan) -> Iterator[Object]:
     if web is None:
         return
     files = {
-        "nginx.conf": render(__file__, "nginx.conf.j2", folder=FOLDER, port=port(plan)),
+        "nginx.conf": render(__file__, "nginx.conf.j2", folder=FOLDER, port=port(plan), status=STATUS),
         "headers.conf": render(__file__, "headers.conf.j2", policy=content_policy()),
         "config.json": json.dumps(config(web), indent=2) + "\n",
         "manifest.json": json.dumps(manifest(web), indent=2) + "\n",
@@ -124,10 +126,24 @@ def template(plan: Plan, files: dict[str, str]) -> Object:
         "nginx",
         ["nginx", "-c", f"{FOLDER}/nginx.conf", "-e", "/dev/stderr", "-g", "daemon off;"],
         mounts,
-        ports=plan.workloads["element"].ports,
+        ports={"http": port(plan)},
         startupProbe=probe(2, 30, 2, **page),
         readinessProbe=probe(5, 2, 2, **page),
         livenessProbe=probe(15, 3, 2, **page),
         lifecycle={"preStop": {"sleep": {"seconds": 5}}},
     )
-    return pod_template(plan, "element", [nginx], mounts, reads=files, terminationGracePeriodSeconds=30)
+    exporters = [exporter(plan)] if "exporter" in plan.workloads["element"].containers else []
+    return pod_template(plan, "element", [nginx, *exporters], mounts, reads=files, terminationGracePeriodSeconds=30)
+
+
+def exporter(plan: Plan) -> Object:
+    """Its numbers: connections and requests, which is all that nginx tells."""
+    return container(
+        plan,
+        "element",
+        "exporter",
+        ["/usr/bin/nginx-prometheus-exporter", f"--nginx.scrape-uri=http://127.0.0.1:{STATUS}/stub_status"],
+        [],
+        ports={"metrics": plan.workloads["element"].ports["metrics"]},
+        livenessProbe=probe(30, 3, 5, httpGet={"path": "/", "port": "metrics"}),
+    )

@@ -4,13 +4,19 @@ from collections.abc import Iterator, Sequence
 
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import CONFIRM, HOSTS, PREFIX, SEVERAL, make
+from matrixfleet.kubernetes.objects import CONFIRM, HOST_PATHS, HOSTS, PREFIX, SEVERAL, make
 from matrixfleet.plan import Plan, TenantPlan
+from matrixfleet.plan.logs import NODE_FILES
 from matrixfleet.plan.secrets import TAKEN, Secret
 
 WHY_HOST_NETWORK = (
     "Coturn relays on the nodes' own addresses (hostNetwork), which Pod Security restricted and baseline"
     " forbid; NetworkPolicies do not reach such Pods: the nodes' firewall does"
+)
+
+WHY_FILES = (
+    "the agent reads its node's log files, which are root's, and keeps its place in them beside (hostPath), which"
+    " Pod Security restricted and baseline forbid; a policy of admission allows these paths alone"
 )
 
 
@@ -25,6 +31,9 @@ def main(plan: Plan) -> Iterator[Object | In]:
         yield limits(plan)
     if plan.turn and plan.turn.on_nodes:
         yield namespace(plan, plan.turn_namespace, "privileged", {PREFIX + "reason": WHY_HOST_NETWORK})
+    if plan.logs_namespace in plan.namespaces:
+        reasons = {PREFIX + "reason": WHY_FILES, HOST_PATHS: ",".join(NODE_FILES)}
+        yield namespace(plan, plan.logs_namespace, "privileged", reasons)
     for name in plan.workloads:
         yield service_account(plan, name)
     places = {place for secret in plan.secrets for place in secret.namespaces} & {*plan.namespaces}
@@ -98,7 +107,7 @@ def service_account(plan: Plan, name: str) -> Object:
         "ServiceAccount",
         name,
         wave=1,
-        namespace=plan.turn_namespace if plan.workloads[name].on_nodes else plan.namespace,
+        namespace=plan.place(name),
         automountServiceAccountToken=False,
     )
 

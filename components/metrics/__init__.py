@@ -56,6 +56,7 @@ def pod_monitor(plan: Plan, name: str, pods: dict[str, str], path: str) -> Objec
         "PodMonitor",
         name,
         api="monitoring.coreos.com/v1",
+        namespace=plan.place(name),
         wave=waves.FRONT,
         spec={"selector": {"matchLabels": pods}, "podMetricsEndpoints": [endpoint]},
     )

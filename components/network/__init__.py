@@ -17,6 +17,9 @@ def main(plan: Plan) -> Iterator[Object]:
         return
     if plan.namespace in plan.owned_namespaces:
         yield policy(plan, "default-deny", {}, {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+    if plan.logs_namespace in plan.namespaces:
+        closed = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+        yield policy(plan, "logs-default-deny", {}, closed, plan.logs_namespace)
     guests = {guest.name: dict(guest.selector) for guest in plan.guests}
     for name in (*plan.workloads, *guests):
         if name in plan.workloads and plan.workloads[name].on_nodes:
@@ -38,7 +41,8 @@ def component_policy(plan: Plan, name: str, guest: dict[str, str] | None) -> Obj
     if outgoing:
         spec["egress"] = [{"to": sides(plan, group), **ports(group[0][0])} for group in outgoing]
     reasons = [told("from", group) for group in incoming] + [told("to", group) for group in outgoing]
-    return policy(plan, name, {PREFIX + "flows": "\n".join(reasons) + "\n"} if reasons else {}, spec)
+    told_all = {PREFIX + "flows": "\n".join(reasons) + "\n"} if reasons else {}
+    return policy(plan, name, told_all, spec, plan.place(name))
 
 
 Side = tuple[Flow, str | Outside, str]
@@ -63,12 +67,13 @@ def told(direction: str, group: list[Side]) -> str:
     return f"{direction} {', '.join(name for _, _, name in group)} on {flow.ports_told}: {flow.reason}"
 
 
-def policy(plan: Plan, name: str, annotations: dict[str, str], spec: Object) -> Object:
-    """A NetworkPolicy of the tenant's namespace."""
+def policy(plan: Plan, name: str, annotations: dict[str, str], spec: Object, namespace: str = "") -> Object:
+    """A NetworkPolicy of the tenant's namespace, or of one beside it."""
     return make(
         plan,
         "NetworkPolicy",
         name,
+        namespace=namespace,
         api="networking.k8s.io/v1",
         wave=1,
         annotations=annotations,

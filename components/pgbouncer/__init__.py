@@ -38,6 +38,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
             "pgbouncer.ini.j2",
             database=plan.database,
             connections=plan.budget.synapse,
+            scraped="exporter" in plan.workloads["pgbouncer"].containers,
             ca=f"{FOLDER}/server-ca.crt" if external else "/tls/server/ca.crt",
         ),
         **{name: read(__file__, name) for name in ("users.sh", "run.sh")},
@@ -61,6 +62,10 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     previous = [secret for secret in plan.secrets if secret.purpose == "database-previous"]
     if previous and plan.database.previous:
         logins[plan.database.previous] = previous[0]
+    exporters = []
+    if "exporter" in plan.workloads["pgbouncer"].containers:
+        logins["exporter"] = plan.secret("pgbouncer")
+        exporters = [exporter(plan)]
     secrets = [secret_files(secret) for secret in logins.values()]
     pairs = [word for role, secret in logins.items() for word in (role, secret.path("password"))]
     listens = {"tcpSocket": {"port": "postgresql"}}
@@ -70,7 +75,7 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
         "pgbouncer",
         ["bash", f"{FOLDER}/run.sh"],
         [config, users, tls, *server],
-        ports=plan.workloads["pgbouncer"].ports,
+        ports={"postgresql": plan.workloads["pgbouncer"].ports["postgresql"]},
         startupProbe=probe(1, 30, 2, **listens),
         readinessProbe=probe(5, 2, 2, **listens),
         livenessProbe=probe(15, 3, 2, **listens),
@@ -78,5 +83,25 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     init = container(plan, "pgbouncer", "users", ["sh", f"{FOLDER}/users.sh", *pairs], [config, users, *secrets])
     mounts = [config, users, tls, *server, *secrets]
     return pod_template(
-        plan, "pgbouncer", [pgbouncer], mounts, init=[init], reads=files, terminationGracePeriodSeconds=30
+        plan, "pgbouncer", [pgbouncer, *exporters], mounts, init=[init], reads=files, terminationGracePeriodSeconds=30
+    )
+
+
+def exporter(plan: TenantPlan) -> Object:
+    """Its numbers, by its own console. The exporter has no option for a file with the password; within the Pod nobody
+    stands between the two."""
+    told = f"host=127.0.0.1 port={plan.workloads['pgbouncer'].ports['postgresql']} user=exporter dbname=pgbouncer"
+    password = {"name": plan.secret("pgbouncer").name, "key": "password"}
+    return container(
+        plan,
+        "pgbouncer",
+        "exporter",
+        ["/bin/pgbouncer_exporter"],
+        [],
+        env=[
+            {"name": "PGBOUNCER_EXPORTER_CONNECTION_STRING", "value": f"{told} sslmode=require"},
+            {"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": password}},
+        ],
+        ports={"metrics": plan.workloads["pgbouncer"].ports["metrics"]},
+        livenessProbe=probe(30, 3, 5, httpGet={"path": "/", "port": "metrics"}),
     )

@@ -42,6 +42,14 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
         "docker.io/oliver006/redis_exporter": Image(
             "redis_exporter 1.45 of Debian", binds={"/redis_exporter": Path("/usr/bin/prometheus-redis-exporter")}
         ),
+        "docker.io/nginx/nginx-prometheus-exporter": Image(
+            "nginx exporter 0.11 of Debian",
+            binds={"/usr/bin/nginx-prometheus-exporter": Path("/usr/bin/prometheus-nginx-exporter")},
+        ),
+        "quay.io/prometheus/blackbox-exporter": Image(
+            "blackbox_exporter 0.23 of Debian",
+            binds={"/bin/blackbox_exporter": Path("/usr/bin/prometheus-blackbox-exporter")},
+        ),
         "ghcr.io/element-hq/element-web": Image(
             "nginx 1.22 of Debian, a stub page for Element Web",
             binds={"/app": element},
@@ -49,6 +57,8 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
             stop=signal.SIGQUIT,
         ),
         "docker.io/library/traefik": Image("Traefik of the virtual environment", ("/opt/venv/bin",), python),
+        "fleetnode/prometheus": Image("Prometheus 2.42 of Debian"),
+        "fleetnode/alertmanager": Image("Alertmanager 0.25 of Debian"),
         "fleetnode/shell": Image("a shell and the virtual environment", ("/opt/venv/bin",), python),
     }
 

@@ -1,4 +1,5 @@
-"""matrix-fleet: compile, check and explain a fleet, and its secrets. Exit code 0, or 1 with what is wrong on stderr."""
+"""matrix-fleet: compile, check and explain a fleet, its secrets, and how it is. Exit code 0, or 1 with what
+is wrong on stderr."""
 
 from __future__ import annotations
 
@@ -71,6 +72,20 @@ def secrets(
         fresh_values(repository(), target, fresh, sys.stdout)
     else:
         typer.echo(create_absent(repository(), target, create) if create else told(repository(), target))
+
+
+@app.command()
+def status(
+    cluster: Annotated[str, typer.Argument(help="A cluster, e.g. eu1.")],
+    prometheus: Annotated[str, typer.Option(help="Its Prometheus, e.g. http://localhost:9090.")],
+    context: Annotated[str, typer.Option(help="Of kubectl; else KUBECONFIG's, where that is set.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """One line a tenant: health, version, size of its database, age of its backup, days of its certificate."""
+    from matrixfleet.cli import status as answer
+
+    found = answer.status_of(repository(), cluster, prometheus, context)
+    typer.echo(answer.as_json(found) if as_json else answer.as_table(found))
 
 
 @app.command()

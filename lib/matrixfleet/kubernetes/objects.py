@@ -18,6 +18,9 @@ SEVERAL = PREFIX + "several-tenants"
 """On a namespace that several tenants share."""
 HOSTS = PREFIX + "hosts"
 """On a namespace: the public names of its target, which admission holds what is in it against."""
+HOST_PATHS = PREFIX + "host-paths"
+"""On a namespace: folders of its node that Pods in it may mount, and may be root for, which admission and a rule hold
+them against."""
 
 # Argo CD reads these from the live object too; they must be there from the first render, since a
 # StatefulSet's template is copied to its claims only when those are made.

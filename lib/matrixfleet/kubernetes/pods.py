@@ -172,7 +172,7 @@ def pod_template(
         "enableServiceLinks": False,
         **spec,
         "securityContext": {
-            "runAsNonRoot": True,
+            "runAsNonRoot": image.uid != 0,
             "runAsUser": image.uid,
             "runAsGroup": image.gid,
             "fsGroup": image.gid,

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Auth, Built, Provider
-from matrixfleet.model.cluster import Reach
+from matrixfleet.model.peers import Reach
 from matrixfleet.model.types import Generation, HttpsUrl, Id, expected
 
 # Anybody in the world has an account there.

@@ -111,6 +111,14 @@ class Logs(StrEnum):
     ELASTICSEARCH = "elasticsearch"
 
 
+class Tracing(StrEnum):
+    """Where Synapse's spans go. It speaks Jaeger's own protocol to an agent, over UDP, and no OTLP; OpenTelemetry's
+    collector takes that (receiver `jaeger`, protocol `thrift_compact`)."""
+
+    NONE = "none"
+    JAEGER = "jaeger"
+
+
 class Auth(StrEnum):
     """How people prove who they are."""
 
@@ -193,7 +201,8 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Media: frozenset(Media),
     Mesh: frozenset(Mesh),
     Metrics: frozenset({Metrics.PROMETHEUS_OPERATOR, Metrics.ANNOTATIONS, Metrics.NONE}),
-    Logs: frozenset({Logs.STDOUT}),
+    Logs: frozenset(Logs),
+    Tracing: frozenset(Tracing),
     Auth: frozenset(Auth),
     Provider: frozenset(Provider),
     MailSecurity: frozenset(MailSecurity),

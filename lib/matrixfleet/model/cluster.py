@@ -8,43 +8,12 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision
+from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Tracing
+from matrixfleet.model.logs import LogCollection
+from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
-
-
-class Peer(Model):
-    """Who is on the other side of a flow: Pods by namespace and labels, or networks."""
-
-    namespace: Name | None = None
-    """The namespace of the Pods."""
-    pods: dict[str, str] = Field(default_factory=dict)
-    """Labels that every one of the Pods has."""
-    cidrs: tuple[Cidr, ...] = ()
-    """Networks, for what is no Pod: a cloud's load balancer, an API server."""
-    service_account: Name | None = None
-    """With a mesh: the ServiceAccount of the Pods, where they are in it. Without they are outside, and what
-    they reach takes them without mutual TLS: the NetworkPolicy alone tells who they are."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Peer:
-        if bool(self.cidrs) == bool(self.namespace):
-            raise expected("either namespace with pods, or cidrs", "both" if self.cidrs else "neither of them")
-        if self.namespace and not self.pods:
-            raise expected("pods: the labels of the Pods in that namespace", "none")
-        if self.service_account and not self.namespace:
-            raise expected("namespace, since service_account is said", "none")
-        return self
-
-
-class Reach(Peer):
-    """Something that a tenant talks to and that is not on the Internet: where it is, as NetworkPolicies see
-    it. A public name that leads back into the same cluster is such a thing too: its packets end at the edge's
-    Pods, on the Pods' port."""
-
-    port: Port
-    """TCP, where the connection ends: the Pods' port, not a Service's."""
 
 
 class ArgoCD(Model):
@@ -354,6 +323,28 @@ class Monitoring(Model):
     """Where docs/runbooks/ is read: what `runbook_url` of each alert begins with."""
 
 
+class TracingSpec(Model):
+    """Spans of requests through Synapse's processes. They name rooms, people and servers: whoever reads them knows
+    who talks to whom."""
+
+    kind: Built[Tracing] = Tracing.NONE
+    """Where they go."""
+    host: Host | None = None
+    """The agent's name, of jaeger: a Service of Jaeger, or of OpenTelemetry's collector."""
+    reach: Reach | None = None
+    """Where the agent is; the port is UDP, 6831 unless somebody moved it."""
+    share: float = Field(default=0.001, gt=0, le=1)
+    """Of requests that are traced. The default is jaeger-client's own."""
+
+    @model_validator(mode="after")
+    def _an_agent(self) -> TracingSpec:
+        for key in ("host", "reach"):
+            if (getattr(self, key) is None) == (self.kind is Tracing.JAEGER):
+                what = f"{key}, since kind is {self.kind}"
+                raise expected(what if self.kind is Tracing.JAEGER else f"no {what}", getattr(self, key))
+        return self
+
+
 class Cluster(Model):
     """One Kubernetes cluster."""
 
@@ -381,6 +372,10 @@ class Cluster(Model):
     """How Istio is there, where it is. docs/mesh.md."""
     metrics: Built[Metrics] = Metrics.PROMETHEUS_OPERATOR
     """How Prometheus learns what to scrape. Needs network.monitoring unless `none`."""
+    logs: LogCollection = LogCollection()
+    """Where log lines go. docs/logs.md."""
+    tracing: TracingSpec = TracingSpec()
+    """Where spans go. docs/monitoring.md."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus selects by, and where runbooks are."""
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Database, Pooling
-from matrixfleet.model.cluster import Peer
+from matrixfleet.model.peers import Peer
 from matrixfleet.model.resources import Generation, Resources
 from matrixfleet.model.types import Host, Memory, Port, expected, words
 

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
 from matrixfleet.inventory.source import Key, Said, Source, dotted
+from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Database, Turn
 from matrixfleet.model.cluster import Cluster
@@ -30,7 +31,7 @@ from matrixfleet.model.types import Cpu, Host, HttpsUrl, Memory, Name
 _FOREIGN = ("kapitan", "_reclass_", "_kapitan_")
 PLATFORM = "platform"
 SHARED_NAMESPACE = "fleet"
-"""Of what the platform runs for its tenants; beside it fleet-turn."""
+"""Of what the platform runs for its tenants; beside it fleet-turn and fleet-logs."""
 _T = TypeVar("_T", bound=Model)
 
 
@@ -67,6 +68,8 @@ class Platform(Model):
     """A PostgreSQL for the tenants that have none of their own (matrix.database.kind: shared)."""
     element: SharedElement | None = None
     """An Element Web for whoever has none of their own."""
+    alerts: Alerts | None = None
+    """Who is told of alerts on what is the platform's own; whoever Alertmanager's own route names unless said."""
 
 
 class Quota(Model):
@@ -329,7 +332,7 @@ class Fleet:
                 if isinstance(shared, Mapping):
                     yield "host name", str(shared.get("host")), name, ("platform", part, "host")
             if name == self.platform_name(name):
-                for owned in (SHARED_NAMESPACE, f"{SHARED_NAMESPACE}-turn"):
+                for owned in (SHARED_NAMESPACE, f"{SHARED_NAMESPACE}-turn", f"{SHARED_NAMESPACE}-logs"):
                     yield f"namespace on cluster {folder}", owned, name, ("platform",)
             if self.is_namespace(name):
                 yield f"namespace on cluster {folder}", short, name, ("namespace",)

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Media
-from matrixfleet.model.cluster import Reach
 from matrixfleet.model.database import Certificates
+from matrixfleet.model.peers import Reach
 from matrixfleet.model.types import Generation, HttpsUrl, Memory, expected, words
 
 Bucket = Annotated[

@@ -19,9 +19,9 @@ class Image(Model):
     """What the tag meant when somebody looked it up; none until then. Never invented."""
     dockerfile: HttpsUrl
     """Where its Dockerfile is: the source of the facts below."""
-    uid: int = Field(ge=1)
+    uid: int = Field(ge=0)
     """The user it runs as."""
-    gid: int = Field(ge=1)
+    gid: int = Field(ge=0)
     """The group it runs as, and the fsGroup of its volumes."""
     commands: tuple[str, ...]
     """Programs in it that our Pods start; no entrypoint script of an image is used."""
@@ -75,6 +75,14 @@ class Images(Model):
     """Redis's numbers for Prometheus."""
     coturn: Image
     """The TURN server."""
+    vector: Image
+    """The agent that reads logs."""
+    pgbouncer_exporter: Image
+    """PgBouncer's numbers for Prometheus."""
+    nginx_exporter: Image
+    """Element Web's nginx's numbers for Prometheus."""
+    blackbox_exporter: Image
+    """What tries public addresses, for Prometheus."""
 
 
 class Chart(Model):

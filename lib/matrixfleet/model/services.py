@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, MailSecurity
-from matrixfleet.model.cluster import Reach
+from matrixfleet.model.peers import Reach
 from matrixfleet.model.types import Email, Generation, Host, Port, expected
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.auth import AuthSpec
 from matrixfleet.model.backup import BackupSpec, Restore
 from matrixfleet.model.base import Model
@@ -14,7 +15,6 @@ from matrixfleet.model.choices import (
     Built,
     Calls,
     Database,
-    Logs,
     Media,
     Mesh,
     Pattern,
@@ -255,10 +255,8 @@ class Router(Model):
 
 
 class LogsSpec(Model):
-    """Log lines: JSON on stdout, always."""
+    """Log lines: on stdout, always; where they go from there is the cluster's (`cluster.logs`)."""
 
-    kind: Built[Logs] = Logs.STDOUT
-    """Where they go from there."""
     volume: Memory | None = None
     """Keep Synapse's last lines on a volume of the `logs` storage class too, so that they outlive the
     Pod and the node: for clusters that collect no logs. Rotated to fit."""
@@ -320,6 +318,8 @@ class Tenant(Model):
     """How long things are kept. Volumes have a size each: media.storage, database.storage, logs.volume."""
     logs: LogsSpec = LogsSpec()
     """Logs."""
+    alerts: Alerts | None = None
+    """Who is told of its alerts; whoever Alertmanager's own route names unless said."""
     backup: BackupSpec = BackupSpec()
     """What is kept elsewhere."""
     restore: Restore | None = None

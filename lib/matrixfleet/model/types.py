@@ -118,6 +118,12 @@ def _https_url(value: Any) -> str:
     return value
 
 
+def _http_url(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/]+\S*", value) or not _names_a_server(value):
+        raise expected("an http:// or https:// address", value)
+    return value
+
+
 def _names_a_server(url: str) -> bool:
     try:
         address = urlsplit(url)
@@ -165,6 +171,9 @@ Address = Annotated[str, BeforeValidator(_address), _schema(r"^[0-9a-f.:]+$", "2
 
 HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema(r"^https://", "https://example.com/logo.svg")]
 """An address that begins with https://."""
+
+HttpUrl = Annotated[str, BeforeValidator(_http_url), _schema(r"^https?://", "http://loki.example.com:3100")]
+"""An address that begins with http:// or https://."""
 
 Email = Annotated[
     str,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
-from matrixfleet.model.cluster import Reach
+from matrixfleet.model.peers import Reach
 from matrixfleet.plan.backup import CLIENTS, archived_by_operator, buckets_of, duties
 from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.processes import Kind, Process
@@ -175,6 +175,30 @@ def bootstrap_flow(cluster: Cluster) -> Flow:
     return Flow("bootstrap", outside, ((TCP, api.port),), "creates Secrets that are absent")
 
 
+def logs_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[Flow]:
+    """The agent that reads logs."""
+    store = cluster.logs.store
+    if "logs" not in workloads or store is None:
+        return
+    api = cluster.network.api_server
+    outside = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
+    yield Flow("logs", outside, ((TCP, api.port),), "whose Pods run on its node")
+    yield Flow("logs", Outside("cluster DNS", cluster.network.dns), ((UDP, 53), (TCP, 53)), "finds the logs' store")
+    for one in store.reach:
+        yield Flow("logs", Outside("the logs' store", (one,)), ((TCP, one.port),), "log lines")
+    if not store.reach:
+        yield Flow("logs", _internet(cluster.network.private), ((TCP, store.port),), "log lines")
+
+
+def probe_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[Flow]:
+    """What tries public addresses: where they lead back into the cluster, to the edge's own Pods."""
+    if "probes" in workloads:
+        asks = "asks what the world asks: any port that a tenant offers"
+        yield Flow("probes", Outside("cluster DNS", cluster.network.dns), ((UDP, 53), (TCP, 53)), "finds hosts")
+        yield Flow("probes", _internet(cluster.network.private), (), asks)
+        yield Flow("probes", Outside("the edge", cluster.edge.peers), (), asks)
+
+
 def turn_flows(turn: TurnServer, cluster: Cluster) -> tuple[Flow, ...]:
     """Of a Coturn in a Pod network; on the nodes' network no NetworkPolicy reaches it."""
     if turn.on_nodes:
@@ -223,6 +247,9 @@ def flows_of(
         flows += _process_flows(process, processes, workloads)
         flows.append(Flow(process.component, database.door.place, door, "all of Synapse's state"))
         flows.append(Flow(process.component, dns, lookup, "finds PostgreSQL, its peers and other servers"))
+        if cluster.tracing.reach:
+            agent = Outside("the tracing agent", (cluster.tracing.reach,))
+            flows.append(Flow(process.component, agent, ((UDP, cluster.tracing.reach.port),), "spans"))
         if process.internet:
             flows.append(_outward(process, tenant, internet))
         elif process.federates and tenant.synapse.federation.enabled:

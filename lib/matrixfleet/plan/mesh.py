@@ -21,6 +21,8 @@ PROXY = "istio-proxy"
 XDS = 15012
 """istiod: certificates and configuration (Istio's docs, ops/deployment/application-requirements)."""
 OUT = {
+    "logs": "it reads files of its node, in a namespace that no sidecar is in",
+    "probes": "it asks as the world does, from outside",
     "bootstrap": "it talks to the Kubernetes API alone",
     "turn": "a sidecar carries no UDP, and none stands on the nodes' network",
 }

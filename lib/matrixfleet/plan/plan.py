@@ -7,10 +7,11 @@ from functools import cached_property
 
 from matrixfleet.errors import FleetError, Refused, did_you_mean
 from matrixfleet.model import Fleet, Target, Tenant
-from matrixfleet.model.choices import Database, Mesh, Pooling, Secrets, Turn
+from matrixfleet.model.alerts import Alerts
+from matrixfleet.model.choices import Database, Logs, Mesh, Metrics, Pooling, Secrets, Turn
 from matrixfleet.model.cluster import Cluster, Istio
 from matrixfleet.model.database import Server
-from matrixfleet.model.fleet import SHARED_NAMESPACE
+from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.model.release import Release
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.plan.backup import archived_by_operator, clients
@@ -36,22 +37,26 @@ from matrixfleet.plan.edge import (
     well_known_of,
 )
 from matrixfleet.plan.element import Web, web_of_platform, web_of_tenant
-from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of, visitor_flows
+from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of, logs_flows, probe_flows, visitor_flows
 from matrixfleet.plan.mesh import mesh_flows, with_proxies
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
+from matrixfleet.plan.probes import Check, checks_of, probed
 from matrixfleet.plan.processes import RESERVED_CONNECTIONS, ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
-from matrixfleet.plan.secrets import Secret, borrowed, secrets_of, shared_turn_secret
+from matrixfleet.plan.secrets import Secret, alert_secrets, borrowed, logs_secret, secrets_of, shared_turn_secret
 from matrixfleet.plan.storage import Volume, media_keeper, volumes_of
 from matrixfleet.plan.turn import TurnServer, turn_of_platform, turn_of_tenant, uris_for
 from matrixfleet.plan.workloads import (
+    METRICS_OF_PROBES,
     Guest,
     Quota,
     Workload,
     bootstrap_workload,
     element_workload,
     guests_of,
+    logs_workload,
+    probes_workload,
     quota_of,
     turn_workload,
     workloads_of,
@@ -115,6 +120,11 @@ class Plan:
         return f"{self.namespace}-turn"
 
     @cached_property
+    def logs_namespace(self) -> str:
+        """Of the agent that reads logs: it mounts its node's files as root, which Pod Security forbids."""
+        return f"{self.namespace}-logs"
+
+    @cached_property
     def turn(self) -> TurnServer | None:
         """The Coturn that this target runs."""
         raise NotImplementedError
@@ -141,6 +151,11 @@ class Plan:
         return None
 
     @cached_property
+    def alerts(self) -> Alerts | None:
+        """Who is told of its alerts."""
+        return None
+
+    @cached_property
     def web(self) -> Web | None:
         """The Element Web that this target runs."""
         return None
@@ -164,6 +179,13 @@ class Plan:
     def owned_namespaces(self) -> tuple[str, ...]:
         """Those that this target makes."""
         return self.namespaces
+
+    def place(self, component: str) -> str:
+        """The namespace of a component."""
+        workload = self.workloads.get(component)
+        if workload and workload.on_nodes:
+            return self.turn_namespace
+        return self.logs_namespace if workload and workload.reads_nodes else self.namespace
 
     def address(self, component: str) -> str:
         """A component's Service, fully qualified: resolvers need no search path for it."""
@@ -242,6 +264,11 @@ class PlatformPlan(Plan):
         return SHARED_NAMESPACE
 
     @cached_property
+    def alerts(self) -> Alerts | None:
+        """Who is told of alerts on what is its own."""
+        return self.target.platform.alerts
+
+    @cached_property
     def web(self) -> Web | None:
         """The Element Web that tenants share."""
         return web_of_platform(self.target.platform)
@@ -249,17 +276,30 @@ class PlatformPlan(Plan):
     @cached_property
     def namespaces(self) -> tuple[str, ...]:
         """None where the platform runs nothing of its own."""
-        here = self.web or self.target.platform.postgresql
-        return ((self.namespace,) if here or self.turn else ()) + ((self.turn_namespace,) if self.turn else ())
+        logs = self.cluster.logs.kind is not Logs.STDOUT
+        platform = self.target.platform
+        here = self.web or platform.postgresql or self.turn or self.makes_secrets or self.alerts or probed(self.cluster)
+        wanted = {self.namespace: here, self.turn_namespace: self.turn, self.logs_namespace: logs}
+        return tuple(place for place, needed in wanted.items() if needed)
+
+    @cached_property
+    def makes_secrets(self) -> bool:
+        """Whether a Job makes its Secrets."""
+        return bool(self.secrets) and self.cluster.secrets.kind is Secrets.KUBERNETES
 
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         """What tenants share, and the Job that makes its secrets."""
-        found = [bootstrap_workload(self.release)] if self.secrets else []
+        scraped = self.cluster.metrics is not Metrics.NONE
+        found = [bootstrap_workload(self.release)] if self.makes_secrets else []
         if self.web:
-            found.append(element_workload(self.web.spec, self.release))
+            found.append(element_workload(self.web.spec, self.release, scraped))
         if self.turn:
             found.append(turn_workload(self.turn, self.release))
+        if self.logs_namespace in self.namespaces:
+            found.append(logs_workload(self.cluster.logs, self.release, scraped))
+        if probed(self.cluster):
+            found.append(probes_workload(self.release))
         return with_proxies(self.istio, {workload.component: workload for workload in found})
 
     @cached_property
@@ -279,12 +319,18 @@ class PlatformPlan(Plan):
             found.append(shared_ca(self.target.platform))
         for name, tenant in self.target.sharers:
             found += shared_passwords(name, tenant)
+        if self.cluster.logs.store and self.cluster.logs.store.user:
+            found.append(logs_secret(self.cluster, self.cluster.logs.store, self.logs_namespace))
+        if self.alerts:
+            found += alert_secrets(self.alerts, self.cluster, PLATFORM, self.namespace, ("platform", "alerts"))
         return tuple(found)
 
     @cached_property
     def flows(self) -> tuple[Flow, ...]:
         """The Job's, the instances', and who comes in; a Coturn on the nodes' network is in none."""
-        found = [bootstrap_flow(self.cluster)] if self.secrets else []
+        found = [bootstrap_flow(self.cluster)] if "bootstrap" in self.workloads else []
+        found += logs_flows(self.cluster, self.workloads)
+        found += probe_flows(self.cluster, self.workloads)
         found += instance_flows(self.cluster, self.guests)
         for name, tenant in self.target.sharers:
             found += sharer_flows(name, tenant, self.guests)
@@ -482,6 +528,17 @@ class TenantPlan(Plan):
         )
 
     @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """What is tried from outside."""
+        return tuple(checks_of(self.tenant, self.turn)) if probed(self.cluster) else ()
+
+    @cached_property
+    def prober(self) -> str:
+        """Who tries it: the platform's exporter."""
+        service = f"{component_name(PLATFORM, 'probes')}.{SHARED_NAMESPACE}.svc.{self.cluster.network.domain}"
+        return f"{service}:{METRICS_OF_PROBES}"
+
+    @cached_property
     def logins(self) -> tuple[Login, ...]:
         """OpenID providers."""
         return logins_of(self.tenant.auth.providers)
@@ -534,6 +591,11 @@ class TenantPlan(Plan):
     def priority_class(self) -> str | None:
         """As the tenant says."""
         return self.tenant.priority_class
+
+    @cached_property
+    def alerts(self) -> Alerts | None:
+        """As the tenant says."""
+        return self.tenant.alerts
 
     @cached_property
     def web(self) -> Web | None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Tenant
-from matrixfleet.model.choices import Database, Pooling, Secrets, SigningKey, Store, Turn
+from matrixfleet.model.alerts import Alerts
+from matrixfleet.model.choices import Database, Metrics, Pooling, Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
+from matrixfleet.model.logs import LogStore
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.plan.backup import archived_by_operator, buckets_of, clients
 from matrixfleet.plan.names import secret_name
@@ -105,6 +107,38 @@ def shared_turn_secret(platform: Platform, turn_namespace: str) -> Secret:
     )
 
 
+def logs_secret(cluster: Cluster, store: LogStore, namespace: str) -> Secret:
+    """The password of the logs' store."""
+    name, remote = (
+        secret_name(PLATFORM, "logs", store.generation),
+        remote_key(cluster.secrets, cluster.name, PLATFORM, f"logs-{store.generation}"),
+    )
+    rotate = ("cluster", "logs", "store", "generation")
+    return Secret("logs", name, (("password", GIVEN),), (namespace,), ("logs",), rotate, remote)
+
+
+def alert_secrets(
+    alerts: Alerts, cluster: Cluster, owner: str, namespace: str, said: tuple[str, ...]
+) -> Iterator[Secret]:
+    """Addresses of receivers, which Alertmanager's operator reads.
+
+    said: where the owner's file says them
+    """
+    ways = {"slack": alerts.slack, "webhook": alerts.webhook}
+    for way, spec in ways.items():
+        if spec:
+            short = f"alerts-{way}-{spec.generation}"
+            yield Secret(
+                f"alerts-{way}",
+                secret_name(owner, f"alerts-{way}", spec.generation),
+                (("url", GIVEN),),
+                (namespace,),
+                (),
+                (*said, way, "generation"),
+                remote_key(cluster.secrets, cluster.name, owner, short),
+            )
+
+
 def secrets_of(
     tenant_name: str,
     tenant: Tenant,
@@ -172,6 +206,9 @@ def secrets_of(
                     rotate=("matrix", "database", "credentials"),
                 )
             )
+    own = tenant.database.kind in (Database.STATEFULSET, Database.EXTERNAL)
+    if tenant.database.pooling is Pooling.PGBOUNCER and own and cluster.metrics is not Metrics.NONE:
+        found.append(secret("pgbouncer", 1, (("password", RANDOM),), readers=("pgbouncer",)))
     if tenant.synapse.signing_key is SigningKey.SECRET:
         found.append(secret("signing-key", 1, (("signing.key", SIGNING_KEY),), readers=readers))
     if tenant.workers.any:
@@ -213,6 +250,8 @@ def secrets_of(
         secret(purpose, generation, ((key, GIVEN),), readers=readers, rotate=("matrix", *said, "generation"))
         for purpose, key, generation, said in given_of(tenant)
     ]
+    if tenant.alerts:
+        found += alert_secrets(tenant.alerts, cluster, tenant_name, namespace, ("matrix", "alerts"))
     if bucket := tenant.media.s3:
         keys, rotate = (("credentials", GIVEN),), ("matrix", "media", "s3", "generation")
         found.append(secret("media", bucket.generation, keys, readers=(media_keeper(tenant),), rotate=rotate))

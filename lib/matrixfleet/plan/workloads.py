@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matrixfleet.model import Cluster, Image, Release, Resources, Tenant
 from matrixfleet.model.choices import Backup, Database, Media, Metrics, Pooling, Secrets
 from matrixfleet.model.cluster import EdgeSpec
+from matrixfleet.model.logs import LogCollection
 from matrixfleet.model.tenant import Element
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 METRICS_OF_COTURN = 9641
 """`prometheus-port`, its default."""
+METRICS_OF_PROBES = 9115
+"""Where the exporter that tries addresses listens, its default."""
 
 _HELPER = Resources(cpu="10m", memory="64Mi")
 _GENERATOR = Resources(cpu="50m", memory="256Mi")
@@ -52,6 +55,8 @@ class Workload:
     """Whether an autoscaler sets its number."""
     on_nodes: bool = False
     """On the nodes' own network: in a namespace of its own, under no NetworkPolicy and no quota."""
+    reads_nodes: bool = False
+    """Reads the nodes' own files: in a namespace of its own, under no quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,20 @@ def bootstrap_workload(release: Release) -> Workload:
     return Workload("bootstrap", "bootstrap", release.images.synapse, 1, 0, waves.SECRETS, resources, {})
 
 
-def element_workload(spec: Element, release: Release) -> Workload:
+def element_workload(spec: Element, release: Release, scraped: bool) -> Workload:
     """Element Web behind its nginx."""
-    image, containers = release.images.element_web, {"nginx": spec.resources}
-    return Workload("element", "element-web", image, spec.replicas, 1, waves.FRONT, containers, {"http": 8080})
+    return Workload(
+        "element",
+        "element-web",
+        release.images.element_web,
+        spec.replicas,
+        1,
+        waves.FRONT,
+        {"nginx": spec.resources} | ({"exporter": _HELPER} if scraped else {}),
+        {"http": 8080} | ({"metrics": 9113} if scraped else {}),
+        {"exporter": release.images.nginx_exporter},
+        "/metrics" if scraped else "",
+    )
 
 
 def turn_workload(turn: TurnServer, release: Release) -> Workload:
@@ -119,6 +134,23 @@ def turn_workload(turn: TurnServer, release: Release) -> Workload:
         turn.listens if turn.on_nodes else turn.listens | {"metrics": METRICS_OF_COTURN},
         metrics_path="" if turn.on_nodes else "/metrics",
         on_nodes=turn.on_nodes,
+    )
+
+
+def logs_workload(spec: LogCollection, release: Release, scraped: bool) -> Workload:
+    """The agent that reads logs, one a node."""
+    ports = {"metrics": 9598} if scraped else {}
+    containers = {"vector": spec.resources}
+    path = "/metrics" if scraped else ""
+    image = release.images.vector
+    return Workload("logs", "vector", image, 0, 0, waves.FRONT, containers, ports, metrics_path=path, reads_nodes=True)
+
+
+def probes_workload(release: Release) -> Workload:
+    """What tries public addresses, for all tenants of the cluster."""
+    image, ports = release.images.blackbox_exporter, {"metrics": METRICS_OF_PROBES}
+    return Workload(
+        "probes", "blackbox-exporter", image, 1, 1, waves.FRONT, {"blackbox": _HELPER}, ports, metrics_path="/metrics"
     )
 
 
@@ -155,8 +187,10 @@ def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workl
             spec.pgbouncer.replicas,
             1,
             waves.DATABASE,
-            {"users": _HELPER, "pgbouncer": spec.pgbouncer.resources},
-            {"postgresql": 5432},
+            {"users": _HELPER, "pgbouncer": spec.pgbouncer.resources} | ({"exporter": _HELPER} if scraped else {}),
+            {"postgresql": 5432} | ({"metrics": 9127} if scraped else {}),
+            {"exporter": images.pgbouncer_exporter},
+            "/metrics" if scraped else "",
         )
 
 
@@ -237,7 +271,7 @@ def workloads_of(
     if cluster.secrets.kind is Secrets.KUBERNETES:
         found.insert(0, bootstrap_workload(release))
     if tenant.hosts.element:
-        found.append(element_workload(tenant.element, release))
+        found.append(element_workload(tenant.element, release, scraped))
     if turn:
         found.append(turn_workload(turn, release))
     return {workload.component: workload for workload in found}
@@ -287,7 +321,7 @@ def quota_of(
     counts the larger of the two); the sum is always enough."""
     cpu = memory = pods = 0
     for workload in workloads.values():
-        if workload.on_nodes:
+        if workload.on_nodes or workload.reads_nodes:
             continue
         count = workload.replicas + workload.surge
         # A stopped main process must be able to start again within the quota.

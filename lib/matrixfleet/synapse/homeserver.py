@@ -6,7 +6,7 @@ pinned version's, since Synapse's parser accepts unknown ones silently.
 
 from typing import Any
 
-from matrixfleet.model.choices import SigningKey
+from matrixfleet.model.choices import SigningKey, Tracing
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.tenant import Rate, Tenant
 from matrixfleet.model.types import bytes_of
@@ -45,6 +45,7 @@ def homeserver(plan: TenantPlan) -> Options:
         **turn(plan),
         **workers(plan),
         **lock(plan),
+        **tracing(plan),
         "log_config": "/etc/synapse/log.yaml",
     }
 
@@ -124,6 +125,20 @@ def media(plan: TenantPlan) -> Options:
     if tenant.synapse.url_previews:
         options["url_preview_ip_range_blacklist"] = nobody
     return options
+
+
+def tracing(plan: TenantPlan) -> Options:
+    """Spans to an agent, by jaeger-client's own options (its README). No other homeserver is told of them: the list of
+    those is empty."""
+    spec = plan.cluster.tracing
+    if spec.kind is Tracing.NONE or spec.reach is None:
+        return {}
+    config = {
+        "sampler": {"type": "probabilistic", "param": spec.share},
+        "local_agent": {"reporting_host": spec.host, "reporting_port": spec.reach.port},
+        "logging": False,
+    }
+    return {"opentracing": {"enabled": True, "homeserver_whitelist": [], "jaeger_config": config}}
 
 
 def bucket(tenant: Tenant) -> Options:

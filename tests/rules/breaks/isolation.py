@@ -17,6 +17,7 @@ BOOTSTRAP = f"{CLUB}/workload/bootstrap/configmap-chess-club-bootstrap.yaml"
 CONFIG = f"{CLUB}/workload/synapse/configmap-chess-club-synapse.yaml"
 TURN = f"{PROD}/workload/turn/daemonset-matrix-prod-turn.yaml"
 TURN_CONFIG = f"{PROD}/workload/turn/configmap-matrix-prod-turn.yaml"
+RECEIVERS = f"{PROD}/workload/receivers/alertmanagerconfig-matrix-prod-alerts.yaml"
 
 
 def replaced(path, key, old, new):
@@ -193,5 +194,15 @@ BREAKS = [
         "a DestinationRule that every tenant's sidecars follow",
         edit("ap1/tenant-b/fence/destinationrule-tenant-b-postgresql.yaml", lambda doc: doc["spec"].pop("exportTo")),
         "exportTo: expected namespaces by name, or `.`; sidecars of every tenant hear of it, got ['*']",
+    ),
+    Break(
+        "receivers of every tenant's alerts",
+        put(RECEIVERS, "spec", "route", "matchers", to=[]),
+        "route: expected a matcher tenant=matrix-prod",
+    ),
+    Break(
+        "a cause that silences every tenant's alerts",
+        put(RECEIVERS, "spec", "inhibitRules", 1, "targetMatch", 0, "value", to="matrix-ha"),
+        "inhibitRules 2: expected a matcher tenant=matrix-prod",
     ),
 ]

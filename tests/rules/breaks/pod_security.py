@@ -3,6 +3,8 @@ from rules.breaking import PROD, SYNAPSE, Break, drop, edit, put
 NAMESPACE = f"{PROD}/fence/namespace-matrix-prod.yaml"
 TURN_NAMESPACE = f"{PROD}/fence/namespace-matrix-prod-turn.yaml"
 TURN = f"{PROD}/workload/turn/daemonset-matrix-prod-turn.yaml"
+LOGS = "eu1/platform/workload/logs/daemonset-platform-logs.yaml"
+LOGS_NAMESPACE = "eu1/platform/fence/namespace-fleet-logs.yaml"
 ENFORCE = "pod-security.kubernetes.io/enforce"
 POD = ("spec", "template", "spec")
 CONTAINER = (*POD, "containers", 0)
@@ -103,6 +105,26 @@ BREAKS = [
         "a probe of another host",
         put(SYNAPSE, *CONTAINER, "livenessProbe", "httpGet", "host", to="10.0.0.1"),
         "container synapse: expected no host in a probe or hook",
+    ),
+    Break(
+        "another folder of the node than those that its namespace names",
+        put(LOGS, *POD, "volumes", 1, to={"name": "pods", "hostPath": {"path": "/etc"}}),
+        "volume pods: hostPath: expected one of configMap",
+    ),
+    Break(
+        "writes a folder of the node that is not the fleet's",
+        put(LOGS, *CONTAINER, "volumeMounts", 1, to={"name": "pods", "mountPath": "/var/log/pods"}),
+        "container vector: /var/log/pods: expected readOnly",
+    ),
+    Break(
+        "root with a capability",
+        put(LOGS, *CONTEXT, "capabilities", "add", to=["NET_BIND_SERVICE"]),
+        "container vector: expected capabilities.add of NET_BIND_SERVICE at most",
+    ),
+    Break(
+        "root where the namespace names no folders",
+        edit(LOGS_NAMESPACE, lambda doc: doc["metadata"]["annotations"].pop("matrix-fleet/host-paths")),
+        "DaemonSet fleet-logs/platform-logs: Pod: runs as root",
     ),
     Break(
         "a hook to another host",

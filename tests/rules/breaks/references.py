@@ -8,6 +8,7 @@ CONFIG = f"{PROD}/workload/synapse/configmap-matrix-prod-synapse.yaml"
 TLS = f"{PROD}/workload/postgresql/certificate-matrix-prod-postgresql-tls.yaml"
 EDGE_TLS = f"{PROD}/workload/edge/certificate-matrix-prod-matrix.yaml"
 POD = ("spec", "template", "spec")
+RECEIVERS = f"{PROD}/workload/receivers/alertmanagerconfig-matrix-prod-alerts.yaml"
 WAVE = ("metadata", "annotations", "argocd.argoproj.io/sync-wave")
 CLUSTER = "eu1/matrix-ha/workload/cnpg/cluster-matrix-ha-postgresql.yaml"
 
@@ -133,5 +134,10 @@ BREAKS = [
         "a pooler before nothing",
         drop(CLUSTER),
         "Pooler matrix-ha/matrix-ha-pgbouncer: cluster: Cluster matrix-ha-postgresql: expected it in namespace",
+    ),
+    Break(
+        "an address of a receiver that nobody makes",
+        put(RECEIVERS, "spec", "receivers", 0, "webhookConfigs", to=[{"urlSecret": {"name": "pager", "key": "url"}}]),
+        "urlSecret: Secret pager: expected it in namespace matrix-prod",
     ),
 ]

@@ -36,7 +36,7 @@ BREAKS = [
     Break(
         "a token without a use",
         put(SYNAPSE, *POD, "automountServiceAccountToken", to=True),
-        "automountServiceAccountToken: expected false, since no RoleBinding names matrix-prod-synapse",
+        "automountServiceAccountToken: expected false, since no binding names matrix-prod-synapse",
     ),
     Break(
         "a binding of no role",

@@ -1,9 +1,9 @@
 """No tenant shares with another what must be its own, nor reaches into another's namespace.
 
 A namespace of several tenants is marked as one: there every object is some tenant's, and whatever selects Pods
-names whose. Hosts, names of servers, namespaces, Secrets, databases, roles, parts of buckets, and ports of nodes; over
-all clusters, since a host or a name is the world's. A host is one tenant's with every path below it: one route's prefix
-would catch another's.
+names whose. Hosts, names of servers, namespaces, Secrets, databases, roles, parts of buckets, ports of nodes, and
+alerts; over all clusters, since a host or a name is the world's. A host is one tenant's with every path below it: one
+route's prefix would catch another's.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def check(tree: Tree) -> Iterator[Finding]:
         if (entry.cluster, entry.namespace) in shared:
             for fault in strangers(entry):
                 yield tree.finding(entry, "isolation", fault)
-        for fault in heard_elsewhere(entry):
+        for fault in (*heard_elsewhere(entry), *others_alerts(entry)):
             yield tree.finding(entry, "isolation", fault)
         for namespace in sorted(reaches(entry)):
             owner = owners.get((entry.cluster, namespace), entry)
@@ -140,6 +140,23 @@ def strangers(entry: Entry) -> Iterator[str]:
         mine = labels.get(INSTANCE) == tenant or any(guest.startswith(f"{tenant}-") for guest in guests)
         if said and not mine and SOLVER not in labels:
             yield f"{at}: expected {INSTANCE}: {tenant}, since several tenants share {entry.namespace}, got {labels}"
+
+
+def others_alerts(entry: Entry) -> Iterator[str]:
+    """A tenant's receivers, where its alerts alone do not come in, or its causes that silence another's alerts."""
+    if entry.kind != "AlertmanagerConfig":
+        return
+    mine = {"name": "tenant", "value": entry.target.rpartition(".")[2], "matchType": "="}
+    rules = entry.spec.get("inhibitRules") or []
+    said = [("route", entry.spec["route"].get("matchers") or [])]
+    said += [
+        (f"inhibitRules {number}", rule.get(side) or [])
+        for number, rule in enumerate(rules, 1)
+        for side in ("sourceMatch", "targetMatch")
+    ]
+    for at, matchers in said:
+        if mine not in matchers:
+            yield f"{at}: expected a matcher tenant={mine['value']}, or another tenant's alerts are its own"
 
 
 def heard_elsewhere(entry: Entry) -> Iterator[str]:

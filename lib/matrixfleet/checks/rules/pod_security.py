@@ -1,8 +1,9 @@
 """Every Pod keeps to Pod Security `restricted`, on a root that it cannot write.
 
 Kubernetes refuses a Pod that does not, but only when it is to start. A namespace that enforces less says
-why, and is given host network and host ports for it, nothing else. The controls are those of the Pod
-Security Standards, each with the values that they list.
+why, and is given host network and host ports for it, or the folders of its node that it names, nothing else.
+Where it names some a Pod may be root, without any capability: such files are root's alone. The controls are
+those of the Pod Security Standards, each with the values that they list.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from matrixfleet.checks.tree import Finding, Json, Pod, Tree
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 REASON = "matrix-fleet/reason"
+HOST_PATHS = "matrix-fleet/host-paths"
+WRITABLE = "/var/lib/matrix-fleet-"
+"""What folders of a node begin with that a Pod may write."""
 VOLUMES = {
     "configMap",
     "csi",
@@ -56,9 +60,10 @@ def check(tree: Tree) -> Iterator[Finding]:
         if home is None:
             message = f"expected a compiled Namespace {pod.entry.namespace}, got none: what it enforces is unknown"
             yield tree.finding(pod.entry, "pod-security", message)
+        lent = set(str(home.annotations.get(HOST_PATHS, "")).split(",")) - {""} if home else set()
         faults = [
-            *pod_faults(pod),
-            *(fault for one in pod.containers for fault in container_faults(pod, one)),
+            *pod_faults(pod, lent),
+            *(fault for one in pod.containers for fault in container_faults(pod, one, lent)),
         ]
         if home is None or home.labels.get(ENFORCE) == "restricted":
             faults += host_faults(pod)
@@ -75,43 +80,58 @@ def host_faults(pod: Pod) -> Iterator[str]:
                 yield f"container {one['name']}: hostPort {port['hostPort']}: expected none"
 
 
-def pod_faults(pod: Pod) -> Iterator[str]:
-    """Controls of the whole Pod."""
+def pod_faults(pod: Pod, lent: set[str]) -> Iterator[str]:
+    """Controls of the whole Pod.
+
+    lent: folders of its node
+    """
     yield from (f"{key}: expected none" for key in ("hostPID", "hostIPC") if pod.spec.get(key))
     for volume in pod.spec.get("volumes", []):
         for kind in volume.keys() - {"name"} - VOLUMES:
+            path = volume[kind].get("path") if kind == "hostPath" else None
+            if path in lent:
+                yield from (fault for one in pod.containers for fault in written_faults(one, volume["name"], path))
+                continue
             yield f"volume {volume['name']}: {kind}: expected one of {', '.join(sorted(VOLUMES))}"
     context = pod.spec.get("securityContext") or {}
     for sysctl in context.get("sysctls", []):
         if sysctl["name"] not in SYSCTLS:
             yield f"sysctl {sysctl['name']}: expected one of the safe ones"
-    yield from (f"Pod: {fault}" for fault in forbidden(context))
+    yield from (f"Pod: {fault}" for fault in forbidden(context, bool(lent)))
 
 
-def container_faults(pod: Pod, one: Json) -> Iterator[str]:
+def written_faults(one: Json, name: str, path: str) -> Iterator[str]:
+    """A folder of the node that is not the fleet's own is not written."""
+    for mount in one.get("volumeMounts", []):
+        if mount["name"] == name and not mount.get("readOnly") and not path.startswith(WRITABLE):
+            yield f"container {one['name']}: {path}: expected readOnly, since it is the node's own"
+
+
+def container_faults(pod: Pod, one: Json, lent: set[str]) -> Iterator[str]:
     """Controls of one container, with what it takes over from the Pod."""
     own = one.get("securityContext") or {}
     context = {**(pod.spec.get("securityContext") or {}), **own}
     capabilities = own.get("capabilities") or {}
     demands = {
-        "runAsNonRoot: true": context.get("runAsNonRoot") is True,
+        "runAsNonRoot: true": context.get("runAsNonRoot") is True or bool(lent),
         "a seccompProfile": "seccompProfile" in context,
         "allowPrivilegeEscalation: false": own.get("allowPrivilegeEscalation") is False,
         "readOnlyRootFilesystem: true": own.get("readOnlyRootFilesystem") is True,
         "capabilities.drop: [ALL]": "ALL" in capabilities.get("drop", []),
-        "capabilities.add of NET_BIND_SERVICE at most": CAPABILITIES.issuperset(capabilities.get("add", [])),
+        "capabilities.add of NET_BIND_SERVICE at most": CAPABILITIES.issuperset(capabilities.get("add", []))
+        and not (lent and capabilities.get("add")),
         "no privileged": not own.get("privileged"),
         "procMount: Default": own.get("procMount", "Default") == "Default",
         "no host in a probe or hook": not any(names_host(one.get(key)) for key in HANDLERS)
         and not any(map(names_host, (one.get("lifecycle") or {}).values())),
     }
     yield from (f"container {one['name']}: expected {demand}" for demand, kept in demands.items() if not kept)
-    yield from (f"container {one['name']}: {fault}" for fault in forbidden(own))
+    yield from (f"container {one['name']}: {fault}" for fault in forbidden(own, bool(lent)))
 
 
-def forbidden(context: Json) -> Iterator[str]:
+def forbidden(context: Json, may_be_root: bool) -> Iterator[str]:
     """Values that neither a Pod nor a container may set."""
-    if context.get("runAsNonRoot") is False or context.get("runAsUser") == 0:
+    if not may_be_root and (context.get("runAsNonRoot") is False or context.get("runAsUser") == 0):
         yield "runs as root; expected runAsNonRoot: true and another runAsUser"
     for key in ("seccompProfile", "appArmorProfile"):
         if key in context and context[key].get("type") not in PROFILES:

@@ -20,8 +20,8 @@ def check(tree: Tree) -> Iterator[Finding]:
             if not reference.optional:
                 for fault in faults(tree, pod.entry, reference):
                     yield tree.finding(pod.entry, "references", fault)
-    for entry in tree.of_kind("Ingress", "Gateway", "Certificate", "Issuer", "Cluster", "Pooler"):
-        for reference in (*of_certificates(entry), *of_databases(entry)):
+    for entry in tree.of_kind("Ingress", "Gateway", "Certificate", "Issuer", "Cluster", "Pooler", "AlertmanagerConfig"):
+        for reference in (*of_certificates(entry), *of_databases(entry), *of_receivers(entry)):
             for fault in faults(tree, entry, reference):
                 yield tree.finding(entry, "references", fault)
 
@@ -42,6 +42,15 @@ def of_certificates(entry: Entry) -> Iterator[Reference]:
             yield Reference("issuerRef", "Issuer", entry.spec["issuerRef"]["name"])
     elif "ca" in entry.spec:
         yield Reference("ca", "Secret", entry.spec["ca"]["secretName"], pair)
+
+
+def of_receivers(entry: Entry) -> Iterator[Reference]:
+    """Addresses that an AlertmanagerConfig names in its namespace."""
+    for receiver in entry.spec.get("receivers", []) if entry.kind == "AlertmanagerConfig" else ():
+        for config in (one for key, ways in receiver.items() if key.endswith("Configs") for one in ways):
+            for key in ("apiURL", "urlSecret"):
+                if key in config:
+                    yield Reference(key, "Secret", config[key]["name"], {config[key]["key"]: ""})
 
 
 def of_databases(entry: Entry) -> Iterator[Reference]:

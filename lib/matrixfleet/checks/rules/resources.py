@@ -30,7 +30,9 @@ def check(tree: Tree) -> Iterator[Finding]:
     for place in sorted({(pod.entry.cluster, pod.entry.namespace) for pod in tree.pods}):
         pods = tree.pods_in(*place)
         for kind in ("ResourceQuota", "LimitRange"):
-            if place not in fences[kind] and not all(pod.host_network for pod in pods):
+            # A DaemonSet has as many Pods as there are nodes: no quota knows.
+            uncounted = all(pod.host_network or pod.entry.kind == "DaemonSet" for pod in pods)
+            if place not in fences[kind] and not uncounted:
                 message = f"expected a {kind} in its namespace {place[1]}, got none"
                 yield tree.finding(pods[0].entry, "resources", message)
         counted = [(pod, most(pod.entry, scaled.get(key_of(pod.entry)))) for pod in pods]

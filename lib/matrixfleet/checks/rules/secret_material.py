@@ -27,9 +27,10 @@ WORDS = re.compile(r"passw|passphrase|secret|token|api_?-?key|access[_-]key")
 _NAME = r"(?:[\w.-]*[_.-])?(?:passw(?:or)?d|passphrase|secret|(?:secret|access)[_-]key|api[_-]?key|token)"
 # serverTLSSecret and serverCASecret name a Secret.
 _CAMEL = r"\w*(?:Password|Passphrase|(?<!TLS)(?<!CA)Secret|SecretAccessKey|ApiKey|Token)"
-# A literal: no path, no variable, no call, no flag. `random` and the like are how the bootstrap Job comes by
-# a value, and not the value.
-_LITERAL = r"(?!(?:true|false|null|none|random|signing-key|given|copied)\b)[^\s\"'/$%(<{\[|>&*!~,:;#][^\s\"'(${]*"
+# A literal: no path, no variable, no call, no flag, no reference of Vector's to a file (SECRET[...]). `random` and
+# the like are how the bootstrap Job comes by a value, and not the value.
+_NO_LITERAL = r"(?!(?:true|false|null|none|random|signing-key|given|copied)\b|SECRET\[)"
+_LITERAL = _NO_LITERAL + r"[^\s\"'/$%(<{\[|>&*!~,:;#][^\s\"'(${]*"
 KEYED = re.compile(
     rf"\s*(?:- )?(?:[{{,]\s*)?[\"']?(?:(?i:{_NAME})|{_CAMEL})[\"']?\s*[:=]\s*[\"']?{_LITERAL}[\"']?[\s,;}}]*"
 )

@@ -23,7 +23,7 @@ def check(tree: Tree) -> Iterator[Finding]:
             yield tree.finding(entry, "service-accounts", "expected automountServiceAccountToken: false")
     bound = {
         (entry.cluster, subject.get("namespace", entry.namespace), subject["name"])
-        for entry in tree.of_kind("RoleBinding")
+        for entry in tree.of_kind("RoleBinding", "ClusterRoleBinding")
         for subject in entry.doc.get("subjects", [])
         if subject["kind"] == "ServiceAccount"
     }
@@ -49,7 +49,7 @@ def pod_faults(tree: Tree, pod: Pod, bound: set[tuple[str, str, str]]) -> Iterat
     elif tree.find(where[0], "ServiceAccount", where[1], account) is None:
         yield f"no ServiceAccount {account} is compiled in its namespace"
     if pod.spec.get("automountServiceAccountToken") and (*where, account) not in bound:
-        yield f"automountServiceAccountToken: expected false, since no RoleBinding names {account}"
+        yield f"automountServiceAccountToken: expected false, since no binding names {account}"
 
 
 def binding_faults(tree: Tree, entry: Entry) -> Iterator[str]:
