@@ -108,8 +108,7 @@ class Node:
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Take an object away, and the Pods that it wanted."""
         with self._lock:
-            self.objects = Objects(one for one in self.objects if identity(one) != (kind, namespace, name))
-            self.volumes.objects = self.objects
+            self.objects.remove(kind, namespace, name)
         self._reconcile()
 
     def pods(self, namespace: str | None = None, owner: str | None = None, **labels: str) -> list[PodRun]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -143,24 +143,25 @@ class Fleet:
         for cluster, argo in (("eu1", self.hub), ("us1", self.hub), ("ap1", self.own)):
             argo.plane.kubectl("apply", "-f", str(TOP / f"argocd/{cluster}.yaml"))
         self.began = time.time()
-        self.give()
+        for cluster in self.planes:
+            give(self.api(cluster), self.compiled(cluster).values())
         for argo in (self.hub, self.own):
             argo.settle(seconds=600, least=5)
         self.took["bootstrap"] = time.monotonic() - start
 
-    def give(self) -> None:
-        """What only a person can create, once its namespace is there: docs/secrets.md."""
-        for cluster in self.planes:
-            for thing in self.compiled(cluster).values():
-                for secret in json.loads((thing.get("data") or {}).get("secrets.json", "[]")):
-                    if "given" in secret["keys"].values():
-                        (place,) = secret["namespaces"]
-                        until(f"namespace {place}", lambda: self.api(cluster).get("v1", "Namespace", None, place), 120)  # noqa: B023
-                        self.api(cluster).create({
-                            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret["name"], "namespace": place},
-                            "stringData": dict.fromkeys(secret["keys"], "given by a person"),
-                        })  # fmt: skip
-                        say(f"given by a person: Secret {place}/{secret['name']} on {cluster}")
+
+def give(api: Api, compiled: Iterable[Object]) -> None:
+    """What only a person can create, once its namespace is there: docs/secrets.md."""
+    for thing in compiled:
+        for secret in json.loads((thing.get("data") or {}).get("secrets.json", "[]")):
+            if "given" in secret["keys"].values():
+                (place,) = secret["namespaces"]
+                until(f"namespace {place}", lambda: api.get("v1", "Namespace", None, place), 120)  # noqa: B023
+                api.create({
+                    "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret["name"], "namespace": place},
+                    "stringData": dict.fromkeys(secret["keys"], "given by a person"),
+                })  # fmt: skip
+                say(f"given by a person: Secret {place}/{secret['name']}")
 
 
 @pytest.fixture(scope="session")
