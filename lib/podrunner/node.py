@@ -85,10 +85,11 @@ class Node:
 
     def _end(self, run: PodRun, grace: float | None) -> None:
         run.stop(grace)
-        self.before_close(run)
-        run.sandbox.close()
         with self._lock:
+            self.before_close(run)
+            # Before its network goes: another thread may be about to load policies there.
             self.runs.pop(run.key, None)
+        run.sandbox.close()
         own = self.directory / "pods" / run.pod.namespace / run.pod.name
         for mounted in sorted(own.glob("volumes/*")):
             if mounted.is_mount():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,10 @@ class Kubelet(NamespacedNode):
         self._ending: set[str] = set()
         self._due = threading.Event()
         self._left = threading.Event()
-        self.volumes.token = self._token
+        # A container's thread is in its Pod's network, and so is whatever it starts: this one was started before.
+        self._outside = ThreadPoolExecutor(1)
+        self._outside.submit(int).result()
+        self.volumes.token = lambda pod, spec: self._outside.submit(self._token, pod, spec).result()
 
     def join(self, node: Object) -> None:
         """Become a node of the cluster. `node` has its labels and its room."""
@@ -153,7 +157,8 @@ class Kubelet(NamespacedNode):
             bound = dict(self.bound)
             for key, one in bound.items():
                 uid = one["metadata"]["uid"]
-                if key in self.runs or uid in self.refused or one["status"].get("phase") in ("Succeeded", "Failed"):
+                ended = one["status"].get("phase") in ("Succeeded", "Failed")
+                if key in self.runs or key in self._ending or uid in self.refused or ended:
                     continue
                 if "deletionTimestamp" in one["metadata"]:
                     self._thread_of(self._gone, one)
@@ -210,7 +215,10 @@ class Kubelet(NamespacedNode):
         if "audience" in spec:
             asked["audiences"] = [spec["audience"]]
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": asked}
-        return str(self.api.request("POST", account, body)["status"]["token"]).encode()
+        try:
+            return str(self.api.request("POST", account, body)["status"]["token"]).encode()
+        except Refused as refused:
+            raise LookupError(str(refused)) from None
 
     def _give_addresses(self) -> None:
         """As a cloud does: a Service of type LoadBalancer gets the address that the network gave it."""
@@ -276,7 +284,8 @@ class Kubelet(NamespacedNode):
             value, state = "running", {"running": {"startedAt": ""}}
         elif one.finished.is_set() and one.code is not None:
             value = f"terminated {one.code}"
-            state = {"terminated": {"exitCode": one.code, "reason": "Error" if one.code else "Completed"}}
+            reason = "Error" if one.code else "Completed"
+            state = {"terminated": {"exitCode": one.code, "reason": reason, "message": one.state}}
         else:
             value, reason = "waiting", "CrashLoopBackOff" if one.restarted else "ContainerCreating"
             state = {"waiting": {"reason": reason, "message": one.state}}
