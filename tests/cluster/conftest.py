@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import build
 import plane as planes_of
@@ -21,7 +22,11 @@ from bootstrapping import Bootstrapping
 from plane import CLUSTERS, PORT, Plane, Recorder
 from repository import TOP, Repository
 
+from fleetnode.overlays import told
 from metrics import Metrics
+
+if TYPE_CHECKING:
+    from joined import Joined
 
 FOLDER = build.CACHE / "run"
 RECORDED = (
@@ -175,3 +180,15 @@ def fleet(planes: dict[str, Plane]) -> Iterator[Fleet]:
         thread.ended.set()
     for name, plane in planes.items():
         say(f"{name}, resident MiB: {plane.processes.memory()}")
+
+
+@pytest.fixture(scope="session")
+def joined() -> Iterator[Joined]:
+    """A cluster whose node runs its Pods, settled."""
+    from joined import Joined
+
+    made = Joined()
+    say(f"programs stand for images, by lib/fleetnode/images.py; otherwise only:\n{told(made.repository.overlays)}")
+    say(f"from an empty cluster to Synced and Healthy, with Pods that run: {made.bootstrap():.0f} s")
+    yield made
+    made.stop()

@@ -273,8 +273,13 @@ class Plane:
         every = json.loads((self.programs / "crds.json").read_text())
         found = [crd for crd in every if crd["spec"]["group"] in groups]
         self.groups |= groups
+
+        def apply(crd: Object) -> None:
+            # The largest take the API server's own limit of half a minute on a busy machine.
+            until(f"{crd['metadata']['name']} is applied", lambda: self.api.apply(crd), 180)
+
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self.api.apply, found))
+            list(pool.map(apply, found))
         crds = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
         until("every custom resource is served", lambda: all(
             any(each["type"] == "Established" and each["status"] == "True" for each in crd.get("status", {}).get("conditions") or [])
