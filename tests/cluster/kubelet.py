@@ -217,8 +217,8 @@ class Kubelet(NamespacedNode):
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": asked}
         try:
             return str(self.api.request("POST", account, body)["status"]["token"]).encode()
-        except Refused as refused:
-            raise LookupError(str(refused)) from None
+        except (Refused, OSError) as error:
+            raise LookupError(str(error)) from None
 
     def _give_addresses(self) -> None:
         """As a cloud does: a Service of type LoadBalancer gets the address that the network gave it."""

@@ -51,11 +51,13 @@ def main() -> int:
     if os.environ.get("KUBECONFIG"):
         return subprocess.run([*tests, str(HERE / "test_02_admission.py")]).returncode
     named = sys.argv[1:] or ([str(HERE / "test_08_scale.py")] if os.environ.get("SCALE") else [])
-    # The last has a network and a control plane of its own: it starts once the others' are gone.
-    joined = str(HERE / "test_10_joined.py")
-    parts = [named] if named else [[f"--ignore={joined}"], [joined]]
+    # The last have a network and a control plane of their own: they start once the others' are gone.
+    joined = [str(HERE / "test_10_joined.py"), str(HERE / "test_11_cloudnativepg.py")]
+    parts = [named] if named else [[f"--ignore={file}" for file in joined], joined]
     start = time.monotonic()
     programs = build.build()
+    if not named or any("test_11" in each for each in named):
+        build.build_operator()
     print(f"programs are there after {time.monotonic() - start:.0f} s (0 s if built before)", flush=True)
     hosts = programs.parent / "hosts"
     hosts.write_text("".join(f"{address} {name}\n" for name, address in plane.HOSTS.items()))
