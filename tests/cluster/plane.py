@@ -283,7 +283,7 @@ class Plane:
         crds = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
         until("every custom resource is served", lambda: all(
             any(each["type"] == "Established" and each["status"] == "True" for each in crd.get("status", {}).get("conditions") or [])
-            for crd in self.api.list(*crds)), 60)  # fmt: skip
+            for crd in self.api.list(*crds)), 180)  # fmt: skip
         # Put together when it is first asked for: Argo CD waits 32 s for it, on a busy machine in vain.
         until("the schema is served", lambda: self.api.request("GET", "/openapi/v2"), 120)
         return len(found)
