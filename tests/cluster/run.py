@@ -53,7 +53,7 @@ def main() -> int:
     named = sys.argv[1:] or ([str(HERE / "test_08_scale.py")] if os.environ.get("SCALE") else [])
     # The last have a network and a control plane of their own: they start once the others' are gone.
     joined = [str(HERE / "test_10_joined.py"), str(HERE / "test_11_cloudnativepg.py")]
-    parts = [named] if named else [[f"--ignore={file}" for file in joined], joined]
+    parts = [named] if named else [[str(HERE), *(f"--ignore={file}" for file in joined)], joined]
     start = time.monotonic()
     programs = build.build()
     if not named or any("test_11" in each for each in named):

@@ -1,6 +1,6 @@
-from rules.breaking import HA, Break, put
+from rules.breaking import Break, put
 
-AUTHORITY = f"{HA}/workload/cnpg/certificate-matrix-ha-postgresql-ca.yaml"
+AUTHORITY = "eu1/matrix-ha/workload/cnpg/certificate-matrix-ha-postgresql-ca.yaml"
 
 BREAKS = [
     Break(
