@@ -43,7 +43,8 @@ test-observability: ## Watch a running tenant with a real Prometheus and Alertma
 demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo
 
-test-cluster: $(VENV)/ready $(SYNAPSE)/ready $(CLUSTER)/ready ## Prove it on a real control plane and Argo CD (root, Go); ONLY=<test>, SCALE=<tenants>
+test-cluster: $(VENV)/ready $(SYNAPSE)/ready $(CLUSTER)/ready ## Prove it on a real control plane and Argo CD (root); ONLY=<test>, SCALE=<tenants>
+	@[ -n "$(KUBECONFIG)" ] || [ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
 	@SCALE="$(SCALE)" $(BIN)/python tests/cluster/run.py $(ONLY)
 
 lint: $(VENV)/ready ## Style, types and YAML of the sources
@@ -125,7 +126,7 @@ $(VENV)/ready: requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
 	@touch $@
 
-# Traefik, as PyPI has it.
+# Go and Traefik, as PyPI has them.
 $(CLUSTER)/ready: tests/cluster.lock
 	$(call venv,$(CLUSTER)/venv,tests/cluster.lock)
 	@touch $@

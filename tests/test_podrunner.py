@@ -6,8 +6,9 @@ from fleetnode import edge, overlays
 from podrunner import policy
 from podrunner.images import Image, image_of, repository
 from podrunner.loopback import LocalPod
-from podrunner.objects import Objects, Unsupported, matches, pods_of
+from podrunner.objects import Objects, Pod, Unsupported, matches, pods_of
 from podrunner.process import expand
+from podrunner.volumes import Volumes
 
 
 def workload(kind, **spec):
@@ -138,3 +139,29 @@ def test_an_edge_annotation_that_is_not_told_on():
     ingress["spec"] = {"ingressClassName": "traefik", "rules": []}
     with pytest.raises(Unsupported, match=r"Ingress web: annotation traefik\.ingress\.kubernetes\.io/router\.priority"):
         edge.edge([ingress], Objects())
+
+
+def test_a_projected_token_is_what_an_api_server_gives(tmp_path):
+    """Beside the other sources of the volume; without an API server it is said that there is none."""
+    source = {"serviceAccountToken": {"path": "token"}}
+    name = {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}}
+    volume = {"name": "access", "projected": {"sources": [source, name]}}
+    pod = Pod("there", "one", ("Pod", "one"), {}, {}, {"containers": [], "volumes": [volume]}, "a-uid")
+    volumes = Volumes(tmp_path, Objects(), {}, owned=False)
+    with pytest.raises(Unsupported, match="no API server is here"):
+        volumes.publish(pod)
+    volumes.token = lambda pod, spec: f"for {pod.uid} at {spec['path']}".encode()
+    folder = volumes.publish(pod)["access"]
+    assert (folder / "token").read_text() == "for a-uid at token"
+    assert (folder / "namespace").read_text() == "there"
+
+
+def test_an_object_that_is_taken_away():
+    objects = Objects([service("one"), service("two")])
+    objects.remove("Service", "there", "one")
+    objects.remove("Service", "there", "never was")
+    assert [one["metadata"]["name"] for one in objects] == ["two"]
+
+
+def service(name):
+    return {"kind": "Service", "metadata": {"namespace": "there", "name": name}, "spec": {}}

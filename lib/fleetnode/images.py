@@ -30,7 +30,11 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
             postgresql.program, postgresql.path, users={26: "postgres"}, stop=signal.SIGINT
         ),
         "ghcr.io/cloudnative-pg/pgbouncer": Image(
-            "PgBouncer 1.18 of Debian", users={998: "pgbouncer"}, stop=signal.SIGINT
+            "PgBouncer 1.18 of Debian",
+            # CloudNativePG's instance manager calls it there.
+            binds={"/usr/bin/pgbouncer": Path("/usr/sbin/pgbouncer")},
+            users={998: "pgbouncer"},
+            stop=signal.SIGINT,
         ),
         "docker.io/library/haproxy": Image("HAProxy 2.6 of Debian", users={99: "haproxy"}, stop=signal.SIGUSR1),
         "docker.io/library/redis": Image("Redis 7.0 of Debian", users={999: "redis"}),

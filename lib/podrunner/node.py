@@ -85,10 +85,11 @@ class Node:
 
     def _end(self, run: PodRun, grace: float | None) -> None:
         run.stop(grace)
-        self.before_close(run)
-        run.sandbox.close()
         with self._lock:
+            self.before_close(run)
+            # Before its network goes: another thread may be about to load policies there.
             self.runs.pop(run.key, None)
+        run.sandbox.close()
         own = self.directory / "pods" / run.pod.namespace / run.pod.name
         for mounted in sorted(own.glob("volumes/*")):
             if mounted.is_mount():
@@ -108,8 +109,7 @@ class Node:
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Take an object away, and the Pods that it wanted."""
         with self._lock:
-            self.objects = Objects(one for one in self.objects if identity(one) != (kind, namespace, name))
-            self.volumes.objects = self.objects
+            self.objects.remove(kind, namespace, name)
         self._reconcile()
 
     def pods(self, namespace: str | None = None, owner: str | None = None, **labels: str) -> list[PodRun]:

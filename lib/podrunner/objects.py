@@ -29,6 +29,8 @@ class Pod:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     spec: Object = field(hash=False)
+    uid: str = ""
+    """An API server's; a Pod without one is known by its key."""
 
     @property
     def key(self) -> str:
@@ -68,6 +70,9 @@ class Objects:
 
     def add(self, one: Object) -> None:
         self._all[identity(one)] = one
+
+    def remove(self, kind: str, namespace: str, name: str) -> None:
+        self._all.pop((kind, namespace, name), None)
 
     def of_kind(self, *kinds: str, namespace: str | None = None) -> Iterator[Object]:
         for (kind, where, _), one in sorted(self._all.items(), key=lambda item: item[0]):
@@ -142,6 +147,7 @@ def _pod(owner: Object, template: Object, name: str) -> Pod:
         labels=dict(metadata.get("labels", {})),
         annotations=dict(metadata.get("annotations", {})),
         spec=template["spec"],
+        uid=template.get("metadata", {}).get("uid", ""),
     )
 
 

@@ -26,6 +26,8 @@ class Volumes:
         self.owned = owned
         self.rewrite: Callable[[Pod, bytes], bytes] = lambda pod, content: content
         """What becomes of a ConfigMap's file on its way into a Pod."""
+        self.token: Callable[[Pod, Object], bytes] = _no_token
+        """A token of the Pod's ServiceAccount, as the volume's source asks for it: an API server's to give."""
         self._lock = threading.Lock()
 
     def publish(self, pod: Pod) -> dict[str, Path]:
@@ -85,6 +87,8 @@ class Volumes:
     def _source(self, pod: Pod, kind: str, spec: Object) -> dict[str, tuple[bytes, int | None]]:
         if kind == "downwardAPI":
             return {one["path"]: (self.field(pod, one["fieldRef"]).encode(), one.get("mode")) for one in spec["items"]}
+        if kind == "serviceAccountToken":
+            return {spec["path"]: (self.token(pod, spec), None)}
         name = str(spec.get("secretName") or spec.get("name"))
         kinds = {"configMap": "ConfigMap", "secret": "Secret"}
         if kind not in kinds:
@@ -138,7 +142,7 @@ class Volumes:
         plain: dict[str, Any] = {
             "metadata.name": pod.name,
             "metadata.namespace": pod.namespace,
-            "metadata.uid": pod.key,
+            "metadata.uid": pod.uid or pod.key,
             "spec.serviceAccountName": pod.spec.get("serviceAccountName", "default"),
             **self.status.get(pod.key, {}),
         }
@@ -148,6 +152,10 @@ class Volumes:
         if path not in plain:
             raise Unsupported(f"Pod {pod.key}: fieldPath {path}")
         return str(plain[path])
+
+
+def _no_token(pod: Pod, spec: Object) -> bytes:
+    raise Unsupported(f"Pod {pod.key}: a token of its ServiceAccount: no API server is here")
 
 
 def content_of(one: Object) -> dict[str, bytes]:

@@ -67,7 +67,7 @@ class Api:
                 answer = connection.getresponse()
                 text = answer.read()
                 break
-            except (http.client.HTTPException, ConnectionError):
+            except (http.client.HTTPException, ConnectionError, ssl.SSLEOFError):
                 # A kept connection may have been closed meanwhile.
                 connection.close()
                 self.local.connection = None

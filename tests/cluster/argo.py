@@ -16,6 +16,9 @@ from repository import Repository, serve
 APPLICATION = "argoproj.io/v1alpha1", "Application"
 # Rendered from charts that nobody serves here; their custom resources are applied instead.
 OPERATORS = ("cert-manager", "cloudnative-pg")
+AGAIN = 30
+"""Seconds after which what could not be compared is looked at again; by itself Argo CD does within three minutes, but
+not here, where nothing may hide behind its timer."""
 
 
 class ArgoCD:
@@ -160,11 +163,16 @@ class ArgoCD:
     def settle(self, *names: str, revision: str = "", seconds: float = 300, least: int = 1) -> float:
         """Wait until Applications (all, and at least so many) are Synced and Healthy; seconds that it took."""
         start, stood = time.monotonic(), {}
+        again = start + AGAIN
 
         def done() -> bool:
-            nonlocal stood
+            nonlocal stood, again
             self.plane.processes.alive()
             stood = self.unsettled(names, revision)
+            unknown = [name for name, said in stood.items() if said.startswith("Unknown")]
+            if unknown and time.monotonic() > again:
+                self.refresh(*unknown)
+                again = time.monotonic() + AGAIN
             return not stood and len(self.applications()) >= least
 
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from matrixfleet.checks.schemas import fetch
 
 HERE = Path(__file__).resolve().parent
-MODULE = HERE / "controlplane"
+MODULE, OPERATOR = HERE / "controlplane", HERE / "cloudnativepg"
 CACHE = HERE.parent.parent / ".cache/controlplane"
 PROGRAMS = {
     "etcd": "./cmd/etcd",
@@ -27,9 +27,14 @@ FLAGS = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1"
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false"}
 
 
-def folder() -> Path:
-    """Where the programs of this go.sum are, or will be."""
-    return CACHE / hashlib.sha256((MODULE / "go.sum").read_bytes()).hexdigest()[:16]
+def folder(of: Path = MODULE) -> Path:
+    """Where the programs of a module's go.sum are, or will be."""
+    return CACHE / hashlib.sha256((of / "go.sum").read_bytes()).hexdigest()[:16]
+
+
+def operator() -> Path:
+    """CloudNativePG's program, where it is or will be."""
+    return folder(OPERATOR) / "manager"
 
 
 def build() -> Path:
@@ -37,16 +42,8 @@ def build() -> Path:
     place = folder()
     if (place / "ready").exists():
         return place
-    place.mkdir(parents=True, exist_ok=True)
-    env = os.environ | ENVIRONMENT
     for program, package in PROGRAMS.items():
-        if not (place / program).exists():
-            start = time.monotonic()
-            print(f"building {program} (once; Kubernetes takes minutes)", flush=True)
-            made = place / f"{program}.new"
-            subprocess.run(["go", "build", f"-ldflags={FLAGS}", "-o", made, package], cwd=MODULE, env=env, check=True)
-            made.rename(place / program)
-            print(f"  {time.monotonic() - start:.0f} s", flush=True)
+        compile_one(MODULE, package, place / program)
     # The repo-server calls them, and a module's folder may be cleaned away.
     for script in (module("github.com/argoproj/argo-cd/v3") / "hack").glob("*wrapper.sh"):
         (place / script.name).write_bytes(script.read_bytes())
@@ -56,6 +53,24 @@ def build() -> Path:
     definitions(place / "crds.json")
     (place / "ready").touch()
     return place
+
+
+def build_operator() -> None:
+    """CloudNativePG's program, unless it is there."""
+    compile_one(OPERATOR, "github.com/cloudnative-pg/cloudnative-pg/cmd/manager", operator())
+
+
+def compile_one(of: Path, package: str, program: Path) -> None:
+    """A module's program, unless it is there."""
+    if program.exists():
+        return
+    program.parent.mkdir(parents=True, exist_ok=True)
+    start, made = time.monotonic(), program.with_suffix(".new")
+    print(f"building {program.name} (once; Kubernetes takes minutes)", flush=True)
+    command = ["go", "build", f"-ldflags={FLAGS}", "-o", str(made), package]
+    subprocess.run(command, cwd=of, env=os.environ | ENVIRONMENT, check=True)
+    made.rename(program)
+    print(f"  {time.monotonic() - start:.0f} s", flush=True)
 
 
 def module(path: str) -> Path:

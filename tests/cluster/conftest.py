@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import build
 import plane as planes_of
@@ -21,7 +22,11 @@ from bootstrapping import Bootstrapping
 from plane import CLUSTERS, PORT, Plane, Recorder
 from repository import TOP, Repository
 
+from fleetnode.overlays import told
 from metrics import Metrics
+
+if TYPE_CHECKING:
+    from joined import Joined
 
 FOLDER = build.CACHE / "run"
 RECORDED = (
@@ -143,24 +148,25 @@ class Fleet:
         for cluster, argo in (("eu1", self.hub), ("us1", self.hub), ("ap1", self.own)):
             argo.plane.kubectl("apply", "-f", str(TOP / f"argocd/{cluster}.yaml"))
         self.began = time.time()
-        self.give()
+        for cluster in self.planes:
+            give(self.api(cluster), self.compiled(cluster).values())
         for argo in (self.hub, self.own):
             argo.settle(seconds=600, least=5)
         self.took["bootstrap"] = time.monotonic() - start
 
-    def give(self) -> None:
-        """What only a person can create, once its namespace is there: docs/secrets.md."""
-        for cluster in self.planes:
-            for thing in self.compiled(cluster).values():
-                for secret in json.loads((thing.get("data") or {}).get("secrets.json", "[]")):
-                    if "given" in secret["keys"].values():
-                        (place,) = secret["namespaces"]
-                        until(f"namespace {place}", lambda: self.api(cluster).get("v1", "Namespace", None, place), 120)  # noqa: B023
-                        self.api(cluster).create({
-                            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret["name"], "namespace": place},
-                            "stringData": dict.fromkeys(secret["keys"], "given by a person"),
-                        })  # fmt: skip
-                        say(f"given by a person: Secret {place}/{secret['name']} on {cluster}")
+
+def give(api: Api, compiled: Iterable[Object]) -> None:
+    """What only a person can create, once its namespace is there: docs/secrets.md."""
+    for thing in compiled:
+        for secret in json.loads((thing.get("data") or {}).get("secrets.json", "[]")):
+            if "given" in secret["keys"].values():
+                (place,) = secret["namespaces"]
+                until(f"namespace {place}", lambda: api.get("v1", "Namespace", None, place), 120)  # noqa: B023
+                api.create({
+                    "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret["name"], "namespace": place},
+                    "stringData": dict.fromkeys(secret["keys"], "given by a person"),
+                })  # fmt: skip
+                say(f"given by a person: Secret {place}/{secret['name']}")
 
 
 @pytest.fixture(scope="session")
@@ -174,3 +180,15 @@ def fleet(planes: dict[str, Plane]) -> Iterator[Fleet]:
         thread.ended.set()
     for name, plane in planes.items():
         say(f"{name}, resident MiB: {plane.processes.memory()}")
+
+
+@pytest.fixture(scope="session")
+def joined() -> Iterator[Joined]:
+    """A cluster whose node runs its Pods, settled."""
+    from joined import Joined
+
+    made = Joined()
+    say(f"programs stand for images, by lib/fleetnode/images.py; otherwise only:\n{told(made.repository.overlays)}")
+    say(f"from an empty cluster to Synced and Healthy, with Pods that run: {made.bootstrap():.0f} s")
+    yield made
+    made.stop()

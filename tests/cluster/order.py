@@ -48,3 +48,20 @@ def first_times(recorder: Recorder, instance: str) -> dict[Key, tuple[int, float
         wave, made, became = found.get(key, (int(annotations[WAVE]), at, 0.0))
         found[key] = (wave, made, became or (at if well(thing) else 0.0))
     return found
+
+
+def in_order(recorder: Recorder, instance: str, began: float = 0) -> str:
+    """Assert that the last of a wave is well before the first of the next is made; when each was well, in a line."""
+    times = first_times(recorder, instance)
+    assert len(times) > 5
+    waves: dict[int, list[tuple[str, float, float]]] = {}
+    for key, (wave, made, became) in times.items():
+        waves.setdefault(wave, []).append(("/".join(key), made, became))
+    began = began or min(made for _, made, _ in times.values())
+    for wave, later in zip(sorted(waves), sorted(waves)[1:], strict=False):
+        last, _, became = max(waves[wave], key=lambda each: each[2])
+        first, made, _ = min(waves[later], key=lambda each: each[1])
+        assert all(each[2] for each in waves[wave]), f"never well: {[each[0] for each in waves[wave] if not each[2]]}"
+        assert became <= made + 0.5, f"{first} of wave {later} came {became - made:.1f} s before {last} of wave {wave}"
+    ends = {wave: max(each[2] for each in things) - began for wave, things in waves.items()}
+    return f"{instance}: " + ", ".join(f"wave {wave} well at {end:.0f} s" for wave, end in sorted(ends.items()))

@@ -24,6 +24,8 @@ STANDINS = HERE / "standins"
 TOKEN = "administrator"  # in a network that nobody else reaches
 PORT = 6443
 NODES, ZONES = 6, 3
+FAKE = "kwok.x-k8s.io/node"
+"""The annotation of nodes that kwok plays."""
 CLUSTERS = ("eu1", "us1", "ap1")
 """Of the fleet; each has a control plane, at an address of its own."""
 HOSTS = {"localhost": "127.0.0.1", "git.example.com": "127.0.0.1", "us1.k8s.example.com": "127.0.0.2"}
@@ -116,12 +118,14 @@ class Certificates:
 class Plane:
     """The control plane. `start` brings up the API, then `nodes` what runs Pods."""
 
-    def __init__(self, programs: Path, folder: Path, number: int = 0) -> None:
-        """programs: where build.py put them; folder: for state, emptied; number: which of several it is"""
+    def __init__(self, programs: Path, folder: Path, number: int = 0, bind: str = "") -> None:
+        """programs: where build.py put them; folder: for state, emptied; number: which of several it is; bind: where
+        the API server listens, if Pods with a network of their own call it"""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.programs, self.folder = programs, folder
         self.address, self.pods = f"127.0.0.{number + 1}", f"10.{244 + number}.0.0/16"
+        self.bind = bind or self.address
         self.processes = Programs(folder)
         self.certificates = Certificates(folder / "certificates")
         self.kubeconfig = folder / "kubeconfig"
@@ -143,7 +147,7 @@ class Plane:
         tokens = self.folder / "tokens.csv"
         tokens.write_text(f'{TOKEN},administrator,1,"system:masters"\n')
         start("kube-apiserver", [
-            kube, "kube-apiserver", f"--etcd-servers={etcd}", f"--bind-address={self.address}",
+            kube, "kube-apiserver", f"--etcd-servers={etcd}", f"--bind-address={self.bind}",
             "--advertise-address=192.0.2.1", f"--secure-port={PORT}", f"--tls-cert-file={files.file('server.crt')}",
             f"--tls-private-key-file={files.file('server.key')}", f"--client-ca-file={files.file('ca.crt')}",
             f"--token-auth-file={tokens}", "--service-account-issuer=https://kubernetes.default.svc",
@@ -207,21 +211,22 @@ class Plane:
             raise AssertionError(f"kubectl {' '.join(words)}: {done.stderr}")
         return done
 
-    def nodes(self, scripts: bool = True) -> None:
+    def nodes(self, scripts: bool = True, count: int = NODES, real: Sequence[str] = ()) -> None:
         """kwok, its nodes, and what every cluster of the fleet is said to have already.
 
-        scripts: whether something really runs the bootstrap Jobs (bootstrapping.py)
+        scripts: whether something really runs the bootstrap Jobs (bootstrapping.py); real: stand-ins that are not
+        needed, by their file's name
         """
-        for number in range(NODES):
+        for number in range(count):
             self.api.create(node(f"node-{number}", f"zone-{number % ZONES}"))
         for name in EXISTING_STORAGE:
             self.api.create(storage_class(name))
         for name in EXISTING_NAMESPACES:
             self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         self.processes.start("kwok", [
-            self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes",
+            self.programs / "kwok", "--kubeconfig", self.kubeconfig, f"--manage-nodes-with-annotation-selector={FAKE}=fake",
             "--node-lease-duration-seconds=40", f"--cidr={self.pods}", f"--node-ip={self.address}",
-            *(word for file in self.stages(scripts) for word in ("-c", file)),
+            *(word for file in self.stages(scripts, real) for word in ("-c", file)),
         ])  # fmt: skip
         until(
             "every node is ready",
@@ -229,7 +234,7 @@ class Plane:
             60,
         )
 
-    def stages(self, scripts: bool) -> list[Path]:
+    def stages(self, scripts: bool, real: Sequence[str]) -> list[Path]:
         """What kwok does: its own for nodes and for Pods that start, and ours, one file a kind, for the rest."""
         own = self.programs / "stages"
         hosts = sorted({host for thing in self.hosts() for host in thing})
@@ -238,6 +243,8 @@ class Plane:
         filled.mkdir(exist_ok=True)
         values = {"@CERTIFICATE@": "world.crt", "@KEY@": "world.key", "@AUTHORITY@": "ca.crt"}
         for file in STANDINS.glob("*.yaml"):
+            if file.stem in real:
+                continue
             text = file.read_text()
             for mark, value in values.items():
                 text = text.replace(mark, encoded(self.certificates.folder / value))
@@ -266,12 +273,19 @@ class Plane:
         every = json.loads((self.programs / "crds.json").read_text())
         found = [crd for crd in every if crd["spec"]["group"] in groups]
         self.groups |= groups
+
+        def apply(crd: Object) -> None:
+            # The largest take the API server's own limit of half a minute on a busy machine.
+            until(f"{crd['metadata']['name']} is applied", lambda: self.api.apply(crd), 180)
+
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self.api.apply, found))
+            list(pool.map(apply, found))
         crds = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
         until("every custom resource is served", lambda: all(
             any(each["type"] == "Established" and each["status"] == "True" for each in crd.get("status", {}).get("conditions") or [])
-            for crd in self.api.list(*crds)), 60)  # fmt: skip
+            for crd in self.api.list(*crds)), 180)  # fmt: skip
+        # Put together when it is first asked for: Argo CD waits 32 s for it, on a busy machine in vain.
+        until("the schema is served", lambda: self.api.request("GET", "/openapi/v2"), 120)
         return len(found)
 
     def stop(self) -> None:
@@ -305,7 +319,7 @@ def node(name: str, zone: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+        "metadata": {"name": name, "labels": labels, "annotations": {FAKE: "fake"}},
         "status": {"allocatable": room, "capacity": room},
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 from api import documents, named
-from order import first_times
+from order import in_order
 from repository import TOP
 
 from conftest import Fleet, say
@@ -41,18 +41,7 @@ def test_waves_come_one_after_the_other(fleet: Fleet, cluster: str, tenant: str)
     """The last of a wave is well before the first of the next is made: secrets, database, main, workers, router, edge.
 
     Certificates are not waited for by name: who mounts one waits for its Secret."""
-    times = first_times(fleet.recorders[cluster], tenant)
-    assert len(times) > 5
-    waves: dict[int, list[tuple[str, float, float]]] = {}
-    for key, (wave, made, became) in times.items():
-        waves.setdefault(wave, []).append(("/".join(key), made, became))
-    for wave, later in zip(sorted(waves), sorted(waves)[1:], strict=False):
-        last, _, became = max(waves[wave], key=lambda each: each[2])
-        first, made, _ = min(waves[later], key=lambda each: each[1])
-        assert all(each[2] for each in waves[wave]), f"never well: {[each[0] for each in waves[wave] if not each[2]]}"
-        assert became <= made + 0.5, f"{first} of wave {later} came {became - made:.1f} s before {last} of wave {wave}"
-    ends = {wave: max(each[2] for each in things) - fleet.began for wave, things in waves.items()}
-    say(f"{cluster}.{tenant}: " + ", ".join(f"wave {wave} well at {end:.0f} s" for wave, end in sorted(ends.items())))
+    say(f"{cluster}: {in_order(fleet.recorders[cluster], tenant, fleet.began)}")
 
 
 @pytest.mark.parametrize(("cluster", "target"), TARGETS, ids=lambda part: part)

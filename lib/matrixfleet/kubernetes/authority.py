@@ -16,6 +16,8 @@ SERVER, CLIENT = "server auth", "client auth"
 def authority(plan: Plan) -> Iterator[Object]:
     """A self-signed authority, and the Issuer that signs with it."""
     root, ca = (plan.called(f"postgresql-{part}") for part in ("root", "ca"))
+    # Not <cluster>-ca: CloudNativePG keeps the authority of its clients in a Secret of that name, with other keys.
+    secret = plan.called("postgresql-authority")
 
     def cert_manager(kind: str, name: str, spec: Object) -> Object:
         return make(plan, kind, "postgresql", api=API, name=name, wave=waves.SECRETS, spec=spec)
@@ -24,14 +26,14 @@ def authority(plan: Plan) -> Iterator[Object]:
     certificate = {
         "isCA": True,
         "commonName": ca,
-        "secretName": ca,
+        "secretName": secret,
         "duration": "87600h",
         "renewBefore": "8760h",
         "privateKey": KEY | {"rotationPolicy": "Never"},
         "issuerRef": {"name": root, "kind": "Issuer", "group": "cert-manager.io"},
     }
     yield cert_manager("Certificate", ca, certificate)
-    yield cert_manager("Issuer", ca, {"ca": {"secretName": ca}})
+    yield cert_manager("Issuer", ca, {"ca": {"secretName": secret}})
 
 
 def signed(plan: Plan, component: str, usage: str, **subject: str | Sequence[str] | Object) -> Object:

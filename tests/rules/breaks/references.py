@@ -118,7 +118,7 @@ BREAKS = [
     Break(
         "an issuer without its authority",
         drop(f"{PROD}/workload/postgresql/certificate-matrix-prod-postgresql-ca.yaml"),
-        "ca: Secret matrix-prod-postgresql-ca: expected it in namespace matrix-prod, nothing makes it",
+        "ca: Secret matrix-prod-postgresql-authority: expected it in namespace matrix-prod, nothing makes it",
     ),
     Break(
         "a role whose password nobody makes",
