@@ -30,6 +30,11 @@ def archives(tenant: Tenant) -> bool:
     return tenant.backup.kind is Backup.POINT_IN_TIME and tenant.database.kind is Database.STATEFULSET
 
 
+def archived_by_operator(tenant: Tenant) -> bool:
+    """Whether CloudNativePG archives the log of the tenant's own cluster."""
+    return tenant.backup.kind is Backup.POINT_IN_TIME and tenant.database.kind is Database.CNPG
+
+
 def duties(tenant: Tenant) -> dict[str, tuple[str, ...]]:
     """What the sidecar of each component backs up: keys where the signing key is read, media where it is mounted."""
     if tenant.backup.kind is Backup.NONE:
@@ -50,7 +55,11 @@ def buckets_of(tenant: Tenant) -> dict[str, tuple[S3Bucket, ...]]:
     first: tuple[S3Bucket, ...] = (spec.bucket,)
     both = (*first, spec.second)
     found = {component: both if "keys" in what else first for component, what in duties(tenant).items()}
-    if archives(tenant) or (tenant.restore and tenant.restore.source is RestoreFrom.DUMP):
+    if (
+        archives(tenant)
+        or archived_by_operator(tenant)
+        or (tenant.restore and tenant.restore.source is RestoreFrom.DUMP)
+    ):
         found["postgresql"] = first
     found |= {"dump": first, "verify": both, "drill": first}
     return found | ({"restore": first} if tenant.restore else {})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
 from matrixfleet.model.cluster import Reach
-from matrixfleet.plan.backup import CLIENTS, buckets_of, duties
+from matrixfleet.plan.backup import CLIENTS, archived_by_operator, buckets_of, duties
 from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.storage import media_keeper
@@ -155,7 +155,9 @@ def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flo
     dns, processes = Outside("cluster DNS", cluster.network.dns), duties(tenant)
     for component, buckets in buckets_of(tenant).items():
         if component not in processes:
-            yield Flow(component, dns, ((UDP, 53), (TCP, 53)), "finds the bucket")
+            if component != "postgresql" or not archived_by_operator(tenant):
+                # Instances of CloudNativePG ask it for more, and have it already.
+                yield Flow(component, dns, ((UDP, 53), (TCP, 53)), "finds the bucket")
             ports = sorted({bucket.port for bucket in buckets if not bucket.reach})
             if ports:
                 where = tuple((TCP, port) for port in ports)

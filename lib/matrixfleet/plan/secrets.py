@@ -10,7 +10,7 @@ from matrixfleet.model import Cluster, Tenant
 from matrixfleet.model.choices import Database, Pooling, Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.model.stores import SecretsSpec
-from matrixfleet.plan.backup import buckets_of, clients
+from matrixfleet.plan.backup import archived_by_operator, buckets_of, clients
 from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.storage import media_keeper
 
@@ -224,7 +224,11 @@ def secrets_of(
         for purpose, place, said in zip(("backup", "backup-second"), kept, ("bucket", "second"), strict=True):
             mine = tuple(name for name, reached in buckets.items() if place in reached)
             rotate = ("matrix", "backup", said, "generation")
-            found.append(secret(purpose, place.generation, (("credentials", GIVEN),), readers=mine, rotate=rotate))
+            keys = (("credentials", GIVEN),)
+            if said == "bucket" and archived_by_operator(tenant):
+                # Barman Cloud reads no file of the AWS tools.
+                keys = (*keys, ("access_key_id", GIVEN), ("secret_access_key", GIVEN))
+            found.append(secret(purpose, place.generation, keys, readers=mine, rotate=rotate))
     return tuple(found)
 
 
