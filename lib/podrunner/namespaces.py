@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,9 +22,10 @@ UNSHARE = ("unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--
 class NamespacedProcess:
     """The first process of a container, seen from outside."""
 
-    def __init__(self, outer: subprocess.Popen[bytes], program: Program) -> None:
+    def __init__(self, outer: subprocess.Popen[bytes], program: Program, laid: Path) -> None:
         self.outer = outer
         self.program = program
+        self.laid = laid
 
     def poll(self) -> int | None:
         return self.outer.poll()
@@ -39,6 +41,10 @@ class NamespacedProcess:
 
     def execute(self, command: list[str], timeout: float, output: Path | None = None) -> int:
         """Run a command in the container's namespaces, as its user."""
+        # Before its root is whole there is no container yet, only this machine's root in its place.
+        end = time.monotonic() + timeout
+        while self.outer.poll() is None and not self.laid.stat().st_size and time.monotonic() < end:
+            time.sleep(0.02)
         if (inner := self.inner) is None:
             return 1
         enter_it = ["nsenter", f"--target={inner}", "--mount", "--pid", "--net", "--uts", "--ipc", "--wdns=/"]
@@ -84,9 +90,10 @@ class NamespacedPod:
         root = self.directory / container["name"]
         root.mkdir(exist_ok=True)
         files = self._files(container, program, image)
-        script = self.directory / f"{container['name']}.sh"
+        script, laid = (self.directory / f"{container['name']}.{what}" for what in ("sh", "laid"))
+        laid.write_text("")
         name = f"hostname {shlex.quote(hostname(self.pod))}\n" if not self.pod.host_network else ""
-        script.write_text(name + root_script(root, container, volumes, image, program, files))
+        script.write_text(name + root_script(root, container, volumes, image, program, files, laid))
         script.chmod(0o600)
         with log.open("ab") as stream:
             # /dev/stderr is opened by name by some programs: the log must be theirs.
@@ -99,7 +106,7 @@ class NamespacedPod:
                 stderr=stream,
                 start_new_session=True,
             )
-        return NamespacedProcess(outer, program)
+        return NamespacedProcess(outer, program, laid)
 
     def _files(self, container: Object, program: Program, image: Image) -> dict[str, Path]:
         """The files that a node writes for each container."""

@@ -138,9 +138,11 @@ def root_script(
     image: Image,
     program: Program,
     files: Mapping[str, Path],
+    laid: Path,
 ) -> str:
     """The shell script that lays a container's root and becomes the container. It runs as root in namespaces of
-    its own (`unshare --mount --pid`). `files` are single files of this node by where they lie inside."""
+    its own (`unshare --mount --pid`). `files` are single files of this node by where they lie inside; something is
+    written into `laid` once the root is whole."""
     inside = root / "root"
     layers = f"upperdir={quote(root)}/upper,workdir={quote(root)}/work"
     lines = [
@@ -174,9 +176,10 @@ def root_script(
         lines += _bind(mount["mountPath"], source, read_only=bool(mount.get("readOnly")))
     for where, source in files.items():
         lines += [f"rm -f {quote(where)}", *_bind(where, source, read_only=False)]
-    lines += ["umount -l /.old", "rmdir /.old"]
+    lines += [f"exec 9>{quote(f'/.old{laid}')}", "umount -l /.old", "rmdir /.old"]
     if program.read_only:
         lines.append("mount -o remount,bind,ro /")
+    lines.append("echo laid >&9; exec 9>&-")
     lines.append(f"exec {shlex.join(as_user(program, program.command))}")
     return "\n".join(lines) + "\n"
 
