@@ -130,8 +130,9 @@ def test_parameters_are_taken_as_compiled(server):
     shown = dict(server.sql("SELECT name, current_setting(name) FROM pg_settings"))
     for name, value in wanted.items():
         assert lines[name] == (str(value), ""), name
-        # wal_compression has methods by now: "on" is pglz.
-        assert plain(shown[name]) in (plain(str(value)), "pglz" if value == "on" else value), name
+        if shown[name] != "(disabled)":  # archive_command, while archive_mode is off
+            # wal_compression has methods by now: "on" is pglz.
+            assert plain(shown[name]) in (plain(str(value)), "pglz" if value == "on" else value), name
 
 
 def plain(value):
