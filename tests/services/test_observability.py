@@ -163,8 +163,8 @@ def test_what_goes_away_is_told_to_its_people_alone(watch, node, single, part):
     )
     waits = int(monitoring.hurried(rule["for"], PACE)[:-1])
     taken = node.objects.need(kind, single.namespace, name)
-    # Budgets of errors burn on for an hour after what broke before is mended.
-    eventually(lambda: alert not in watch.firing(), 60)
+    # Not even pending; budgets of errors burn on for an hour after what broke before is mended.
+    eventually(lambda: not watch.ask(f'ALERTS{{alertname="{alert}"}}'), 60)
     begun = time.monotonic()
     node.remove(kind, single.namespace, name)
     try:
