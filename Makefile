@@ -15,7 +15,7 @@ CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-services test-drills test-observability test-cluster demo lint bench dashboards schema schemas lock clean
+.PHONY: help compile check test test-services test-observability test-drills test-cluster demo lint bench dashboards schema schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -11,6 +11,7 @@ from fleets import Repository
 from matrixfleet.checks import Tree
 from matrixfleet.drawing import draw_target
 from matrixfleet.model import Fleet
+from matrixfleet.plan import plan_of
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 
@@ -71,11 +72,14 @@ def test_every_policy_of_every_cluster_is_bound(tree: Tree) -> None:
 
 
 def test_every_namespace_is_bound_and_says_its_hosts(tree: Tree) -> None:
-    """But one that several tenants share, which must not change with them."""
+    """But one that several tenants share, which must not change with them, and those of a platform without any: where
+    none is said none is let in."""
+    assert tree.fleet is not None
     for entry in tree.of_kind("Namespace"):
         assert entry.doc["metadata"]["labels"]["app.kubernetes.io/part-of"] == "matrix-fleet"
         several = "matrix-fleet/several-tenants" in entry.annotations
-        assert ("matrix-fleet/hosts" in entry.annotations) != several, entry
+        has = bool(plan_of(tree.fleet, entry.target).names) and not several
+        assert ("matrix-fleet/hosts" in entry.annotations) == has, entry
 
 
 def test_what_is_being_deleted_is_let_go(tree: Tree) -> None:

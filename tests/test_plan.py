@@ -371,7 +371,8 @@ def test_every_rule_holds(variant: str, fleet: Fleet) -> None:
 
 def test_stopped_scales_synapse_alone_to_nothing(fleet: Fleet) -> None:
     tree = drawn(changed(fleet, (("matrix", "state"), "stopped")))
-    replicas = {entry.name: entry.spec["replicas"] for entry in tree.of_kind("Deployment", "StatefulSet")}
+    mine = [entry for entry in tree.of_kind("Deployment", "StatefulSet") if entry.target == PROD]
+    replicas = {entry.name: entry.spec["replicas"] for entry in mine}
     assert replicas == {
         "matrix-prod-synapse": 0,
         "matrix-prod-router": 1,
@@ -610,7 +611,8 @@ def test_sidecars_have_room_and_jobs_end(fleet: Fleet) -> None:
     assert meshed.quota.cpu - plain.quota.cpu == 100 * pods
     assert meshed.quota.memory - plain.quota.memory == 128 * pods
     tree = drawn(changed(fleet, *MESH))
-    labels = {pod.labels["app.kubernetes.io/component"]: pod.labels.get("sidecar.istio.io/inject") for pod in tree.pods}
+    mine = [pod for pod in tree.pods if pod.entry.target == PROD]
+    labels = {pod.labels["app.kubernetes.io/component"]: pod.labels.get("sidecar.istio.io/inject") for pod in mine}
     assert labels.pop("bootstrap") == labels.pop("turn") == "false"
     assert set(labels.values()) == {"true"}
     (roles,) = [pod for pod in tree.pods if pod.entry.kind == "Job" and "roles" in pod.entry.name]

@@ -178,6 +178,7 @@ def tenant(node, world, store, people, tmp_path_factory):
     for known, recipient in zip(re.findall(r"age1\w+", text), people.values(), strict=True):
         text = text.replace(known, recipient)
     repository.write(CLASS, text)
+    repository.edit(FILE, "  - pattern.single-tenant\n", "  - pattern.single-tenant\n  - feature.backups\n")
     backed = Backed(node, world, store, repository)
     node.objects.add(secret(TENANT, f"{TENANT}-backup-1", {"credentials": credentials(KEYS)}))
     node.objects.add(secret(TENANT, f"{TENANT}-backup-second-1", {"credentials": credentials(SECOND)}))
