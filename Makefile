@@ -10,11 +10,12 @@ S3 := images/synapse-s3
 IN_SYNAPSE := attrs automat constantly hyperlink idna incremental packaging psycopg2 pyyaml twisted typing-extensions \
   zope-interface
 SERVICES := .cache/services
+NODE := tests/services/node
 CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-services test-cluster demo lint bench schema schemas lock clean
+.PHONY: help compile check test test-services test-drills test-cluster demo lint bench schema schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +31,11 @@ test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, m
 
 test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
 	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
-	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready
-	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services)
+	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready $(SERVICES)/clients
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services --ignore=tests/services/drills)
+
+test-drills: $(VENV)/ready ## Lose a tenant's data in every way and restore it, with real programs (root); ONLY=<test> for one
+	@$(MAKE) --no-print-directory test-services ONLY="$(or $(ONLY),tests/services/drills)"
 
 demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo
@@ -65,6 +69,8 @@ lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/services.lock tests/services.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --upgrade -o tests/clients.lock tests/clients.in
+	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/cluster.lock tests/cluster.in
 
 # Debian's programs, and no daemon of them started: this machine's policy-rc.d is put back as it was.
@@ -82,6 +88,14 @@ $(SERVICES)/packages: tests/services.apt
 $(SERVICES)/ready: tests/services.lock $(S3)/requirements.lock
 	$(call venv,$(SERVICES)/venv,tests/services.lock)
 	$(call provider,$(SERVICES)/venv)
+	@touch $@
+
+# The clients of scenarios beside them, and what runs on Node.js. npm ci takes the lock's digests from any registry.
+$(SERVICES)/clients: tests/clients.lock $(NODE)/package.json $(NODE)/package-lock.json $(SERVICES)/ready
+	@echo "installing $< and $(NODE)/package-lock.json"
+	@$(SERVICES)/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
+	@mkdir -p $(SERVICES)/node && cp $(NODE)/package.json $(NODE)/package-lock.json $(SERVICES)/node
+	@cd $(SERVICES)/node && PATH="$$PWD/../venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 clean: ## Remove what make made (not compiled/)

@@ -25,6 +25,8 @@ DOCUMENTED = {
     *("cnpg_collector_up", "cnpg_pg_replication_lag", "cnpg_pg_replication_streaming_replicas"),
     "certmanager_certificate_expiration_timestamp_seconds",
     *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"),
+    # kube-state-metrics (docs/metrics/workload/cronjob-metrics.md).
+    *("kube_cronjob_status_last_successful_time", "kube_cronjob_created", "kube_cronjob_spec_suspend"),
     "up",
 }
 
@@ -42,6 +44,8 @@ class Case(NamedTuple):
     fires: dict[str, str]
     silent: dict[str, str]
     minutes: int = 30
+    every: str = "1m"
+    """How often values come, and rules are evaluated."""
 
 
 T = 'tenant="t"'
@@ -97,6 +101,15 @@ def claim(left: str) -> dict[str, str]:
 
 
 UP = {f"up{{{ROUTER}}}": "1x60", f'up{{{T}, job="synapse"}}': "1x60"}
+
+
+def succeeded(name: str, times: str) -> dict[str, str]:
+    return {
+        f'kube_cronjob_status_last_successful_time{{namespace="t", cronjob="t-{name}"}}': times,
+        f'kube_cronjob_created{{namespace="t", cronjob="t-{name}"}}': "0x300",
+    }
+
+
 CASES = {
     "MatrixErrorsBurnFast": Case(responses("0+5x200", "0+95x200"), responses("0x200", "0+95x200"), 100),
     "MatrixErrorsBurnSlow": Case(responses("0+1x500", "0+99x500"), responses("0x500", "0+99x500"), 400),
@@ -177,6 +190,14 @@ CASES = {
         {'certmanager_certificate_expiration_timestamp_seconds{name="t-matrix", namespace="t"}': "9000000x90"},
         80,
     ),
+    "MatrixBackupLate": Case(succeeded("dump", "0x60"), succeeded("dump", "0+3600x60"), 40 * 60, "1h"),
+    "MatrixBackupWrong": Case(succeeded("verify", "0x80"), succeeded("verify", "0+3600x80"), 60 * 60, "1h"),
+    "MatrixDrillFailed": Case(succeeded("drill", "0x300"), succeeded("drill", "0+3600x300"), 200 * 60, "1h"),
+    "MatrixArchiveBehind": Case(
+        {f"pg_stat_archiver_last_archive_age{{{T}}}": "1000x60", f"pg_stat_archiver_failed_count{{{T}}}": "0+1x60"},
+        # A server where nothing happens has nothing to archive.
+        {f"pg_stat_archiver_last_archive_age{{{T}}}": "1000x60", f"pg_stat_archiver_failed_count{{{T}}}": "3x60"},
+    ),
 }
 
 
@@ -230,13 +251,14 @@ def test_it_fires_and_is_silent(name: str, tmp_path: Path) -> None:
 
     def scenario(series: dict[str, str], found: list[dict[str, Any]]) -> dict[str, Any]:
         return {
-            "interval": "1m",
+            "interval": case.every,
             "input_series": [{"series": one, "values": values} for one, values in series.items()],
             "promql_expr_test": [{"expr": firing, "eval_time": f"{case.minutes}m", "exp_samples": found}],
         }
 
     tests = [scenario(case.fires, [{"labels": '{tenant="t"}', "value": 1}]), scenario(case.silent, [])]
-    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": tests}))
+    said = {"rule_files": [str(RULES)], "evaluation_interval": case.every, "tests": tests}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(said))
     command = ["promtool", "test", "rules", str(tmp_path / "tests.yml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"

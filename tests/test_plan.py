@@ -554,6 +554,20 @@ def test_a_closed_homeserver_reaches_the_ports_that_were_named(fleet: Fleet) -> 
     assert (internet.ports_told, internet.reason) == ("TCP 443, TCP 465", "push gateways, mail")
 
 
+def test_who_asks_other_servers(fleet: Fleet) -> None:
+    """An event persister invites, the writer of device lists fetches them; no other writer leaves the tenant."""
+    asking = {"synapse", "generic", "event-persister", "federation-sender", "media-repository"}
+
+    def outward(closed: bool) -> set[str]:
+        federation = (("matrix", "synapse", "federation", "enabled"), not closed)
+        flows = plan(changed(fleet, *WITH_WORKERS, federation)).flows
+        return {flow.source_name for flow in flows if flow.target_name == "the Internet"}
+
+    assert {*asking, "writer-accounts"} <= outward(closed=False)
+    assert "writer-ephemeral" not in outward(closed=False)
+    assert not {"event-persister", "writer-accounts"} & outward(closed=True)
+
+
 def test_a_bridge_talks_to_the_router_alone(fleet: Fleet) -> None:
     bridged = plan(changed(fleet, *VARIANTS["bridges, bots and modules"]))
     found = {(flow.source_name, flow.target_name) for flow in bridged.flows if "service" in flow.source_name}

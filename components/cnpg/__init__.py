@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from matrixfleet.backup.pods import prefix_of
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
@@ -11,11 +12,13 @@ from matrixfleet.model.choices import Database, Pooling
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import Plan, PlatformPlan, TenantPlan, waves
+from matrixfleet.plan.backup import archived_by_operator
 from matrixfleet.plan.database import roles_on_shared
 from matrixfleet.plan.names import component_name
 from matrixfleet.plan.postgresql import settings_of
 
 API = "postgresql.cnpg.io/v1"
+BARMAN = "barman-cloud.cloudnative-pg.io"
 # The rules before these are the operator's own, and the rule behind them would admit any password from anywhere
 # (pkg/postgres/configuration.go). Who may connect to a database is a member of the role that it is named after.
 HBA = ("hostssl samerole all all scram-sha-256", "host all all all reject")
@@ -35,6 +38,8 @@ def main(plan: TenantPlan | PlatformPlan) -> Iterator[Object | In]:
     reload = {"labels": {"cnpg.io/reload": ""}}
     yield signed(plan, "postgresql", SERVER, dnsNames=names(plan, server), secretTemplate=reload)
     yield cluster(plan, server)
+    if isinstance(plan, TenantPlan) and archived_by_operator(plan.tenant):
+        yield from archived(plan)
     if server.pooling is Pooling.PGBOUNCER:
         yield pooler(plan, server)
 
@@ -78,6 +83,7 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
             "storageClass": plan.cluster.storage.database.name,
             "resizeInUseVolumes": True,
         },
+        **({"plugins": [archiver(plan)]} if isinstance(plan, TenantPlan) and archived_by_operator(plan.tenant) else {}),
         "resources": {
             "requests": {"cpu": server.resources.cpu, "memory": server.resources.memory},
             "limits": {"memory": server.resources.memory},
@@ -93,6 +99,60 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
         "inheritedMetadata": {"labels": {"app.kubernetes.io/part-of": PART_OF}},
     }
     return of_cnpg(plan, "Cluster", plan.called("postgresql"), spec, keep=True)
+
+
+def archiver(plan: TenantPlan) -> Object:
+    """The plugin that archives the log. The in-tree Barman is on its way out of CloudNativePG."""
+    parameters = {"barmanObjectName": plan.called("postgresql")}
+    return {"name": BARMAN, "enabled": True, "isWALArchiver": True, "parameters": parameters}
+
+
+def archived(plan: TenantPlan) -> Iterator[Object]:
+    """Where the log and base backups go, and when base backups are made."""
+    spec = plan.tenant.backup
+    assert spec.bucket
+    secret, name = plan.secret("backup").name, plan.called("postgresql")
+    keys = {
+        "accessKeyId": {"name": secret, "key": "access_key_id"},
+        "secretAccessKey": {"name": secret, "key": "secret_access_key"},
+    }
+    store: Object = {
+        "destinationPath": f"s3://{spec.bucket.bucket}/{prefix_of(plan, spec.bucket)}/postgresql",
+        **({"endpointURL": spec.bucket.endpoint} if spec.bucket.endpoint else {}),
+        "s3Credentials": keys,
+        "wal": {"compression": "gzip"},
+        "data": {"compression": "gzip"},
+    }
+    resources = {"requests": dict(spec.resources), "limits": {"memory": spec.resources.memory}}
+    env = [{"name": "AWS_DEFAULT_REGION", "value": spec.bucket.region}]
+    yield make(
+        plan,
+        "ObjectStore",
+        "postgresql",
+        api="barmancloud.cnpg.io/v1",
+        name=name,
+        wave=waves.SECRETS,
+        spec={
+            "configuration": store,
+            "retentionPolicy": f"{spec.keep.archive}d",
+            "instanceSidecarConfiguration": {
+                "env": env,
+                "resources": resources,
+                "retentionPolicyIntervalSeconds": 1800,
+            },
+        },
+    )
+    schedule = {
+        # Seconds first.
+        "schedule": f"0 {spec.schedule}",
+        "backupOwnerReference": "cluster",
+        "cluster": {"name": name},
+        "immediate": True,
+        "suspend": False,
+        "method": "plugin",
+        "pluginConfiguration": {"name": BARMAN},
+    }
+    yield of_cnpg(plan, "ScheduledBackup", name, schedule)
 
 
 def bootstrap(plan: TenantPlan | PlatformPlan) -> Object:

@@ -1,15 +1,45 @@
-"""The tenant on one page, with its real names: for whoever is on call and has never seen it."""
+"""The tenant on one page, and its recovery on another, in real names: for whoever is on call and has never seen it."""
 
 import json
 from collections.abc import Iterator
 
+from matrixfleet.backup.pods import prefix_of
 from matrixfleet.drawing import Text, component
+from matrixfleet.model.choices import Backup, Database
 from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.backup import archives, duties
 from matrixfleet.templates import render
 
 
 @component("docs")
 def main(plan: TenantPlan) -> Iterator[Text]:
-    """README.md."""
+    """README.md, and recovery.md where there are backups."""
     bodies = {name: json.dumps(content) for name, content in plan.well_known.items()}
     yield Text("README.md", render(__file__, "README.md.j2", plan=plan, well_known=bodies))
+    if plan.tenant.backup.kind is Backup.NONE:
+        return
+    restorable = plan.tenant.database.kind is Database.STATEFULSET
+    facts = {
+        "archived": archives(plan.tenant),
+        "media": any("media" in what for what in duties(plan.tenant).values()),
+        "restorable": restorable,
+        "policy": lambda place: policy(plan, place),
+    }
+    yield Text("recovery.md", render(__file__, "recovery.md.j2", plan=plan, **facts))
+
+
+def policy(plan: TenantPlan, place: str) -> str:
+    """A bucket's policy of what the tenant's keys need: its own folder, and the names in it."""
+    spec = plan.tenant.backup
+    bucket = spec.bucket if place == "first" else spec.second
+    assert bucket
+    arn, folder = f"arn:aws:s3:::{bucket.bucket}", prefix_of(plan, bucket)
+    objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+    # Keys in the second place are written once: whoever takes these keys over cannot remove them.
+    objects = objects if place == "first" else objects[:2]
+    within = {"StringLike": {"s3:prefix": f"{folder}/*"}}
+    statements = [
+        {"Effect": "Allow", "Action": objects, "Resource": f"{arn}/{folder}/*"},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn, "Condition": within},
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})

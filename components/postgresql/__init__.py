@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from matrixfleet.backup import archive, environment, mounts, scripts
+from matrixfleet.backup.pods import INTERVAL, PAUSE
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import claim_template, config_map, service
+from matrixfleet.kubernetes.objects import claim_template, config_map, make, service
 from matrixfleet.kubernetes.pods import (
     Mount,
     configuration,
@@ -17,13 +19,25 @@ from matrixfleet.kubernetes.pods import (
     stateful_set,
     tls_files,
 )
+from matrixfleet.model.choices import RestoreFrom
 from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.backup import ARCHIVE, SIDECAR, archives
 from matrixfleet.plan.postgresql import settings_of
 from matrixfleet.templates import read, render
 
 DATA = "/var/lib/postgresql/data"
 SOCKET = "/var/run/postgresql"
+RUN = scratch("archive", "/run/backup", "1Mi", memory=True)
+CONF = {"name": "PGBACKREST_CONFIG", "value": "/run/backup/pgbackrest.conf"}
 FILES = ("initdb.sh", "reconcile.sh", "roles.sql", "pg_hba.conf", "pg_ident.conf")
+
+
+# A minute of messages is what a lost volume costs at most.
+ARCHIVING = {
+    "archive_mode": "on",
+    "archive_command": "pgbackrest --stanza=synapse archive-push %p",
+    "archive_timeout": "60s",
+}
 
 
 @component("workload/postgresql")
@@ -34,13 +48,59 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     yield from authority(plan)
     yield signed(plan, "postgresql", SERVER, dnsNames=[plan.address("postgresql")])
     files = {name: read(__file__, name) for name in FILES}
-    files["postgresql.conf"] = render(__file__, "postgresql.conf.j2", settings=settings_of(plan.server), socket=SOCKET)
+    settings = settings_of(plan.server) | (ARCHIVING if archives(plan.tenant) else {})
+    files["postgresql.conf"] = render(__file__, "postgresql.conf.j2", settings=settings, socket=SOCKET)
     yield config_map(plan, "postgresql", files)
+    kept = backups(plan)
+    if kept:
+        yield make(plan, "ConfigMap", "archive", wave=plan.workloads["postgresql"].wave, data=kept)
     yield service(plan, "postgresql", headless=True)
-    yield server(plan, files)
+    yield server(plan, files, kept)
 
 
-def server(plan: TenantPlan, files: dict[str, str]) -> Object:
+def backups(plan: TenantPlan) -> dict[str, str]:
+    """The scripts of what stands beside the server to archive it or to bring it back."""
+    names = ["loop", "base"] if archives(plan.tenant) else []
+    if plan.tenant.restore:
+        names.append(f"restore_{plan.tenant.restore.source}")
+    return scripts(plan, *names) | archive(plan) if names else {}
+
+
+def tools(plan: TenantPlan, mounted: list[Mount]) -> tuple[list[Object], list[Object], list[Mount]]:
+    """Init containers, containers and mounts for that; nothing without backups.
+
+    mounted: data, and the server's socket
+    """
+    archived, restore = archives(plan.tenant), plan.tenant.restore
+    if not archived and not restore:
+        return [], [], []
+    keys = mounts(plan, "postgresql", plan.called("archive"))
+    own = [*keys, scratch("backup-tmp", "/tmp", "1Gi")]
+    env = environment(plan, PGHOST=SOCKET, PGDATABASE="synapse", PGUSER="postgres")
+    init: list[Object] = []
+    beside: list[Object] = []
+    if archived:
+        own.append(RUN)
+        env = [*env, CONF]
+        init.append(container(plan, "postgresql", ARCHIVE, ["sh", "/etc/backup/archive.sh"], [*keys, RUN]))
+        clock = {"INTERVAL": str(INTERVAL), "PAUSE": str(PAUSE)}
+        looped = [*env, *({"name": name, "value": value} for name, value in clock.items())]
+        command = ["bash", "/etc/backup/loop.sh", "base"]
+        beside.append(container(plan, "postgresql", SIDECAR, command, [*own, *mounted], env=looped))
+    if restore:
+        env = [*env, {"name": "RESTORE", "value": restore.name}, {"name": "UNTIL", "value": restore.until_utc}]
+        if restore.source is RestoreFrom.ARCHIVE:
+            command = ["bash", "/etc/backup/restore_archive.sh"]
+            init.append(container(plan, "postgresql", "restore", command, [*own, mounted[0]], env=env))
+        else:
+            command = ["bash", "/etc/backup/restore_dump.sh"]
+            roles = [*own, *mounted[1:], configuration(plan, "postgresql", "/etc/postgresql")]
+            done = probe(5, 1, 5, exec={"command": ["test", "-e", "/tmp/restored"]})
+            beside.append(container(plan, "postgresql", "restore", command, roles, env=env, readinessProbe=done))
+    return init, beside, own
+
+
+def server(plan: TenantPlan, files: dict[str, str], kept: dict[str, str]) -> Object:
     """The server, and beside it the reconciler: roles as the plan has them, and a reload when
     cert-manager renews the certificate."""
     (volume,) = plan.volumes_for("postgresql")
@@ -59,12 +119,24 @@ def server(plan: TenantPlan, files: dict[str, str]) -> Object:
     ready = f'psql -XAtq -h {SOCKET} -U postgres -d synapse -c "{query}" | grep -qx 1'
     # 1 means that it refuses connections while it starts or recovers: alive, and not to be killed.
     alive = f"pg_isready -q -h {SOCKET}; [ $? -le 1 ]"
+    prepare, beside, others = tools(plan, [data, socket])
+    # What archive_command reads: the configuration, and in it where the authorities are.
+    archiving = [*mounts(plan, "postgresql", plan.called("archive"))[:1], RUN] if archives(plan.tenant) else []
     postgres = container(
         plan,
         "postgresql",
         "postgresql",
         ["postgres", "-D", DATA, "-c", "config_file=/etc/postgresql/postgresql.conf"],
-        [data, config, socket, tls, shared, tmp],
+        [
+            data,
+            config,
+            socket,
+            tls,
+            shared,
+            tmp,
+            *archiving,
+        ],
+        env=[CONF] if archiving else [],
         ports={"postgresql": plan.workloads["postgresql"].ports["postgresql"]},
         # Half an hour: killed while it replays its log, a server would begin again and again.
         startupProbe=probe(5, 360, 5, **reports(ready)),
@@ -80,14 +152,13 @@ def server(plan: TenantPlan, files: dict[str, str]) -> Object:
     )
     initdb = container(plan, "postgresql", "initdb", ["sh", "/etc/postgresql/initdb.sh", DATA], [data, config, tmp])
     exporters = [exporter(plan, socket)] if "exporter" in plan.workloads["postgresql"].containers else []
-    mounts = [data, config, socket, tls, shared, tmp]
     template = pod_template(
         plan,
         "postgresql",
-        [postgres, reconciler, *exporters],
-        mounts,
-        init=[initdb],
-        reads=files,
+        [postgres, reconciler, *exporters, *beside],
+        [data, config, socket, tls, shared, tmp, *others],
+        init=[*prepare, initdb],
+        reads={plan.called("postgresql"): files, plan.called("archive"): kept} if kept else files,
         # Fast shutdown writes a checkpoint; killed before, the next start replays the log instead.
         terminationGracePeriodSeconds=120,
     )

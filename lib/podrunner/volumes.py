@@ -125,8 +125,15 @@ class Volumes:
     def _writable(self, where: Path, pod: Pod) -> Path:
         if self.owned:
             group = _group(pod)
-            os.chown(where, where.stat().st_uid, group if group is not None else 0)
+            before = where.stat()
+            os.chown(where, before.st_uid, group if group is not None else 0)
             where.chmod(0o2777 if group is not None else 0o777)
+            if group is not None and before.st_gid != group:
+                # As the kubelet: all of the volume becomes the group's, where its top is not yet.
+                for path in where.rglob("*"):
+                    if not path.is_symlink():
+                        os.chown(path, -1, group)
+                        path.chmod(path.stat().st_mode | (0o2070 if path.is_dir() else 0o060))
         return where
 
     def field(self, pod: Pod, reference: Object) -> str:

@@ -2,29 +2,21 @@
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
-from harness import TOP, bring_up, eventually, reaches
+from harness import bring_up, eventually, reaches, secret, variant
+from s3 import credentials, identity
+from s3 import served as s3_served
 
-sys.path.insert(0, str(TOP / "tests"))
-
-from fleetnode import certificates, overlays
-from fleets import Repository
+from fleetnode import overlays
 
 NAME = "gallery"
 SERVER_NAME = "gallery.example.org"
 ENDPOINT, ADDRESS, PORT = "s3.storage.svc.cluster.local", "10.96.7.7", 8333
 BUCKET = "matrix-media"
-LABELS = {"app": "seaweedfs"}
 TENANT = f"""\
 classes:
   - pattern.single-tenant
@@ -55,108 +47,21 @@ PICTURE = base64.b64decode(
 )
 
 
-def secret(namespace, name, **data):
-    coded = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    return {"kind": "Secret", "metadata": {"namespace": namespace, "name": name}, "data": coded}
-
-
-def identity(keys, actions):
-    key, hidden = keys
-    return {"name": key, "credentials": [{"accessKey": key, "secretKey": hidden}], "actions": actions}
-
-
-@dataclass
-class Store:
-    """An S3 server."""
-
-    node: object
-    pod: dict
-    client: object
-    """Its owner's."""
-
-    @property
-    def keys(self):
-        """All in the bucket, without the folders that a server of folders makes of them."""
-        found = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        return sorted(one["Key"] for one in found if not one["Key"].endswith("/"))
-
-    @contextlib.contextmanager
-    def away(self):
-        self.node.remove("Pod", "storage", "s3")
-        yield
-        self.node.apply([self.pod])
-
-
 @pytest.fixture(scope="module")
 def store(node, world, tmp_path_factory):
-    """SeaweedFS, where a platform has its own."""
-    data = tmp_path_factory.mktemp("seaweedfs")
-    # The balancer's address is for its owner, here.
-    service = {
-        "kind": "Service",
-        "metadata": {"namespace": "storage", "name": "s3"},
-        "spec": {"type": "LoadBalancer", "clusterIP": ADDRESS, "selector": LABELS, "ports": [{"port": PORT}]},
-    }
-    outside = node.network.external_address(service)
-    certificate = {
-        "kind": "Certificate",
-        "metadata": {"namespace": "storage", "name": "s3"},
-        "spec": {
-            "secretName": "s3-tls",
-            "dnsNames": [ENDPOINT],
-            "ipAddresses": [outside],
-            "usages": ["server auth"],
-            "issuerRef": {"kind": "ClusterIssuer", "name": "world"},
-        },
-    }
-    certificates.issue([certificate], node.objects, world)
+    """A server where a platform has its own, which its Pods reach by its Service's name."""
     identities = [identity(OWNER, ["Admin", "Read", "Write", "List"]), identity(KEYS, ALLOWED)]
-    node.objects.add(secret("storage", "s3-keys", s3_json=json.dumps({"identities": identities})))
-    command = "weed server -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.volumeSizeLimitMB=64 -volume.max=8 -s3"
-    command += f" -s3.ip.bind=0.0.0.0 -s3.port=8332 -s3.port.https={PORT} -s3.config=/keys/s3.json"
-    command += " -s3.cert.file=/tls/tls.crt -s3.key.file=/tls/tls.key -s3.port.iceberg=0 -s3.port.lance=0"
-    mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("data", "keys", "tls")]
-    container = {"name": "weed", "image": "fleetnode/shell", "command": command.split(), "volumeMounts": mounts}
-    spec = {
-        "terminationGracePeriodSeconds": 0,
-        "containers": [container],
-        "volumes": [
-            # What it has outlives its Pod.
-            {"name": "data", "hostPath": {"path": str(data)}},
-            {"name": "keys", "secret": {"secretName": "s3-keys"}},
-            {"name": "tls", "secret": {"secretName": "s3-tls"}},
-        ],
-    }
-    pod = {"kind": "Pod", "metadata": {"namespace": "storage", "name": "s3", "labels": LABELS}, "spec": spec}
-    node.apply([service, pod])
-    Path(node.directory, "world.pem").write_bytes(world.pem)
-    owner = boto3.client(
-        "s3",
-        endpoint_url=f"https://{outside}:{PORT}",
-        region_name="us-east-1",
-        aws_access_key_id=OWNER[0],
-        aws_secret_access_key=OWNER[1],
-        verify=str(Path(node.directory, "world.pem")),
-        config=Config(retries={"max_attempts": 1}, connect_timeout=2, proxies={}),
-    )
-    eventually(lambda: owner.create_bucket(Bucket=BUCKET), 60)
-    yield Store(node, pod, owner)
-    for kind in ("Pod", "Service"):
-        node.remove(kind, "storage", "s3")
+    data = tmp_path_factory.mktemp("seaweedfs")
+    with s3_served(node, world, data, [ENDPOINT], PORT, identities, OWNER, [BUCKET], clusterIP=ADDRESS) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def gallery(node, world, store, tmp_path_factory):
     """A tenant of the reference fleet's cluster that has its media there."""
-    repository = Repository(tmp_path_factory.mktemp("fleet"))
-    repository.write(f"inventory/targets/eu1/{NAME}.yml", TENANT % json.dumps(world.pem.decode()))
-    command = [TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"eu1.{NAME}"]
-    environment = {**os.environ, "PYTHONPATH": str(TOP / "lib")}
-    done = subprocess.run(command, cwd=repository.top, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    keys = f"[default]\naws_access_key_id = {KEYS[0]}\naws_secret_access_key = {KEYS[1]}\n"
-    node.objects.add(secret(NAME, f"{NAME}-media-1", credentials=keys))
-    return bring_up(node, world, repository.top / "compiled/eu1" / NAME, overlays.SINGLE_TENANT)
+    folder = variant(tmp_path_factory.mktemp("fleet"), NAME, TENANT % json.dumps(world.pem.decode()))
+    node.objects.add(secret(NAME, f"{NAME}-media-1", {"credentials": credentials(KEYS)}))
+    return bring_up(node, world, folder, overlays.SINGLE_TENANT)
 
 
 def forget(gallery):
@@ -215,7 +120,7 @@ def test_thumbnails_are_there_too(gallery, store, token):
     uri = upload(gallery, token, PICTURE, "image/png").json()["content_uri"]
     sizes = {"width": 32, "height": 32, "method": "crop"}
     assert download(gallery, token, uri, "thumbnail", **sizes).headers["Content-Type"] == "image/png"
-    eventually(lambda: any("/local_thumbnails/" in key for key in store.keys))
+    eventually(lambda: any("/local_thumbnails/" in key for key in store.keys(BUCKET)))
     forget(gallery)
     assert download(gallery, token, uri, "thumbnail", **sizes).status_code == 200
 
@@ -232,11 +137,11 @@ def test_media_that_is_nowhere_is_not_found(gallery, token):
 
 
 def test_an_upload_fails_in_whole_while_the_bucket_is_away(gallery, node, store, token):
-    before = store.keys
+    before = store.keys(BUCKET)
     with store.away():
         answer = upload(gallery, token, b"lost")
         assert answer.status_code == 500, answer.text
-    eventually(lambda: store.keys == before, 60)
+    eventually(lambda: store.keys(BUCKET) == before, 60)
     eventually(lambda: upload(gallery, token, b"kept").status_code == 200, 60)
 
 
@@ -248,5 +153,5 @@ def test_who_reaches_the_bucket(gallery, node, store):
 
 
 def test_its_part_and_no_other(gallery, store):
-    keys = store.keys
+    keys = store.keys(BUCKET)
     assert keys and all(key.startswith(f"{SERVER_NAME}/") for key in keys)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.plan import Plan
+from matrixfleet.plan import Plan, waves
+from matrixfleet.plan.backup import RESTORED
 from matrixfleet.plan.mesh import is_meshed
 from matrixfleet.plan.storage import Volume
 
@@ -126,13 +127,18 @@ def _claim_spec(volume: Volume) -> Object:
 
 def claim(plan: Plan, volume: Volume) -> Object:
     """A volume's claim, in the wave of the Pod that mounts it: with WaitForFirstConsumer an earlier one
-    would stay Pending, and the sync would wait for it for ever (argo-cd#12840)."""
+    would stay Pending, and the sync would wait for it for ever (argo-cd#12840). Where no Pod mounts it now, it is
+    the last."""
+    owner = plan.workloads[volume.owner]
+    wave = owner.wave if owner.replicas else waves.ALERTS
+    if volume.purpose in RESTORED and "restore" in plan.workloads:
+        wave = plan.workloads["restore"].wave
     return make(
         plan,
         "PersistentVolumeClaim",
         volume.owner,
         name=volume.name,
-        wave=plan.workloads[volume.owner].wave,
+        wave=wave,
         annotations=KEEP,
         spec=_claim_spec(volume),
     )

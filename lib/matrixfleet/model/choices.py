@@ -152,6 +152,13 @@ class Backup(StrEnum):
     POINT_IN_TIME = "point-in-time"
 
 
+class RestoreFrom(StrEnum):
+    """What a restore starts from: the archive, to any moment in it, or a dump."""
+
+    ARCHIVE = "archive"
+    DUMP = "dump"
+
+
 class State(StrEnum):
     """Whether Synapse runs. `stopped` keeps everything but scales every Synapse process to nothing: the
     one way to restore, reshard or move a tenant while Argo CD heals what it sees, and the first of the
@@ -191,7 +198,8 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     Provider: frozenset(Provider),
     MailSecurity: frozenset(MailSecurity),
     Calls: frozenset(Calls),
-    Backup: frozenset({Backup.NONE}),
+    Backup: frozenset(Backup),
+    RestoreFrom: frozenset(RestoreFrom),
     State: frozenset(State),
     SigningKey: frozenset(SigningKey),
     Provision: frozenset(Provision),

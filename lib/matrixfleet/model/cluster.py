@@ -303,6 +303,8 @@ class CloudNativePG(Model):
     """Its namespace: from there it connects to the instances that it runs."""
     pods: dict[str, str] = Field(default_factory=lambda: {"app.kubernetes.io/name": "cloudnative-pg"})
     """Labels of its Pods; the default are those of its manifests and of its chart."""
+    barman_cloud: bool = False
+    """Whether the Barman Cloud plugin is installed beside it, by which its clusters archive their log."""
 
 
 class Operators(Model):

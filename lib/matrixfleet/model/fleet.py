@@ -340,11 +340,12 @@ class Fleet:
             hosts = tenant.get("hosts")
             for key, host in hosts.items() if isinstance(hosts, Mapping) else ():
                 yield "host name", str(host), name, ("matrix", "hosts", key)
-            bucket = self.raw(name, ("matrix", "media", "s3"))
-            if isinstance(bucket, Mapping):
-                prefix = bucket.get("prefix") or tenant.get("server_name")
-                where = f"{server_of(bucket.get('endpoint'))}/{bucket.get('bucket')}/{prefix}"
-                yield "bucket's part", where, name, ("matrix", "media", "s3")
+            for said in (("media", "s3"), ("backup", "bucket"), ("backup", "second")):
+                bucket = self.raw(name, ("matrix", *said))
+                if isinstance(bucket, Mapping):
+                    prefix = bucket.get("prefix") or tenant.get("server_name")
+                    where = f"{server_of(bucket.get('endpoint'))}/{bucket.get('bucket')}/{prefix}"
+                    yield "bucket's part", where, name, ("matrix", *said)
             namespace = tenant.get("namespace") or short
             if self._shared(name, str(namespace)):
                 # A shared namespace is nobody's; Coturn beside it is, by the name of its own namespace.

@@ -34,29 +34,30 @@ def server_of(endpoint: object) -> str:
     return "Amazon" if host.endswith(".amazonaws.com") else f"{host}:{port}"
 
 
-class S3(Model):
-    """A bucket that speaks S3, by synapse-s3-storage-provider. Own media is in it before an upload is answered.
-    The keys are the Secret `<tenant>-media-<generation>`, key `credentials`, a file as the AWS tools read it,
-    which a person creates."""
+class S3Bucket(Model):
+    """A tenant's part of a bucket that speaks S3. The keys are a Secret with the key `credentials`, a file as the AWS
+    tools read it, which a person creates."""
 
     endpoint: HttpsUrl | None = None
-    """`endpoint_url`. Unset, it is Amazon's own of the region."""
+    """Its server. Unset, it is Amazon's own of the region."""
     region: Region
-    """`region_name`: requests are signed for it. Servers of one's own mostly take us-east-1."""
+    """Requests are signed for it. Servers of one's own mostly take us-east-1."""
     bucket: Bucket
-    """`bucket`. Several tenants may share one."""
+    """Several tenants may share one."""
     prefix: Folder | None = None
-    """`prefix`, a slash behind it: the tenant's own part of the bucket. It cannot change once media is there.
+    """The first folder: the tenant's own part of the bucket. It cannot change once something is there.
     Unset, it is server_name, which is nobody else's and cannot change either."""
     generation: Generation = 1
     """Of the keys."""
-    store_remote: bool = True
-    """Whether media of other servers is kept there too. Without, it is fetched from them again once it left the
-    cache, as long as they are there."""
     ca: Certificates | None = None
     """The authority that signed the endpoint's certificate, unless it is one that everybody trusts."""
     reach: tuple[Reach, ...] = ()
     """Where it is, unless it is on the Internet."""
+
+    @property
+    def host(self) -> str:
+        """Who serves it."""
+        return (urlsplit(self.endpoint).hostname if self.endpoint else None) or f"s3.{self.region}.amazonaws.com"
 
     @property
     def port(self) -> int:
@@ -64,10 +65,19 @@ class S3(Model):
         return (urlsplit(self.endpoint).port if self.endpoint else None) or 443
 
     @model_validator(mode="after")
-    def _an_authority_of_something(self) -> S3:
+    def _an_authority_of_something(self) -> S3Bucket:
         if self.ca and not self.endpoint:
             raise expected("endpoint, since ca is said", "none", "Amazon's own certificates are trusted already")
         return self
+
+
+class S3(S3Bucket):
+    """The bucket of synapse-s3-storage-provider. Own media is in it before an upload is answered. The keys are the
+    Secret `<tenant>-media-<generation>`."""
+
+    store_remote: bool = True
+    """Whether media of other servers is kept there too. Without, it is fetched from them again once it left the
+    cache, as long as they are there."""
 
 
 class MediaSpec(Model):

@@ -57,6 +57,8 @@ class Images(Model):
     """Synapse with the S3 storage provider (images/synapse-s3), for tenants with media.kind s3."""
     postgresql: Image
     """PostgreSQL of the bundled database."""
+    backup: Image
+    """The same PostgreSQL with pgBackRest, restic, age and rclone (images/backup), for tenants with backups."""
     cloudnative_pg: Image
     """PostgreSQL as CloudNativePG runs it."""
     pgbouncer: Image

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from matrixfleet.model.auth import AuthSpec
+from matrixfleet.model.backup import BackupSpec, Restore
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import (
     Backup,
     Built,
     Calls,
+    Database,
     Logs,
     Media,
     Mesh,
     Pattern,
+    RestoreFrom,
     SigningKey,
     State,
     Turn,
@@ -37,6 +40,7 @@ from matrixfleet.model.types import (
     bytes_of,
     expected,
     millicores_of,
+    words,
 )
 from matrixfleet.model.workers import Workers
 
@@ -126,6 +130,19 @@ class Federation(Model):
     """`federation_domain_whitelist`: only these servers. Empty means all."""
 
 
+class OldKey(Model):
+    """The public part of a signing key that is used no more."""
+
+    key: Annotated[str, BeforeValidator(words(r"[A-Za-z0-9+/]{43}", "an ed25519 public key in base64 without padding"))]
+    """As /_matrix/key/v2/server of another server, or of a backup, shows it (`verify_keys`)."""
+    expired_ts: int = Field(ge=1_400_000_000_000)
+    """When it was last used, in milliseconds since 1970."""
+
+
+KeyId = Annotated[str, BeforeValidator(words(r"ed25519:[A-Za-z0-9_]+", "the id of a signing key (ed25519:a_1234)"))]
+"""A signing key's id."""
+
+
 class Synapse(Model):
     """The homeserver."""
 
@@ -149,6 +166,9 @@ class Synapse(Model):
     """Who reaches /_synapse/admin from outside."""
     federation: Federation = Federation()
     """Who it talks to."""
+    old_signing_keys: dict[KeyId, OldKey] = Field(default_factory=dict)
+    """`old_signing_keys`: what it signed with before, by id. Without it a lost key makes everything that it signed
+    worthless to servers that did not see it then."""
     signing_key: Built[SigningKey] = SigningKey.SECRET
     """Where the signing key lies."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
@@ -300,8 +320,10 @@ class Tenant(Model):
     """How long things are kept. Volumes have a size each: media.storage, database.storage, logs.volume."""
     logs: LogsSpec = LogsSpec()
     """Logs."""
-    backup: Built[Backup] = Backup.NONE
+    backup: BackupSpec = BackupSpec()
     """What is kept elsewhere."""
+    restore: Restore | None = None
+    """Bring a backup back, while Synapse is stopped."""
     priority_class: Name | None = None
     """The cluster's PriorityClass of everything that it runs: what goes last when nodes are short."""
     secrets: Generation = 1
@@ -336,6 +358,48 @@ class Tenant(Model):
                 self.media.cache,
                 "uploads pass through it",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _archive_of_a_server(self) -> Tenant:
+        kind = self.database.kind
+        if self.backup.kind is Backup.POINT_IN_TIME and kind not in (Database.STATEFULSET, Database.CNPG):
+            whose = "the platform's" if kind is Database.SHARED else "somebody else's"
+            raise expected(
+                f"backup.kind: dumps, since database.kind is {kind}",
+                str(self.backup.kind),
+                f"the server is {whose}, and so is its archive",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_operator_trusts_the_bucket(self) -> Tenant:
+        bucket = self.backup.bucket
+        if self.backup.kind is Backup.POINT_IN_TIME and self.database.kind is Database.CNPG and bucket and bucket.ca:
+            raise expected(
+                "backup.bucket without ca, since database.kind is cnpg",
+                bucket.ca[:27],
+                "Barman Cloud here trusts what everybody trusts",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _restore_is_possible(self) -> Tenant:
+        if self.restore is None:
+            return self
+        if self.state is not State.STOPPED:
+            raise expected(
+                "state: stopped, since restore is said",
+                str(self.state),
+                "first a change that stops it, then the restore",
+            )
+        wanted = {RestoreFrom.ARCHIVE: (Backup.POINT_IN_TIME,), RestoreFrom.DUMP: (Backup.DUMPS, Backup.POINT_IN_TIME)}
+        if self.backup.kind not in wanted[self.restore.source]:
+            told = " or ".join(wanted[self.restore.source])
+            raise expected(f"backup.kind: {told}, since restore.source is {self.restore.source}", str(self.backup.kind))
+        if self.database.kind is not Database.STATEFULSET:
+            hint = "docs/restore.md has the steps for the others"
+            raise expected("database.kind: statefulset, since restore is said", str(self.database.kind), hint)
         return self
 
     @model_validator(mode="after")

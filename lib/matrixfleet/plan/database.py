@@ -9,6 +9,7 @@ from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Database, Pooling
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE, Platform
+from matrixfleet.plan.backup import clients
 from matrixfleet.plan.flows import Flow, Outside
 from matrixfleet.plan.names import component_name, secret_name
 from matrixfleet.plan.secrets import RANDOM, TAKEN, Secret, fixed
@@ -191,11 +192,13 @@ def instance_guests(owner: str, server: Server) -> Iterator[Guest]:
 
 
 def sharer_flows(name: str, tenant: Tenant, guests: tuple[Guest, ...]) -> Iterator[Flow]:
-    """What a tenant opens to the platform's server: its Job to the server itself, Synapse to its door."""
+    """What a tenant opens to the platform's server: its Jobs to the server itself, Synapse to its door."""
     door = "pgbouncer" if tenant.database.pooling is Pooling.PGBOUNCER else "postgresql"
-    for software, guest in (("postgresql", "postgresql"), ("synapse", door)):
+    software = {"app.kubernetes.io/name": "postgresql"}, {"app.kubernetes.io/name": "synapse"}
+    dumps = [({"app.kubernetes.io/component": component}, "postgresql") for component in clients(tenant)]
+    for own, guest in ((software[0], "postgresql"), *dumps, (software[1], door)):
         if guest in {one.name for one in guests}:
-            labels = {"app.kubernetes.io/name": software, "app.kubernetes.io/instance": name}
+            labels = {**own, "app.kubernetes.io/instance": name}
             peer = Peer(namespace=tenant.namespace or name, pods=labels)
             yield Flow(Outside(f"tenant {name}", (peer,)), guest, (("TCP", PORT),), f"the state of {name}")
 

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
 from matrixfleet.model.cluster import Reach
+from matrixfleet.plan.backup import CLIENTS, archived_by_operator, buckets_of, duties
 from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.storage import media_keeper
 from matrixfleet.plan.workloads import Guest, Workload
 
 if TYPE_CHECKING:
-    from matrixfleet.plan.database import Reached
+    from matrixfleet.plan.database import Door, Reached
     from matrixfleet.plan.turn import TurnServer
 
 TCP, UDP = "TCP", "UDP"
+FEDERATION = "federation: servers delegate to any port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
     synapse = tenant.synapse
     previews = synapse.url_previews and process.component in ("synapse", "media-repository")
     reasons = [
-        "federation: servers delegate to any port" if synapse.federation.enabled else "",
+        FEDERATION if synapse.federation.enabled else "",
         "URL previews" if previews else "",
         "push gateways" if process.component in ("synapse", "pusher") else "",
     ]
@@ -111,10 +113,14 @@ def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
     if bucket and not bucket.reach and process.component == media_keeper(tenant):
         ports.add(bucket.port)
         reasons.append("media in its bucket")
+    for kept in buckets_of(tenant).get(process.component, ()):
+        if not kept.reach:
+            ports.add(kept.port)
+            reasons.append("backups in their bucket")
     if any(not service.reach for service in tenant.appservices.values()):
         reasons.append("application services")
     every = synapse.federation.enabled or previews
-    told = ", ".join(filter(None, reasons)) or "HTTPS"
+    told = ", ".join(filter(None, dict.fromkeys(reasons))) or "HTTPS"
     return Flow(process.component, internet, () if every else tuple((TCP, port) for port in sorted(ports)), told)
 
 
@@ -141,6 +147,25 @@ def private_flows(tenant: Tenant, processes: tuple[Process, ...], router: int) -
             if one.namespace:
                 bridge = Outside(f"application service {name}", (one,))
                 yield Flow(bridge, "router", ((TCP, router),), "client API")
+
+
+def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flow]:
+    """The way to the buckets of backups, and to PostgreSQL itself. Synapse's own way to the Internet is said with its
+    other reasons to go there."""
+    dns, processes = Outside("cluster DNS", cluster.network.dns), duties(tenant)
+    for component, buckets in buckets_of(tenant).items():
+        if component not in processes:
+            if component != "postgresql" or not archived_by_operator(tenant):
+                # Instances of CloudNativePG ask it for more, and have it already.
+                yield Flow(component, dns, ((UDP, 53), (TCP, 53)), "finds the bucket")
+            ports = sorted({bucket.port for bucket in buckets if not bucket.reach})
+            if ports:
+                where = tuple((TCP, port) for port in ports)
+                yield Flow(component, _internet(cluster.network.private), where, "backups in their bucket")
+        for one in dict.fromkeys(peer for bucket in buckets for peer in bucket.reach):
+            yield Flow(component, Outside("the bucket of backups", (one,)), ((TCP, one.port),), "backups")
+        if component in CLIENTS:
+            yield Flow(component, server.place, ((TCP, server.port),), CLIENTS[component])
 
 
 def bootstrap_flow(cluster: Cluster) -> Flow:
@@ -200,7 +225,10 @@ def flows_of(
         flows.append(Flow(process.component, dns, lookup, "finds PostgreSQL, its peers and other servers"))
         if process.internet:
             flows.append(_outward(process, tenant, internet))
+        elif process.federates and tenant.synapse.federation.enabled:
+            flows.append(Flow(process.component, internet, (), FEDERATION))
     flows += private_flows(tenant, processes, router["http"])
+    flows += backup_flows(tenant, cluster, database.server)
     if turn:
         flows.extend(turn_flows(turn, cluster))
     return (*flows, *visitor_flows(cluster, workloads, guests))

@@ -13,6 +13,7 @@ from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import SHARED_NAMESPACE
 from matrixfleet.model.release import Release
 from matrixfleet.model.types import bytes_of, millicores_of
+from matrixfleet.plan.backup import archived_by_operator, clients
 from matrixfleet.plan.database import (
     OWN,
     Reached,
@@ -473,7 +474,7 @@ class TenantPlan(Plan):
             password = list(shared_passwords(self.name, self.tenant))[-1]
             password = replace(password, purpose="database")
             shared += (
-                borrowed(secret, self.namespace, ("roles", *readers))
+                borrowed(secret, self.namespace, ("roles", *readers, *clients(self.tenant)))
                 for secret in (password, shared_ca(self.target.platform))
             )
         return secrets_of(
@@ -598,6 +599,13 @@ class TenantPlan(Plan):
         kind, key = self.tenant.database.kind, ("matrix", "database", "kind")
         if kind is Database.CNPG:
             self.verify_operator(key)
+        operator = self.cluster.operators.cloudnative_pg
+        if archived_by_operator(self.tenant) and operator and not operator.barman_cloud:
+            raise Refused(
+                ("matrix", "backup", "kind"),
+                f"point-in-time with cnpg takes the Barman Cloud plugin and cluster {self.cluster.name} has none;"
+                " install it and say cluster.operators.cloudnative_pg.barman_cloud: true, or dumps here",
+            )
         if kind is Database.SHARED:
             server = self.target.platform.postgresql
             if server is None:

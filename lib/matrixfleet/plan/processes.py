@@ -8,13 +8,14 @@ from enum import Enum
 
 from matrixfleet.errors import Refused
 from matrixfleet.model import Tenant
-from matrixfleet.model.choices import State
+from matrixfleet.model.choices import Backup, State
 from matrixfleet.model.resources import Resources
-from matrixfleet.model.workers import Named, Stateless, WorkerResources
+from matrixfleet.model.workers import Named, Stateless, Stream, WorkerResources
+from matrixfleet.plan import backup
 
 GENERIC_WORKER = "synapse.app.generic_worker"
 # Connections beside Synapse's: PostgreSQL's own superuser_reserved_connections (3; the reconciler is one), the
-# exporter, the Job that sets a password, and room for a person with psql and a dump.
+# exporter, the Job that sets a password, and room for a person with psql and a dump of one's own.
 RESERVED_CONNECTIONS = 3 + 3 + 1 + 4
 
 
@@ -55,6 +56,8 @@ class Process:
     """Percent of requested CPU that an autoscaler aims at."""
     internet: bool = False
     """Whether it opens connections to the Internet."""
+    federates: bool = False
+    """Whether it asks other servers, and nobody else on the Internet."""
 
     @property
     def called(self) -> str:
@@ -99,6 +102,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         *,
         serves: bool = False,
         internet: bool = False,
+        federates: bool = False,
         streams: tuple[str, ...] = (),
     ) -> Process:
         scale = spec.autoscale
@@ -115,6 +119,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
             streams,
             scale.cpu_percent if scale else None,
             internet,
+            federates,
         )
 
     main = Process(
@@ -134,12 +139,15 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
         pool("generic", workers.generic, serves=True, internet=True),
         pool("client-reader", workers.client_reader, serves=True, internet=True),
         pool("federation-reader", workers.federation_reader, serves=True, internet=True),
-        pool("event-persister", workers.event_persister, streams=("events",)),
+        # Before it writes an invitation, it has the guest's server sign it (handlers/message.py).
+        pool("event-persister", workers.event_persister, federates=True, streams=("events",)),
         *(
             pool(
                 f"writer-{name}",
                 Named(resources=writer.resources),
                 serves=True,
+                # Who writes device lists asks other servers for those of their people (handlers/device.py).
+                federates=Stream.DEVICE_LISTS in writer.streams,
                 streams=tuple(stream.value for stream in writer.streams),
             )
             for name, writer in sorted(workers.stream_writers.items())
@@ -163,6 +171,8 @@ def budget_of(tenant: Tenant, processes: tuple[Process, ...]) -> ConnectionBudge
     """The connection budget. Raises Refused when it does not fit: Synapse does not fail on a database
     that is full, it stalls while its health endpoint goes on answering 200."""
     parts = [(process.called, process.most * process.connections) for process in processes]
+    if tenant.backup.kind is not Backup.NONE:
+        parts.append(("backups", backup.CONNECTIONS))
     budget = ConnectionBudget((*parts, ("reserved", RESERVED_CONNECTIONS)), tenant.database.max_connections)
     if budget.total > budget.limit:
         told = " + ".join(f"{name} {count}" for name, count in budget.parts)

@@ -10,6 +10,7 @@ from matrixfleet.model import Cluster, Tenant
 from matrixfleet.model.choices import Database, Pooling, Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.model.stores import SecretsSpec
+from matrixfleet.plan.backup import archived_by_operator, buckets_of, clients
 from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.storage import media_keeper
 
@@ -167,7 +168,7 @@ def secrets_of(
                     one,
                     keys,
                     called="database",
-                    readers=mine if current else ("pgbouncer",),
+                    readers=(*mine, *clients(tenant)) if current else ("pgbouncer",),
                     rotate=("matrix", "database", "credentials"),
                 )
             )
@@ -215,6 +216,19 @@ def secrets_of(
     if bucket := tenant.media.s3:
         keys, rotate = (("credentials", GIVEN),), ("matrix", "media", "s3", "generation")
         found.append(secret("media", bucket.generation, keys, readers=(media_keeper(tenant),), rotate=rotate))
+    if tenant.backup.bucket and tenant.backup.second:
+        buckets = buckets_of(tenant)
+        holders = tuple(buckets)
+        kept = tenant.backup.bucket, tenant.backup.second
+        found.append(secret("backup-key", 1, (("passphrase", RANDOM),), readers=holders))
+        for purpose, place, said in zip(("backup", "backup-second"), kept, ("bucket", "second"), strict=True):
+            mine = tuple(name for name, reached in buckets.items() if place in reached)
+            rotate = ("matrix", "backup", said, "generation")
+            keys = (("credentials", GIVEN),)
+            if said == "bucket" and archived_by_operator(tenant):
+                # Barman Cloud reads no file of the AWS tools.
+                keys = (*keys, ("access_key_id", GIVEN), ("secret_access_key", GIVEN))
+            found.append(secret(purpose, place.generation, keys, readers=mine, rotate=rotate))
     return tuple(found)
 
 

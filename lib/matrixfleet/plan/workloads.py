@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Image, Release, Resources, Tenant
-from matrixfleet.model.choices import Database, Media, Metrics, Pooling, Secrets
+from matrixfleet.model.choices import Backup, Database, Media, Metrics, Pooling, Secrets
 from matrixfleet.model.cluster import EdgeSpec
 from matrixfleet.model.tenant import Element
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
-from matrixfleet.plan import waves
+from matrixfleet.plan import backup, waves
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.storage import media_keeper
 
@@ -69,7 +69,7 @@ class Guest:
     """Sizes of the volumes that it claims."""
 
 
-def _synapse(process: Process, image: Image, joins: Mapping[str, Resources]) -> Workload:
+def _synapse(process: Process, image: Image, joins: Mapping[str, Resources], sidecars: Mapping[str, Image]) -> Workload:
     """A Synapse process as a workload. Health has a listener of its own: a probe waits for no request."""
     ports = {"metrics": 9092, "health": 8081}
     if process.serves:
@@ -87,6 +87,7 @@ def _synapse(process: Process, image: Image, joins: Mapping[str, Resources]) -> 
         waves.MAIN if main else waves.WORKERS,
         {"signing-key": _GENERATOR, **joins, "synapse": process.resources},
         ports,
+        sidecars,
         metrics_path="/_synapse/metrics",
         autoscaled=bool(process.autoscale_cpu) and process.replicas > 0,
     )
@@ -126,10 +127,15 @@ def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workl
     spec, images = tenant.database, release.images
     if spec.kind is Database.STATEFULSET:
         containers = {"initdb": _GENERATOR, "postgresql": spec.resources, "reconciler": _HELPER}
+        image = images.postgresql
+        if "postgresql" in backup.buckets_of(tenant):
+            # The same PostgreSQL, with the tools.
+            image = images.backup
+            containers |= dict(_tools(tenant))
         yield Workload(
             "postgresql",
             "postgresql",
-            images.postgresql,
+            image,
             1,
             0,
             waves.DATABASE,
@@ -154,6 +160,30 @@ def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workl
         )
 
 
+def _tools(tenant: Tenant) -> Iterator[tuple[str, Resources]]:
+    """The containers beside PostgreSQL that archive it and bring it back."""
+    resources = tenant.backup.resources
+    if backup.archives(tenant):
+        yield backup.ARCHIVE, _HELPER
+        yield backup.SIDECAR, resources
+    if tenant.restore:
+        yield "restore", resources
+
+
+def _backups(tenant: Tenant, release: Release) -> Iterator[Workload]:
+    """What makes and tries backups by the clock, and while a restore is said its Job."""
+    spec, image = tenant.backup, release.images.backup
+    if spec.kind is Backup.NONE:
+        return
+    # A drill runs a whole server.
+    resources = dict.fromkeys(backup.CRON, spec.resources) | {"drill": tenant.database.resources}
+    for name, needs in resources.items():
+        yield Workload(name, "backup", image, 1, 0, waves.FRONT, {name: needs}, {})
+    if tenant.restore:
+        # Behind the database, and in nobody's way.
+        yield Workload("restore", "backup", image, 1, 0, waves.MAIN, {"restore": spec.resources}, {})
+
+
 def workloads_of(
     tenant: Tenant, cluster: Cluster, release: Release, processes: tuple[Process, ...], turn: TurnServer | None
 ) -> dict[str, Workload]:
@@ -163,16 +193,19 @@ def workloads_of(
     joins = {"email": _HELPER} if tenant.email and tenant.email.user else {}
     bucket = tenant.media.kind is Media.S3
     cleans = {media_keeper(tenant): {"cache": _HELPER}} if bucket else {}
+    backs_up = {component: {backup.SIDECAR: tenant.backup.resources} for component in backup.duties(tenant)}
     found = [
         *_database(tenant, release, scraped),
         *(
             _synapse(
                 process,
                 images.synapse_s3 if bucket else images.synapse,
-                joins | cleans.get(process.component, {}),
+                joins | cleans.get(process.component, {}) | backs_up.get(process.component, {}),
+                {backup.SIDECAR: images.backup} if process.component in backs_up else {},
             )
             for process in processes
         ),
+        *_backups(tenant, release),
         Workload(
             "router",
             "haproxy",

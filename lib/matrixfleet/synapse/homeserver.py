@@ -97,12 +97,14 @@ def database(plan: TenantPlan) -> Options:
 def secrets(plan: TenantPlan) -> Options:
     """Files, each by its `_path` option: nothing secret stands in this configuration."""
     own = plan.secret("synapse")
-    options = {f"{key}_path": own.path(key) for key, _ in own.keys}
+    options: Options = {f"{key}_path": own.path(key) for key, _ in own.keys}
     if plan.tenant.synapse.signing_key is SigningKey.VOLUME:
         folder = next(volume.mount for volume in plan.volumes if volume.purpose == "signing-key")
         options["signing_key_path"] = f"{folder}/signing.key"
     else:
         options["signing_key_path"] = plan.secret("signing-key").path("signing.key")
+    if old := plan.tenant.synapse.old_signing_keys:
+        options["old_signing_keys"] = {name: key.model_dump() for name, key in old.items()}
     if not plan.tenant.auth.registration.shared_secret:
         del options["registration_shared_secret_path"]
     return options

@@ -18,6 +18,7 @@ from matrixfleet.kubernetes.pods import (
 )
 from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.backup import SECRETS
 from matrixfleet.plan.processes import Process
 from matrixfleet.plan.secrets import Secret
 from matrixfleet.plan.storage import MEDIA
@@ -68,7 +69,8 @@ def read_by(plan: TenantPlan, process: Process) -> Read:
 def _mounted_as_files(process: Process, secret: Secret) -> bool:
     """Two passwords have no `_path` option: the database's libpq reads from the environment, and the mail
     server's is joined to the configuration before Synapse starts."""
-    return secret.purpose not in ("database", "database-ca", "email") and process.component in secret.readers
+    elsewhere = ("database", "database-ca", "email", *SECRETS)
+    return secret.purpose not in elsewhere and process.component in secret.readers
 
 
 def _join_email(plan: TenantPlan, process: Process, mounts: list[Mount]) -> Object:

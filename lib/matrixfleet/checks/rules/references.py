@@ -70,6 +70,9 @@ def faults(tree: Tree, entry: Entry, reference: Reference) -> Iterator[str]:
     for key in reference.files:
         if key not in keys:
             yield f"{what}: expected a key {key}, its keys are {', '.join(sorted(keys)) or 'none'}"
+    if reference.kind == "PersistentVolumeClaim" and entry.spec.get("replicas") == 0:
+        # No Pod waits for it; rule volume-waves says where it belongs.
+        return
     latest = entry.wave - (1 if reference.kind == "Secret" and entry.kind in POD_KINDS else 0)
     if (source.target, source.part) == (entry.target, entry.part) and source.wave > latest:
         yield f"{what}: expected {source} in wave {latest} or earlier, got {source.wave}"

@@ -1,8 +1,9 @@
 """A claim comes in the wave of the first Pod that mounts it, and a claim that is not for many has one Pod.
 
 With WaitForFirstConsumer a claim in an earlier wave stays Pending, and the sync waits for it for ever
-(argo-cd#12840). ReadWriteOncePod is what makes a second main process impossible: a second workload or a
-second replica would never start. Replicas are said outright: where they are not, an autoscaler sets them.
+(argo-cd#12840). One that nobody mounts now comes last: nothing waits behind it. ReadWriteOncePod is what makes a
+second main process impossible: a second workload or a second replica would never start. Replicas are said outright:
+where they are not, an autoscaler sets them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from matrixfleet.checks.pods import references
 from matrixfleet.checks.tree import Entry, Finding, Json, Tree
 
+LAST = 7
+"""The wave that nothing comes behind."""
 MANY = {"ReadWriteMany", "ReadOnlyMany"}
 """Access modes that Pods on different nodes may share."""
 
@@ -44,8 +47,13 @@ def of_users(claim: Entry, users: list[Entry]) -> Iterator[str]:
     if not users:
         yield "expected a Pod that mounts it, there is none"
         return
+    # Of a stopped tenant: its workloads are there, and have no Pods.
+    users = [user for user in users if count(user) != 0] or users
     first = min(users, key=lambda user: user.wave)
-    if first.wave != claim.wave:
+    if count(first) == 0:
+        if claim.wave != LAST:
+            yield f"expected wave {LAST}, the last, since {first} has no Pods to mount it, got {claim.wave}"
+    elif first.wave != claim.wave:
         yield f"expected wave {first.wave}, that of {first}, which mounts it first, got {claim.wave}"
     modes = claim.spec.get("accessModes") or []
     if modes and not MANY.intersection(modes):

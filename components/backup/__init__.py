@@ -1,0 +1,112 @@
+"""Backups: what makes and tries them by the clock, and the Job of a restore.
+
+What only one Pod may mount is backed up beside the program that has it: docs/backups.md says where.
+"""
+
+from collections.abc import Iterator
+
+from matrixfleet.backup import archive, environment, files, from_postgresql, mounts, scripts
+from matrixfleet.backup.pods import OLDEST, signing_key
+from matrixfleet.drawing import component
+from matrixfleet.kubernetes.emit import Object
+from matrixfleet.kubernetes.objects import make
+from matrixfleet.kubernetes.pods import Mount, claimed, container, cron_job, job, pod_template, scratch
+from matrixfleet.model.choices import Backup, State
+from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan.backup import archives, duties
+from matrixfleet.plan.names import secret_name
+from matrixfleet.plan.storage import MEDIA
+
+RUN = scratch("run", "/run/backup", "1Mi", memory=True)
+TMP = scratch("tmp", "/tmp", "1Gi")
+PGBACKREST = {"PGBACKREST_CONFIG": "/run/backup/pgbackrest.conf", "ARCHIVE": "/etc/backup/archive.sh"}
+
+
+@component("workload/backup")
+def main(plan: TenantPlan) -> Iterator[Object]:
+    """Scripts, CronJobs, and while a restore is said its Job; nothing where there are no backups."""
+    spec = plan.tenant.backup
+    if spec.kind is Backup.NONE:
+        return
+    yield make(plan, "ConfigMap", "backup", wave=waves.DATABASE, data=files(plan))
+    read = scripts(plan, "dump", "verify", "drill", *(("restore",) if plan.tenant.restore else ()))
+    read |= archive(plan) | from_postgresql(plan, "dump")[2]
+    yield make(plan, "ConfigMap", "dump", wave=waves.DATABASE, data=read)
+    # Nothing is tried, and nothing old is replaced, while something is brought back.
+    restoring = plan.tenant.restore is not None
+    stopped = plan.tenant.state is State.STOPPED
+    yield cron_job(plan, "dump", dump(plan, read), spec.schedule, suspend=restoring)
+    yield cron_job(plan, "verify", verify(plan, read), "23 7 * * *", suspend=stopped)
+    yield cron_job(plan, "drill", drill(plan, read), spec.drill, suspend=restoring)
+    if restoring:
+        yield job(plan, "restore", restore(plan, read))
+
+
+def clockwork(
+    plan: TenantPlan,
+    name: str,
+    arguments: list[str],
+    read: dict[str, str],
+    more: list[Mount],
+    env: list[Object],
+) -> Object:
+    """A Pod that runs one script to its end."""
+    mounted = [*mounts(plan, name, plan.called("dump")), TMP, *more]
+    command = ["bash", f"/etc/backup/{name}.sh", *arguments]
+    return pod_template(
+        plan,
+        name,
+        [container(plan, name, name, command, mounted, env=env)],
+        mounted,
+        reads=read,
+        restartPolicy="OnFailure" if name == "restore" else "Never",
+    )
+
+
+def dump(plan: TenantPlan, read: dict[str, str]) -> Object:
+    """Reads the database as Synapse does."""
+    env, reached, _ = from_postgresql(plan, "dump")
+    keep = str(plan.tenant.backup.keep.dumps)
+    return clockwork(plan, "dump", [], read, reached, [*env, *environment(plan, KEEP_DUMPS=keep)])
+
+
+def verify(plan: TenantPlan, read: dict[str, str]) -> Object:
+    """Asks the buckets alone."""
+    media = [duty for what in duties(plan.tenant).values() for duty in what if duty == "media"]
+    base = ["base"] if archives(plan.tenant) else []
+    more = PGBACKREST if base else {}
+    env = environment(plan, places=True, OLDEST=str(OLDEST), **more)
+    return clockwork(plan, "verify", ["keys", "dump", *base, *media], read, [RUN] if base else [], env)
+
+
+def drill(plan: TenantPlan, read: dict[str, str]) -> Object:
+    """A server of its own, on its node's disk, that nobody reaches."""
+    spec = plan.tenant.backup
+    room = [
+        scratch("scratch", "/var/lib/postgresql", spec.scratch or plan.tenant.database.storage),
+        scratch("socket", "/var/run/postgresql", "1Mi", memory=True),
+        scratch("shm", "/dev/shm", "256Mi", memory=True),
+    ]
+    archived = archives(plan.tenant)
+    more = PGBACKREST if archived else {}
+    env = environment(plan, MAX_CONNECTIONS=str(plan.tenant.database.max_connections), **more)
+    what = ["dump", *(["archive"] if archived else [])]
+    return clockwork(plan, "drill", what, read, [*room, *([RUN] if archived else [])], env)
+
+
+def restore(plan: TenantPlan, read: dict[str, str]) -> Object:
+    """Media and keys, once the database is back: it mounts what Synapse's Pods mount while they are not there."""
+    said = plan.tenant.restore
+    assert said is not None
+    env, reached, _ = from_postgresql(plan, "restore")
+    more = {"RESTORE": said.name, "RESTORE_MEDIA": "yes" if said.media else "no", "UNTIL": said.until_utc}
+    for volume in plan.volumes:
+        if volume.purpose == "media":
+            reached = [*reached, claimed(volume)]
+            more["MEDIA"] = MEDIA
+        if volume.purpose == "signing-key":
+            more["KEY"] = signing_key(plan)
+            name = secret_name(plan.name, "restored-key", 1)
+            given = {"secret": {"secretName": name, "optional": True, "defaultMode": 0o440}}
+            reached = [*reached, claimed(volume), Mount("restored-key", "/secrets/restored-key", given)]
+    return clockwork(plan, "restore", [], read, reached, [*env, *environment(plan, **more)])

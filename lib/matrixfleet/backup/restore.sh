@@ -1,0 +1,36 @@
+# After the database: media that is missing, and whether the two fit together. Nothing that is there is overwritten.
+. /etc/backup/lib.sh
+sql() { psql -XAtq -v ON_ERROR_STOP=1 "$@"; }
+until [ "$(sql -c 'SELECT pg_is_in_recovery()')" = f ]; do sleep 2; done
+connected=$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND application_name <> 'restore' AND backend_type = 'client backend' AND usename = session_user")
+[ "$connected" = 0 ] || fail "restore: Synapse is connected ($connected sessions); stop it first (state: stopped)"
+# Clients were given these since: one key must never serve twice.
+sql -c 'TRUNCATE e2e_one_time_keys_json'
+if [ -n "${KEY-}" ] && [ -s /secrets/restored-key/signing.key ] && ! cmp --quiet /secrets/restored-key/signing.key "$KEY"; then
+  [ ! -e "$KEY" ] || mv "$KEY" "$KEY.before-$RESTORE"
+  cp /secrets/restored-key/signing.key "$KEY.new" && chmod 440 "$KEY.new" && mv "$KEY.new" "$KEY"
+  say "restore: the signing key is the given one"
+fi
+[ -n "${MEDIA-}" ] || exit 0
+umask 007
+if [ "$RESTORE_MEDIA" = yes ]; then
+  repository media
+  if last=$(newest media "${UNTIL:-9999}") || last=$(newest media); then
+    say "restore: media of ${last#* }"
+    rm -rf "$MEDIA/.restoring"
+    restic restore --quiet "${last% *}" --target "$MEDIA/.restoring"
+    cp --recursive --link --no-clobber "$MEDIA/.restoring/." "$MEDIA/"
+    rm -rf "$MEDIA/.restoring"
+  else
+    say "restore: there is no backup of media"
+  fi
+fi
+missing=0 known=0
+while read -r id; do
+  known=$((known + 1))
+  [ -e "$MEDIA/local_content/${id:0:2}/${id:2:2}/${id:4}" ] && continue
+  missing=$((missing + 1))
+  [ "$missing" -gt 20 ] || say "restore: media $id is in the database and not on the volume"
+done < <(sql -c 'SELECT media_id FROM local_media_repository WHERE url_cache IS NULL')
+say "restore: $known media in the database, $missing of them not on the volume"

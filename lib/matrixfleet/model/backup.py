@@ -1,0 +1,113 @@
+"""What is kept of a tenant's data outside its cluster, and how it comes back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from matrixfleet.model.base import Model
+from matrixfleet.model.choices import Backup, Built, RestoreFrom
+from matrixfleet.model.media import S3Bucket
+from matrixfleet.model.resources import Resources
+from matrixfleet.model.types import Id, Memory, expected, words
+
+# Field by field, as the API server reads it; names of days and months are left out.
+_FIELD = r"(\*|\d+(-\d+)?)(/\d+)?(,\d+(-\d+)?(/\d+)?)*"
+Cron = Annotated[str, BeforeValidator(words(rf"{_FIELD}( {_FIELD}){{4}}", "five fields of cron (17 2 * * *)"))]
+"""When, in UTC: minute, hour, day of month, month, day of week."""
+Recipient = Annotated[
+    str, BeforeValidator(words(r"age1[02-9ac-hj-np-z]{58}", "a recipient of age (age1..., as age-keygen prints it)"))
+]
+"""Whom age encrypts to."""
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise expected("a moment with its zone, in quotes (2026-03-01T14:05:00Z)", str(value))
+    return moment
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+"""A point in time."""
+
+
+class Keep(Model):
+    """How long backups are kept, in days."""
+
+    dumps: int = Field(default=14, ge=2, le=3650)
+    """One dump a day. What somebody deletes is gone from the backups this many days later, too."""
+    archive: int = Field(default=14, ge=7, le=365)
+    """How far back any moment can be restored."""
+    media: int = Field(default=30, ge=2, le=3650)
+    """How long media stays after it was deleted."""
+
+
+class BackupSpec(Model):
+    """Backups. Everything is encrypted before it leaves its Pod, but what CloudNativePG archives: there it is the
+    bucket's own encryption."""
+
+    kind: Built[Backup] = Backup.NONE
+    """Dumps once a day; or those and an archive from which any moment can be restored, a minute behind at most."""
+    bucket: S3Bucket | None = None
+    """Where it is kept; required. The keys are the Secret `<tenant>-backup-<generation>`."""
+    second: S3Bucket | None = None
+    """Another bucket, in another region, where the tenant's keys are kept too; required. The keys to it are the
+    Secret `<tenant>-backup-second-<generation>`."""
+    recipients: tuple[Recipient, ...] = ()
+    """People who can read the tenant's keys, each alone; two or more."""
+    schedule: Cron = "17 2 * * *"
+    """When a dump is made."""
+    drill: Cron = "41 4 * * 0"
+    """When the newest backups are restored beside the tenant, looked at, and thrown away."""
+    keep: Keep = Keep()
+    """How long."""
+    resources: Resources = Resources(cpu="100m", memory="512Mi")
+    """Of each container that makes or tries a backup. A scratch server has the database's."""
+    scratch: Memory | None = None
+    """The room on its node that a drill restores to; the database's size unless said."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> BackupSpec:
+        if self.kind is Backup.NONE:
+            if self.model_fields_set - {"kind"}:
+                said = min(self.model_fields_set - {"kind"})
+                raise expected(f"kind: dumps or point-in-time, since {said} is said", str(self.kind))
+            return self
+        for name, bucket in (("bucket", self.bucket), ("second", self.second)):
+            if bucket is None:
+                raise expected(f"{name}, since kind is {self.kind}", "none", "docs/backups.md says what it takes")
+        if len(self.recipients) < 2:
+            raise expected(
+                "two recipients or more", len(self.recipients), "with the only key lost, the tenant's keys are lost too"
+            )
+        first, second = self.bucket, self.second
+        if first and second and (first.endpoint, first.bucket) == (second.endpoint, second.bucket):
+            raise expected(f"second in another bucket than {first.bucket}", second.bucket)
+        return self
+
+
+class Restore(Model):
+    """A restore. It happens once for each name, keeps what it replaces, and needs state: stopped."""
+
+    name: Id
+    """Of this restore. What was there before is kept under it; another name restores again."""
+    source: Built[RestoreFrom] = RestoreFrom.ARCHIVE
+    """What the database is restored from."""
+    until: Moment | None = None
+    """The moment to restore to: the archive's last before it, or the newest dump before it. The newest there is,
+    unless said."""
+    media: bool = True
+    """Whether media that is not there is restored too, as far as it is on a volume."""
+
+    @property
+    def until_utc(self) -> str:
+        """The moment in UTC, as scripts compare it; "" where the newest is meant."""
+        return self.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if self.until else ""

@@ -1,0 +1,70 @@
+"""Who makes backups, who tries them, and who brings them back.
+
+What only one Pod may mount is backed up from within that Pod: media and a signing key's volume beside the Synapse
+process that has them, the database's files beside PostgreSQL. Everything else is a CronJob or a Job of its own.
+"""
+
+from __future__ import annotations
+
+from matrixfleet.model import Tenant
+from matrixfleet.model.choices import Backup, Database, Media, RestoreFrom
+from matrixfleet.model.media import S3Bucket
+from matrixfleet.plan.storage import media_keeper
+
+CONNECTIONS = 2
+"""To the database: a dump's, and a restore's."""
+SECRETS = ("backup-key", "backup", "backup-second")
+"""What their secrets are for: no program but theirs reads them."""
+ARCHIVE, SIDECAR = "archive", "backup"
+"""Containers: the one that writes pgBackRest's configuration, and the one that backs up what its Pod mounts."""
+CRON = ("dump", "verify", "drill")
+"""What runs by the clock."""
+RESTORED = ("media", "signing-key")
+"""Volumes that a restore's Job mounts."""
+CLIENTS = {"dump": "reads the whole database", "restore": "looks at what was restored"}
+"""Who connects to PostgreSQL for it, and why."""
+
+
+def archives(tenant: Tenant) -> bool:
+    """Whether the tenant's own PostgreSQL archives its log by pgBackRest."""
+    return tenant.backup.kind is Backup.POINT_IN_TIME and tenant.database.kind is Database.STATEFULSET
+
+
+def archived_by_operator(tenant: Tenant) -> bool:
+    """Whether CloudNativePG archives the log of the tenant's own cluster."""
+    return tenant.backup.kind is Backup.POINT_IN_TIME and tenant.database.kind is Database.CNPG
+
+
+def duties(tenant: Tenant) -> dict[str, tuple[str, ...]]:
+    """What the sidecar of each component backs up: keys where the signing key is read, media where it is mounted."""
+    if tenant.backup.kind is Backup.NONE:
+        return {}
+    found: dict[str, tuple[str, ...]] = {"synapse": ("keys",)}
+    if tenant.media.kind is Media.PVC:
+        keeper = media_keeper(tenant)
+        found[keeper] = (*found.get(keeper, ()), "media")
+    return found
+
+
+def buckets_of(tenant: Tenant) -> dict[str, tuple[S3Bucket, ...]]:
+    """The buckets that each component reaches for backups."""
+    spec = tenant.backup
+    if spec.kind is Backup.NONE:
+        return {}
+    assert spec.bucket and spec.second
+    first: tuple[S3Bucket, ...] = (spec.bucket,)
+    both = (*first, spec.second)
+    found = {component: both if "keys" in what else first for component, what in duties(tenant).items()}
+    if (
+        archives(tenant)
+        or archived_by_operator(tenant)
+        or (tenant.restore and tenant.restore.source is RestoreFrom.DUMP)
+    ):
+        found["postgresql"] = first
+    found |= {"dump": first, "verify": both, "drill": first}
+    return found | ({"restore": first} if tenant.restore else {})
+
+
+def clients(tenant: Tenant) -> tuple[str, ...]:
+    """The components that connect to PostgreSQL, as Synapse does."""
+    return tuple(component for component in buckets_of(tenant) if component in CLIENTS)

@@ -1,0 +1,192 @@
+"""Drills: a tenant's backups are made by its compiled Pods, then it is broken, and brought back.
+
+Fixtures, beside those of ../conftest.py:
+    store     an S3 server under the names of both places, which lets the tenant at its own part alone (../s3.py)
+    people    age identities of two people who hold the tenant's keys
+    tenant    the backed up tenant: a Backed, with a Homeserver (../harness.py)
+"""
+
+import copy
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import harness
+import pytest
+from harness import secret
+from s3 import credentials, identity, served
+
+sys.path.insert(0, str(harness.TOP / "tests"))
+
+from fleetnode import overlays
+from fleetnode.tenant import Tenant, boot
+from fleets import Repository
+from podrunner.objects import CONTROLLERS
+from podrunner.objects import identity as identity_of
+
+TENANT = "matrix-prod"
+CLASS = "inventory/classes/feature/backups.yml"
+FILE = f"inventory/targets/eu1/{TENANT}.yml"
+OWNER, KEYS, SECOND = ("owner", "all-of-it"), ("backup", "its-own-part"), ("keys", "another-part")
+FIRST_BUCKET, SECOND_BUCKET = "matrix-backups", "matrix-keys"
+# A backup every few seconds instead of days, so that a drill need not wait; nothing else differs.
+QUICK = (
+    overlays.variable("synapse", "INTERVAL", "1", "a day is too long for a drill"),
+    overlays.variable("synapse", "PAUSE", "5", "a day is too long for a drill"),
+    overlays.variable("postgresql", "INTERVAL", "20", "a day is too long for a drill"),
+    overlays.variable("postgresql", "PAUSE", "5", "a day is too long for a drill"),
+    overlays.replaced(
+        "postgresql", "postgresql.conf", "archive_timeout = '60s'", "archive_timeout = '5s'", "a minute is too long"
+    ),
+)
+TABLE = []
+"""A line a drill: name, seconds of data lost at most, seconds until it was back."""
+
+
+@dataclass
+class Backed:
+    """A tenant with backups, and the repository that its changes are made in."""
+
+    node: object
+    world: object
+    store: object
+    repository: Repository
+    home: object = None
+    changes: int = 0
+
+    def compiled(self, **matrix):
+        """The tenant's compiled folder after a change of its file: keys of `matrix`, as YAML."""
+        before = self.repository.read(FILE)
+        self.repository.write(FILE, before + "".join(f"    {key}: {value}\n" for key, value in matrix.items()))
+        command = [harness.TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"eu1.{TENANT}"]
+        environment = {**os.environ, "PYTHONPATH": str(harness.TOP / "lib")}
+        done = subprocess.run(
+            command, cwd=self.repository.top, env=environment, capture_output=True, text=True, check=False
+        )
+        self.repository.write(FILE, before)
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.changes += 1
+        folder = self.repository.top / f"change-{self.changes}/eu1/{TENANT}"
+        shutil.copytree(self.repository.top / f"compiled/eu1/{TENANT}", folder)
+        return folder
+
+    @property
+    def overlays(self):
+        return (*overlays.BACKED_UP, overlays.trusted(self.world.pem, "the S3 server's is the world's"), *QUICK)
+
+    def synced(self, folder, timeout=180):
+        """Have the tenant be what a folder says, as Argo CD does: in the order of the waves, and what is no longer
+        there goes."""
+        made = Tenant(folder, self.overlays)
+        wanted = {identity_of(one) for one in made.objects}
+        for kind in CONTROLLERS:
+            for one in list(self.node.objects.of_kind(kind, namespace=made.namespace)):
+                if identity_of(one) not in wanted:
+                    self.node.remove(*identity_of(one))
+        boot(self.node, made, self.world, harness.VENV / "bin/python", timeout=timeout)
+        self.home.tenant = made
+
+    def lost(self, *claims):
+        """Every Pod of the tenant, and these of its volumes, are gone."""
+        for kind in CONTROLLERS:
+            for one in list(self.node.objects.of_kind(kind, namespace=self.namespace)):
+                self.node.remove(*identity_of(one))
+        for claim in claims:
+            shutil.rmtree(self.node.volumes.directory / "claims" / self.namespace / claim)
+
+    @property
+    def namespace(self):
+        return self.home.namespace
+
+    def begun(self, name, scratch=None):
+        """Start a CronJob's Job now: its Pod, and what removes it.
+
+        scratch: another size of the room that it works in
+        """
+        crons = [one for one in self.home.tenant.objects if one["kind"] == "CronJob"]
+        (cron,) = [one for one in crons if one["metadata"]["name"].endswith(f"-{name}")]
+        spec = copy.deepcopy(cron["spec"]["jobTemplate"]["spec"])
+        for volume in spec["template"]["spec"]["volumes"] if scratch else ():
+            if volume["name"] == "scratch":
+                # The runner limits what is in memory alone.
+                volume["emptyDir"] = {"medium": "Memory", "sizeLimit": scratch}
+        where = {"namespace": self.namespace, "name": f"{cron['metadata']['name']}-{int(time.time() * 10)}"}
+        (run,) = self.node.apply([{"kind": "Job", "metadata": where, "spec": spec}])
+        return run, lambda: self.node.remove("Job", self.namespace, where["name"])
+
+    def job(self, name, seconds=120, **more):
+        """Run a CronJob now; its phase and its log."""
+        run, finish = self.begun(name, **more)
+        ends = time.monotonic() + seconds
+        while run.phase not in ("Succeeded", "Failed"):
+            assert time.monotonic() < ends, run.report()
+            time.sleep(0.2)
+        log, phase = run.main[0].log.read_text(), run.phase
+        finish()
+        return phase, log
+
+    def log(self, component, container):
+        return self.home.pod(component).container(container).log.read_text()
+
+    def sql(self, query, database="synapse"):
+        """An answer of the tenant's own server, by its socket."""
+        output = Path(self.node.directory, "sql.txt")
+        command = ["psql", "-XAtq", "-h", "/var/run/postgresql", "-U", "postgres", "-d", database, "-c", query]
+        code = self.home.pod("postgresql").container("postgresql").execute(command, 30, output)
+        assert code == 0, output.read_text()
+        return output.read_text().strip()
+
+
+@pytest.fixture(scope="session")
+def store(node, world, tmp_path_factory):
+    server_name = "example.com"
+    mine = [f"{action}:{FIRST_BUCKET}/{server_name}/*" for action in ("Read", "Write", "List")]
+    second = [f"{action}:{SECOND_BUCKET}/{server_name}/*" for action in ("Read", "Write", "List")]
+    identities = [
+        identity(OWNER, ["Admin", "Read", "Write", "List"]),
+        identity(KEYS, mine),
+        identity(SECOND, second),
+    ]
+    data = tmp_path_factory.mktemp("seaweedfs")
+    names = ["s3.nbg.example.net", "s3.hel.example.net"]
+    with served(node, world, data, names, 443, identities, OWNER, [FIRST_BUCKET, SECOND_BUCKET]) as made:
+        node.network.outside.update(dict.fromkeys(names, made.address))
+        node.sync()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """Files with the identities of two people, and their recipients."""
+    folder, found = tmp_path_factory.mktemp("people"), {}
+    for name in ("first", "second"):
+        file = folder / name
+        done = subprocess.run(["age-keygen", "--output", file], capture_output=True, text=True, check=True)
+        found[file] = re.search(r"age1\w+", done.stderr).group()
+    return found
+
+
+@pytest.fixture(scope="session")
+def tenant(node, world, store, people, tmp_path_factory):
+    repository = Repository(tmp_path_factory.mktemp("fleet"))
+    text = repository.read(CLASS)
+    for known, recipient in zip(re.findall(r"age1\w+", text), people.values(), strict=True):
+        text = text.replace(known, recipient)
+    repository.write(CLASS, text)
+    backed = Backed(node, world, store, repository)
+    node.objects.add(secret(TENANT, f"{TENANT}-backup-1", {"credentials": credentials(KEYS)}))
+    node.objects.add(secret(TENANT, f"{TENANT}-backup-second-1", {"credentials": credentials(SECOND)}))
+    backed.home = harness.bring_up(node, world, backed.compiled(), backed.overlays)
+    return backed
+
+
+def pytest_terminal_summary(terminalreporter):
+    if TABLE:
+        terminalreporter.write_line("\ndrill                                     data lost   back after")
+        for name, lost, took in TABLE:
+            terminalreporter.write_line(f"{name:<40} {lost:>10} {took:>10.1f} s")

@@ -1,0 +1,123 @@
+"""What goes wrong with backups: each says so clearly, loses nothing, and backups go on by themselves."""
+
+import signal
+import time
+
+import pytest
+from harness import eventually, secret
+
+from conftest import FIRST_BUCKET, TENANT
+
+DATA = f"data-{TENANT}-postgresql-0"
+
+
+def base_is_there(tenant):
+    eventually(lambda: "base: a full backup is done" in tenant.log("postgresql", "backup"), 90)
+
+
+def dumps(tenant):
+    phase, log = tenant.job("dump")
+    assert phase == "Succeeded", log
+
+
+def archived_count(tenant):
+    return int(tenant.sql("SELECT archived_count FROM pg_stat_archiver"))
+
+
+def test_the_bucket_is_away_for_a_while(tenant):
+    """Messages are taken meanwhile, and their log is archived afterwards without anybody's help."""
+    base_is_there(tenant)
+    before = archived_count(tenant)
+    with tenant.store.away():
+        tenant.sql("CREATE TABLE away AS SELECT generate_series(1, 1000)")
+        waiting = tenant.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+        tenant.sql("SELECT pg_switch_wal()")
+        eventually(lambda: tenant.sql("SELECT failed_count > 0 FROM pg_stat_archiver") == "t", 90)
+        phase, log = tenant.job("verify")
+        assert phase == "Failed" and "keys: not in the first place" in log
+    eventually(lambda: tenant.sql("SELECT last_archived_wal FROM pg_stat_archiver") >= waiting, 120)
+    assert archived_count(tenant) > before
+
+
+def test_a_dump_that_is_killed_does_not_count(tenant):
+    """Killed in the middle: the next one removes what it left, and counts."""
+    dumps(tenant)
+    tenant.sql("CREATE TABLE large AS SELECT repeat(md5(n::text), 100) FROM generate_series(1, 200000) n")
+    run, finish = tenant.begun("dump")
+    eventually(
+        lambda: tenant.sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'dump'") == "t", 60
+    )
+    time.sleep(1)
+    run.main[0].process.signal(signal.SIGKILL)
+    eventually(lambda: run.phase == "Failed", 30)
+    finish()
+    tenant.sql("DROP TABLE large")
+    dumps(tenant)
+    phase, log = tenant.job("drill", 240)
+    assert phase == "Succeeded", log
+
+
+def test_a_wrong_passphrase_is_told(tenant):
+    """Nothing is written with it, and nothing that is there is touched."""
+    right = tenant.node.objects.need("Secret", TENANT, f"{TENANT}-backup-key-1")
+    keys = tenant.store.keys(FIRST_BUCKET)
+    tenant.node.objects.add(secret(TENANT, f"{TENANT}-backup-key-1", {"passphrase": "wrong"}))
+    phase, log = tenant.job("dump")
+    assert phase == "Failed" and "wrong password or no key found" in log
+    tenant.node.objects.add(right)
+    dumped = [key for key in tenant.store.keys(FIRST_BUCKET) if "/database/" in key]
+    assert dumped == [key for key in keys if "/database/" in key]
+
+
+def test_a_damaged_backup_is_told(tenant):
+    """A bit of what is stored is another: verify and drill refuse it, and the next dump is whole."""
+    dumps(tenant)
+    client = tenant.store.client
+    packs = [key for key in tenant.store.keys(FIRST_BUCKET) if "/database/data/" in key]
+    kept = {}
+    for key in packs:
+        content = client.get_object(Bucket=FIRST_BUCKET, Key=key)["Body"].read()
+        kept[key] = content
+        client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content[: len(content) // 2])
+    phase, log = tenant.job("drill", 240)
+    assert phase == "Failed", log
+    assert "dump:" not in log, "nothing was restored from it"
+    for key, content in kept.items():
+        client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content)
+    phase, log = tenant.job("verify")
+    assert phase == "Succeeded", log
+
+
+def test_a_missing_segment_is_told(tenant):
+    """A restore past a gap in the log stops and says so: what was there before is kept."""
+    base_is_there(tenant)
+    tenant.sql("CREATE TABLE gap AS SELECT generate_series(1, 1000)")
+    missing = tenant.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+    tenant.sql("SELECT pg_switch_wal()")
+    eventually(lambda: tenant.sql("SELECT last_archived_wal FROM pg_stat_archiver") >= missing, 60)
+    client = tenant.store.client
+    (key,) = [key for key in tenant.store.keys(FIRST_BUCKET) if f"/{missing}-" in key]
+    content = client.get_object(Bucket=FIRST_BUCKET, Key=key)["Body"].read()
+    time.sleep(1.1)
+    moment = tenant.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+    tenant.sql("DROP TABLE gap")
+    later = tenant.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+    tenant.sql("SELECT pg_switch_wal()")
+    eventually(lambda: tenant.sql("SELECT last_archived_wal FROM pg_stat_archiver") >= later, 60)
+    client.delete_object(Bucket=FIRST_BUCKET, Key=key)
+    tenant.synced(tenant.compiled(state="stopped"))
+    folder = tenant.compiled(state="stopped", restore=f'{{name: gap, until: "{moment}"}}')
+    with pytest.raises(Exception, match="recovery ended before configured recovery target was reached"):
+        tenant.synced(folder, 45)
+    # The segment is found again, and another name brings it all back.
+    client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content)
+    tenant.synced(tenant.compiled(state="stopped", restore=f'{{name: found, until: "{moment}"}}'), 240)
+    assert tenant.sql("SELECT count(*) FROM gap") == "1000"
+    tenant.synced(tenant.compiled())
+
+
+def test_a_disk_that_is_full_is_told(tenant):
+    """Of a drill: it says what is missing, and nothing else is touched."""
+    phase, log = tenant.job("drill", 240, scratch="24Mi")
+    assert phase == "Failed" and "No space left on device" in log, log
+    dumps(tenant)
