@@ -32,6 +32,11 @@ def folder(of: Path = MODULE) -> Path:
     return CACHE / hashlib.sha256((of / "go.sum").read_bytes()).hexdigest()[:16]
 
 
+def crds() -> Path:
+    """The custom resources' definitions, of the versions that the checks name."""
+    return CACHE / f"crds-{hashlib.sha256(Path(fetch.__file__).read_bytes()).hexdigest()[:16]}.json"
+
+
 def operator() -> Path:
     """CloudNativePG's program, where it is or will be."""
     return folder(OPERATOR) / "manager"
@@ -40,6 +45,8 @@ def operator() -> Path:
 def build() -> Path:
     """Build what is not there yet; the folder of the programs."""
     place = folder()
+    if not crds().exists():
+        definitions(crds())
     if (place / "ready").exists():
         return place
     for program, package in PROGRAMS.items():
@@ -50,7 +57,6 @@ def build() -> Path:
         (place / script.name).chmod(0o755)
     stages = module("sigs.k8s.io/kwok") / "kustomize/stage"
     shutil.copytree(stages, place / "stages", copy_function=shutil.copyfile, dirs_exist_ok=True)
-    definitions(place / "crds.json")
     (place / "ready").touch()
     return place
 
@@ -84,6 +90,7 @@ def module(path: str) -> Path:
 
 def definitions(file: Path) -> None:
     """Every CustomResourceDefinition of the modules whose schemas the checks hold, whole."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     found = []
     for source in fetch.SOURCES:
         with zipfile.ZipFile(fetch.download(source)) as archive:

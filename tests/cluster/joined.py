@@ -64,9 +64,11 @@ class SomeTenants(Repository):
                 shutil.rmtree(folder)
         for name in self.kept:
             for path, thing in documents(self.work / f"compiled/eu1/{name}").items():
-                (changed,) = overlays.laid([thing], self.overlays)
-                if changed != thing:
-                    path.write_text(yaml.safe_dump(changed))
+                changed = overlays.laid([thing], self.overlays)
+                if changed != [thing]:
+                    path.unlink()
+                    for one in changed:
+                        path.write_text(yaml.safe_dump(one))
 
 
 class Joined:

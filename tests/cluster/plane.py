@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import build
 import yaml
 from api import Api, Object, Refused, until
 
@@ -270,7 +271,7 @@ class Plane:
 
     def define(self, groups: set[str]) -> int:
         """Every custom resource of these API groups; how many."""
-        every = json.loads((self.programs / "crds.json").read_text())
+        every = json.loads(build.crds().read_text())
         found = [crd for crd in every if crd["spec"]["group"] in groups]
         self.groups |= groups
 

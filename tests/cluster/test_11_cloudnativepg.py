@@ -29,9 +29,17 @@ def older(one: Object) -> Object:
     return one
 
 
+def unarchived(one: Object) -> Object | None:
+    """Without the plugin that archives, and what is meant for it."""
+    if one["kind"] == "Cluster":
+        one["spec"].pop("plugins", None)
+    return None if one["kind"] in ("ObjectStore", "ScheduledBackup") else one
+
+
 OVERLAYS = (
     overlays.scaled("generic", 2, "each Synapse costs 80 MiB and 3 s to start; two show that a pool is one"),
     overlays.Overlay(f"Cluster: {DEBIAN}", "Debian's PostgreSQL is 15", older),
+    overlays.Overlay("Cluster: no plugins", "the Barman Cloud plugin is a program of its own", unarchived),
 )
 
 
