@@ -8,21 +8,30 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fleets import TOP
 from matrixfleet.checks import Tree
 from matrixfleet.checks.tree import Entry
 from matrixfleet.model import Fleet
-from matrixfleet.model.choices import RestoreFrom
+from matrixfleet.model.choices import Backup, RestoreFrom
 from test_plan import PROD, changed, drawn
 
 SCRIPTS = TOP / "lib/matrixfleet/backup"
 
 
-def stopped(fleet: Fleet, **matrix: object) -> Tree:
-    """matrix-prod, stopped, with more said of it."""
-    said = [(("matrix", key), value) for key, value in {"state": "stopped", **matrix}.items()]
+BACKUP = yaml.safe_load((TOP / "inventory/classes/feature/backups.yml").read_text())["parameters"]["matrix"]["backup"]
+
+
+def backed_up(fleet: Fleet, **matrix: object) -> Tree:
+    """matrix-prod with backups, with more said of it."""
+    said = [(("matrix", key), value) for key, value in {"backup": BACKUP, **matrix}.items()]
     return drawn(changed(fleet, *said))
+
+
+def stopped(fleet: Fleet, **matrix: object) -> Tree:
+    """The same, stopped."""
+    return backed_up(fleet, state="stopped", **matrix)
 
 
 def named(tree: Tree, kind: str, name: str) -> Entry:
@@ -62,9 +71,18 @@ def test_no_passphrase_and_no_key_is_in_an_environment(tree: Tree) -> None:
                 assert "-backup" not in secret, f"{pod.entry}: {said['name']}"
 
 
-def test_one_volume_is_read_by_the_pod_that_has_it(tree: Tree) -> None:
+def test_dumps_alone_archive_nothing(fleet: Fleet) -> None:
+    tree = backed_up(fleet, backup={**BACKUP, "kind": str(Backup.DUMPS)})
+    config = named(tree, "ConfigMap", "matrix-prod-postgresql")
+    assert "archive_mode" not in config.doc["data"]["postgresql.conf"]
+    pod = named(tree, "StatefulSet", "postgresql").spec["template"]["spec"]
+    assert "backup" not in names(pod["containers"])
+    assert named(tree, "CronJob", "dump")
+
+
+def test_one_volume_is_read_by_the_pod_that_has_it(fleet: Fleet) -> None:
     """The sidecar sees media and the key read-only: what backs up cannot destroy."""
-    pod = named(tree, "Deployment", "matrix-prod-synapse").spec["template"]["spec"]
+    pod = named(backed_up(fleet), "Deployment", "matrix-prod-synapse").spec["template"]["spec"]
     (sidecar,) = [one for one in pod["containers"] if one["name"] == "backup"]
     seen = {one["name"]: one.get("readOnly", False) for one in sidecar["volumeMounts"]}
     assert seen["media"] and seen["signing-key"] and not seen["backup-tmp"]

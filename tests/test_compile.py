@@ -115,7 +115,8 @@ def break_component(repository: Repository, statement: str) -> None:
     """The component docs draws this first."""
     (repository.top / "components").unlink()
     shutil.copytree(TOP / "components", repository.top / "components")
-    repository.edit("components/docs/__init__.py", '    """README.md."""\n', f'    """README.md."""\n    {statement}\n')
+    said = '    """README.md, and recovery.md where there are backups."""\n'
+    repository.edit("components/docs/__init__.py", said, f"{said}    {statement}\n")
 
 
 @pytest.mark.parametrize("door", ["kapitan", "matrix-fleet"])

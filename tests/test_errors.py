@@ -487,7 +487,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "impossible: CloudNativePG where there is none": (
         chain(
-            edit(EU1_CLASS, "      cloudnative_pg: {provision: managed}\n", ""),
+            edit(EU1_CLASS, "      cloudnative_pg: {provision: managed, barman_cloud: true}\n", ""),
         ),
         "inventory/classes/pattern/high-availability.yml:22: matrix.database.kind: it takes CloudNativePG and cluster eu1 has none;"
         " say cluster.operators.cloudnative_pg, or database.kind: statefulset",
@@ -577,7 +577,7 @@ CASES: dict[str, tuple[Change, str]] = {
             "    media: {kind: s3, s3: {endpoint: 'https://S3.us-east-1.amazonaws.com:443/', region: us-east-1,"
             " bucket: matrix-fleet-media, prefix: newsroom.example.org}}\n",
         ),
-        "inventory/targets/us1/newsroom.yml:15: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
+        "inventory/targets/us1/newsroom.yml:16: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
         f" is eu1.chess-club's already ({CHESS}:15); expected one tenant's alone",
     ),
     "two tenants in one part of a bucket": (
@@ -585,7 +585,7 @@ CASES: dict[str, tuple[Change, str]] = {
             CHESS,
             "    media: {kind: s3, s3: {region: us-east-1, bucket: matrix-fleet-media, prefix: newsroom.example.org}}\n",
         ),
-        "inventory/targets/us1/newsroom.yml:15: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
+        "inventory/targets/us1/newsroom.yml:16: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
         f" is eu1.chess-club's already ({CHESS}:15); expected one tenant's alone",
     ),
     "a PriorityClass that there is not": (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any
@@ -40,6 +41,7 @@ WORDS = [
         "stable",
         "small",
     ),
+    *("17 2 * * *", "ed25519:a_1234", "age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97r", "A" * 43),
     *("1Mi", "1.5Gi", "100m", "2", "30s", "90d", "#0a1b2c", "ops@example.com", "WARNING", "light", "1.0"),
     *("0123abcd-0123-0123-0123-0123456789ab", "turns:turn.example.net:5349?transport=tcp"),
     str(typing.cast(Any, EXTERNAL["external"])["ca"]),
@@ -106,7 +108,7 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
     if inner is bool:
         return st.booleans()
     if inner is int:
-        near = st.one_of(st.integers(0, 12), st.integers(0, 70000))
+        near = st.one_of(st.integers(0, 12), st.integers(0, 70000), st.just(1_700_000_000_000))
         return near.filter(lambda one: takes(annotation, one))
     if inner is float:
         return st.sampled_from([0.01, 0.1, 0.5, 0.75, 1.0, 4.0, 10.0]).filter(lambda one: takes(annotation, one))
@@ -114,6 +116,8 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
         fitting = [word for word in WORDS if takes(annotation, word)]
         plain = len(fitting) == len(WORDS)
         return st.one_of(st.sampled_from(fitting), TEXT) if plain else st.sampled_from(fitting)
+    if inner is datetime:
+        return st.just("2026-03-01T14:05:00Z")
     if inner in (Any, object):
         return st.one_of(st.integers(), TEXT, st.booleans())
     raise AssertionError(f"no values for {annotation}")
