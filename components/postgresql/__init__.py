@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from matrixfleet.backup import archive, environment, mounts, scripts
-from matrixfleet.backup.pods import INTERVAL, PAUSE
+from matrixfleet.backup.pods import INTERVAL, PAUSE, folder
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
@@ -66,11 +66,8 @@ def backups(plan: TenantPlan) -> dict[str, str]:
     return scripts(plan, *names) | archive(plan) if names else {}
 
 
-def tools(plan: TenantPlan, mounted: list[Mount]) -> tuple[list[Object], list[Object], list[Mount]]:
-    """Init containers, containers and mounts for that; nothing without backups.
-
-    mounted: data, and the server's socket
-    """
+def tools(plan: TenantPlan, data: Mount, socket: Mount) -> tuple[list[Object], list[Object], list[Mount]]:
+    """Init containers, containers and mounts for that; nothing without backups."""
     archived, restore = archives(plan.tenant), plan.tenant.restore
     if not archived and not restore:
         return [], [], []
@@ -86,15 +83,15 @@ def tools(plan: TenantPlan, mounted: list[Mount]) -> tuple[list[Object], list[Ob
         clock = {"INTERVAL": str(INTERVAL), "PAUSE": str(PAUSE)}
         looped = [*env, *({"name": name, "value": value} for name, value in clock.items())]
         command = ["bash", "/etc/backup/loop.sh", "base"]
-        beside.append(container(plan, "postgresql", SIDECAR, command, [*own, *mounted], env=looped))
+        beside.append(container(plan, "postgresql", SIDECAR, command, [*own, data, socket], env=looped))
     if restore:
         env = [*env, {"name": "RESTORE", "value": restore.name}, {"name": "UNTIL", "value": restore.until_utc}]
         if restore.source is RestoreFrom.ARCHIVE:
             command = ["bash", "/etc/backup/restore_archive.sh"]
-            init.append(container(plan, "postgresql", "restore", command, [*own, mounted[0]], env=env))
+            init.append(container(plan, "postgresql", "restore", command, [*own, data], env=env))
         else:
             command = ["bash", "/etc/backup/restore_dump.sh"]
-            roles = [*own, *mounted[1:], configuration(plan, "postgresql", "/etc/postgresql")]
+            roles = [*own, socket, configuration(plan, "postgresql", "/etc/postgresql")]
             done = probe(5, 1, 5, exec={"command": ["test", "-e", "/tmp/restored"]})
             beside.append(container(plan, "postgresql", "restore", command, roles, env=env, readinessProbe=done))
     return init, beside, own
@@ -119,9 +116,9 @@ def server(plan: TenantPlan, files: dict[str, str], kept: dict[str, str]) -> Obj
     ready = f'psql -XAtq -h {SOCKET} -U postgres -d synapse -c "{query}" | grep -qx 1'
     # 1 means that it refuses connections while it starts or recovers: alive, and not to be killed.
     alive = f"pg_isready -q -h {SOCKET}; [ $? -le 1 ]"
-    prepare, beside, others = tools(plan, [data, socket])
+    prepare, beside, others = tools(plan, data, socket)
     # What archive_command reads: the configuration, and in it where the authorities are.
-    archiving = [*mounts(plan, "postgresql", plan.called("archive"))[:1], RUN] if archives(plan.tenant) else []
+    archiving = [folder(plan.called("archive")), RUN] if archives(plan.tenant) else []
     postgres = container(
         plan,
         "postgresql",

@@ -81,10 +81,15 @@ def environment(plan: TenantPlan, *, places: bool = False, **more: str) -> list[
     return [{"name": name, "value": value} for name, value in (values | more).items()]
 
 
+def folder(config_map: str) -> Mount:
+    """The scripts."""
+    return Mount("backup", FOLDER, {"configMap": {"name": config_map}})
+
+
 def mounts(plan: TenantPlan, component: str, config_map: str) -> list[Mount]:
     """The scripts, and the keys that a component reads."""
     keys = [secret_files(one) for one in plan.secrets if one.purpose in SECRETS and component in one.readers]
-    return [Mount("backup", FOLDER, {"configMap": {"name": config_map}}), *keys]
+    return [folder(config_map), *keys]
 
 
 def from_postgresql(plan: TenantPlan, component: str) -> tuple[list[Object], list[Mount], dict[str, str]]:
