@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fleetnode import images, overlays
 from fleetnode.certificates import Authority
-from fleetnode.tenant import Tenant, boot, pods
+from fleetnode.tenant import Tenant, boot, pods, register
 from podrunner.loopback import LoopbackNode
 from podrunner.node import NotReady
 from podrunner.runner import PodRun
@@ -46,7 +46,7 @@ def main() -> int:
     try:
         _show(node, folder, asked.seconds)
         return 0
-    except NotReady as error:
+    except (NotReady, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -101,11 +101,7 @@ def _watch(node: LoopbackNode, until: float | None) -> None:
 
 def _register(node: LoopbackNode, synapse: PodRun, url: str) -> str:
     password = secrets.token_urlsafe(9)
-    output = node.directory / "register.txt"
-    command = ["python", "-m", "synapse._scripts.register_new_matrix_user", "--config", "/etc/synapse/homeserver.yaml"]
-    command += ["--user", USER, "--password", password, "--no-admin", url]
-    if synapse.container("synapse").execute(command, 30, output) != 0:
-        raise NotReady(f"no user: {output.read_text()}")
+    register(synapse, USER, password, node.directory / "register.txt", url=url)
     return password
 
 

@@ -74,3 +74,15 @@ def pods(node: Node, tenant: Tenant, component: str) -> list[PodRun]:
     return [
         run for run in node.pods(component=component) if run.pod.labels.get("app.kubernetes.io/instance") == instance
     ]
+
+
+def register(
+    synapse: PodRun, name: str, password: str, output: Path, *, admin: bool = False, url: str = "http://localhost:8008"
+) -> None:
+    """Register a user inside Synapse's Pod, as the docs tell an operator. What it says goes to `output`. Raises
+    RuntimeError with that."""
+    # The program of that name is a script with an absolute path of its virtual environment.
+    command = ["python", "-m", "synapse._scripts.register_new_matrix_user", "--config", "/etc/synapse/homeserver.yaml"]
+    command += ["--user", name, "--password", password, "--admin" if admin else "--no-admin", url]
+    if synapse.container("synapse").execute(command, 60, output) != 0:
+        raise RuntimeError(f"no user {name}: {output.read_text()}")

@@ -31,6 +31,7 @@ from repository import TOP, Repository
 from conftest import FOLDER, give, groups
 from fleetnode import images, overlays
 from fleetnode.certificates import Authority
+from fleetnode.tenant import register
 from metrics import Metrics
 from podrunner.images import Image
 from podrunner.runner import PodRun
@@ -184,16 +185,7 @@ class Homeserver:
     def log_in(self, name: str) -> str:
         """A user, registered in Synapse's Pod as the documentation says, and logged in; the token."""
         password, output = secrets.token_urlsafe(12), self.joined.plane.folder / "register.txt"
-        command = [
-            "python",
-            "-m",
-            "synapse._scripts.register_new_matrix_user",
-            "--config",
-            "/etc/synapse/homeserver.yaml",
-        ]
-        command += ["--user", name, "--password", password, "--no-admin", "http://localhost:8008"]
-        code = self.run("synapse").container("synapse").execute(command, 60, output)
-        assert code == 0, output.read_text()
+        register(self.run("synapse"), name, password, output)
         who = {"type": "m.id.user", "user": name}
         said = self.client("POST", "login", {"type": "m.login.password", "identifier": who, "password": password})
         return str(said["access_token"])

@@ -181,20 +181,7 @@ class Homeserver:
         """Register a user inside Synapse's Pod, once; the password."""
         if name not in self._passwords:
             password = secrets.token_hex(12)
-            # The program of that name is a script with an absolute path of its virtual environment.
-            command = [
-                "python",
-                "-m",
-                "synapse._scripts.register_new_matrix_user",
-                "--config",
-                "/etc/synapse/homeserver.yaml",
-                "--user",
-                name,
-            ]
-            command += ["--password", password, "--admin" if admin else "--no-admin", "http://localhost:8008"]
-            output = Path(self.node.directory, "register.txt")
-            code = self.pod("synapse").container("synapse").execute(command, 30, output)
-            assert code == 0, output.read_text()
+            tenant.register(self.pod("synapse"), name, password, Path(self.node.directory, "register.txt"), admin=admin)
             self._passwords[name] = password
         return self._passwords[name]
 
