@@ -5,17 +5,22 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from matrixfleet.cli.compile import LINTED
+
 TOP = Path(__file__).resolve().parent.parent
 
 
 class Repository:
-    """A copy of the repository that a test may change: inventory copied, the rest linked."""
+    """A copy of the repository that a test may change: inventory copied, the rest linked, and what yamllint
+    found clean."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
         shutil.copytree(TOP / "inventory", top / "inventory")
         for name in ("components", "lib", ".kapitan"):
             (top / name).symlink_to(TOP / name)
+        (top / LINTED).parent.mkdir()
+        (top / LINTED).symlink_to(TOP / LINTED)
 
     def read(self, path: str) -> str:
         """A file's text."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from matrixfleet.checks import RuleInfo, Tree, all_rules
+from matrixfleet.checks.rules import yamllint
 from rules.breaking import Break
 
 HERE = Path(__file__).parent / "breaks"
@@ -39,3 +40,24 @@ def test_refuses(rule: str, broken: Break, tree: Tree) -> None:
 
 def test_breaks_name_rules_that_exist() -> None:
     assert set(BREAKS) == {rule.id for rule in all_rules()}
+
+
+def test_what_yamllint_found_clean_is_remembered_and_nothing_else(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = next(path for path in tree.texts if path.endswith(".yaml"))
+    one = Tree({}, {path: tree.texts[path]})
+    memory = tmp_path / "yamllint"
+    memory.write_bytes(b"\xff damaged\n")
+    for lints in (True, False):
+        monkeypatch.setattr(yamllint, "_memory", [])
+        monkeypatch.setattr(yamllint, "_clean", set())
+        yamllint.remember(memory)
+        if not lints:
+            monkeypatch.setattr(yamllint.linter, "run", lambda *_: pytest.fail("linted again"))
+        assert list(yamllint.check(one)) == []
+    monkeypatch.undo()
+    monkeypatch.setattr(yamllint, "_memory", [])
+    monkeypatch.setattr(yamllint, "_clean", set(memory.read_text(errors="replace").split()))
+    (found,) = yamllint.check(Tree({}, {path: tree.texts[path] + "kind: Twice\n"}))
+    assert "key-duplicates" in found.message

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, all_rules, run
 from matrixfleet.checks.base import changes
-from matrixfleet.cli.compile import COMPILED, bootstrap_files, read_fleet, refuse
+from matrixfleet.checks.rules.yamllint import remember
+from matrixfleet.cli.compile import COMPILED, LINTED, bootstrap_files, read_fleet, refuse
 
 
 def check_fleet(top: Path, base: str) -> str:
     """Raise FleetError with every finding, or return a line that says what was checked."""
+    remember(top / LINTED)
     tree = Tree.read(top / COMPILED, read_fleet(top))
     findings = [*run(tree), *_bootstrap(top)]
     if base:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, run
+from matrixfleet.checks.rules.yamllint import remember
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.model import Fleet
 from matrixfleet.plan import plan_of
@@ -22,6 +23,7 @@ from matrixfleet.plan.warnings import warnings_of
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
+LINTED = ".cache/yamllint"
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -57,6 +59,7 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
             for name in unknown
         )
     (top / ".cache").mkdir(exist_ok=True)
+    remember(top / LINTED)
     with tempfile.TemporaryDirectory(dir=top / ".cache", prefix="compile-") as aside:
         staged = Path(aside) / COMPILED
         _kapitan(top, Path(aside), targets, verbose=verbose)
