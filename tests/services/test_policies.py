@@ -21,6 +21,7 @@ ALLOWED_SINGLE = {
     ("prometheus", "router"): {8405},
     ("prometheus", "synapse"): {9092},
     ("prometheus", "postgresql"): {9187},
+    ("prometheus", "element"): {9113},
 }
 SERVING = {"synapse", "generic", "client-reader", "federation-reader", "media-repository"}
 WRITING = {"event-persister", "writer-accounts", "writer-ephemeral"}
@@ -32,6 +33,7 @@ ALLOWED_HA = {
     ("traefik", "element"): {8080},
     ("prometheus", "router"): {8405},
     ("prometheus", "redis"): {9121},
+    ("prometheus", "element"): {9113},
     ("pgbouncer", "postgres"): {5432},
     **{("router", one): {8008, 8081} for one in ANSWERING},
     **{("prometheus", one): {9092} for one in SYNAPSES},
@@ -54,17 +56,16 @@ NOT_ORDERED = "no certificate is being ordered"
 NO_JOB = "the Job of Secrets does not run as a Pod"
 NO_BACKUPS = "make test-drills proves backups"
 NO_OPERATOR = "CloudNativePG's operator, its instance managers and its replicas are not here"
+EVERYWHERE = {
+    ("bootstrap", ""): NO_JOB,
+    ("acme-solver", ""): NOT_ORDERED,
+    **{(job, ""): NO_BACKUPS for job in ("dump", "verify", "drill")},
+    ("postgresql", "from dump "): NO_BACKUPS,
+}
 UNUSED = {
-    "single": {
-        ("bootstrap", ""): NO_JOB,
-        ("acme-solver", ""): NOT_ORDERED,
-        **{(job, ""): NO_BACKUPS for job in ("dump", "verify", "drill")},
-        ("postgresql", "from dump "): NO_BACKUPS,
-        ("postgresql", "to "): NO_BACKUPS,
-    },
+    "single": EVERYWHERE,
     "ha": {
-        ("bootstrap", ""): NO_JOB,
-        ("acme-solver", ""): NOT_ORDERED,
+        **EVERYWHERE,
         ("postgresql", "from CloudNativePG "): NO_OPERATOR,
         ("postgresql", "from monitoring "): NO_OPERATOR,
         ("postgresql", "from postgresql "): NO_OPERATOR,
