@@ -41,9 +41,9 @@ NODE_JS = Image(
     },
 )
 
-TRIES = 8
+TRIES = 20
 """How often a client asks that is answered 500: when a database comes back, each connection that a process had of it
-costs one (twisted.enterprise.adbapi finds out by using it)."""
+costs one (twisted.enterprise.adbapi finds out by using it), and it has as many as `cp_max`."""
 
 # As Synapse (JSON), PostgreSQL, PgBouncer and HAProxy say it.
 ERROR = re.compile(r'"level":"(ERROR|CRITICAL)"|\b(ERROR|FATAL|PANIC|ALERT|EMERG)\b|Traceback')
