@@ -2,7 +2,7 @@
 else, and told again when it is back; what the log agent would hand on holds no secret.
 
 A real Prometheus and a real Alertmanager, with the compiled monitors, rules and receivers; rules wait PACE times
-shorter.
+shorter. At the end the compiled dashboards are drawn of what Prometheus then knows.
 """
 
 import json
@@ -10,11 +10,14 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
+import pictures
 import pytest
 import requests
 import yaml
 from harness import TOP, eventually, waited
+from load import Load
 from vrl_python import VRLRuntime
 
 from fleetnode import monitoring
@@ -31,6 +34,29 @@ PARTS = {
     "Deployment/router": "RouterDown",
     "StatefulSet/postgresql": "PostgresqlDown",
     "Deployment/element": "ElementDown",
+}
+
+PICTURES = TOP / ".cache/services/pictures"
+USED = 60
+"""Seconds that people write and read before pictures are drawn."""
+NO_OPERATOR = "CloudNativePG does not run here"
+NO_METRICS = "Debian's Coturn is built without metrics"
+# Panels that can have no data here, and why.
+EMPTY = {
+    "coturn": dict.fromkeys(
+        (
+            "Allocations",
+            "To and from clients, of sessions that ended",
+            "To and from peers, of sessions that ended",
+            "Bindings",
+        ),
+        NO_METRICS,
+    ),
+    "edge": {"Days left": "cert-manager does not run here"},
+    "postgresql": {
+        "Replica behind (CloudNativePG)": NO_OPERATOR,
+        "Replicas that stream (CloudNativePG)": NO_OPERATOR,
+    },
 }
 
 
@@ -92,7 +118,7 @@ class Watch:
 
     def __init__(self, node, people, watcher):
         self.node, self.people = node, people
-        self.url = f"http://{watcher.address}:9090/api/v1"
+        self.url, self.begun = f"http://{watcher.address}:9090/api/v1", time.time()
 
     def ask(self, query):
         answer = requests.get(f"{self.url}/query", params={"query": query}, timeout=10).json()
@@ -206,3 +232,23 @@ def test_what_the_log_agent_would_hand_on_holds_no_secret(watch, node, single):
                 assert "syt_" not in clean["message"] and "10.244.0.1 " not in clean["message"]
                 lines += 1
     assert lines > 100
+
+
+def test_every_dashboard_shows_what_runs(watch, single):
+    """Drawn of the time since Prometheus came up. A panel without data is broken, or named with its reason."""
+    people = [single.person(name) for name in ("alice", "bob")]
+    for person in people:
+        single.unlimited(person)
+    rooms = [people[0].room(preset="public_chat") for _ in range(2)]
+    for room in rooms:
+        people[1].ask("POST", f"join/{quote(room)}")
+    with Load(single, people, rooms):
+        time.sleep(USED)
+    boards = pictures.boards(compiled("ConfigMap", "eu1/platform/workload/dashboards"))
+    source = pictures.Source(watch.url, watch.begun, time.time(), SCRAPED)
+    made = {name: source.drawn(board, EMPTY.get(name, {})) for name, board in boards.items()}
+    pictures.draw(made, PICTURES)
+    for name, board in made.items():
+        shown = {panel["title"]: bool(panel["series"]) for panel in board["panels"] if panel["type"] != "row"}
+        assert {title for title, data in shown.items() if not data} == set(EMPTY.get(name, ())), name
+        assert (PICTURES / f"{name}.png").stat().st_size < 250_000
