@@ -238,8 +238,11 @@ def synapse() -> Any:
                     "none",
                     {"{{job}}": f"sum by (job) (synapse_http_server_in_flight_requests_count{{{MINE}}})"},
                 ),
+                # Synapse counts these alone; people who are refused are 4xx of the router.
                 graph(
-                    "Refused for a limit", "reqps", {"{{job}}": per_second("synapse_rate_limit_reject_total", "job")}
+                    "Other servers refused for a limit",
+                    "reqps",
+                    {"{{job}}": per_second("synapse_rate_limit_reject_total", "job")},
                 ),
             ],
             "Processes": [

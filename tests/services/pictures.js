@@ -33,6 +33,10 @@ const UNITS = {
 }
 
 // Zero has no step of its own.
+// As a clock shows it.
+const clock = (stamp) => new Date(stamp * 1e3).toISOString().slice(11, 19)
+const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power)
+
 const written = (unit) => (value) => (value === 0 && unit !== 'percentunit' ? '0' : UNITS[unit](value))
 
 function element(name, className, text, parent) {
@@ -64,7 +68,11 @@ function graph(panel, parent, width, height) {
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { time: true }, y: { range } },
-    axes: [axis, { ...axis, size: 72, values: (_, splits) => splits.map(write) }],
+    tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), 'UTC'),
+    axes: [
+      { ...axis, values: (_, splits) => splits.map(clock), space: 80, size: 28 },
+      { ...axis, values: (_, splits) => splits.map(write), size: 72, ...(panel.unit === 'bytes' ? { incrs: POWERS } : {}) },
+    ],
     series: [
       {},
       ...panel.series.map((_, index) => ({
@@ -73,7 +81,6 @@ function graph(panel, parent, width, height) {
         points: { show: false },
       })),
     ],
-    tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), 'UTC'),
   }
   new uPlot(options, [panel.times, ...panel.series.map(({ values }) => values)], plot)
 }

@@ -1,7 +1,7 @@
 """Pictures of the compiled dashboards: each panel's queries asked of a real Prometheus, drawn in Chromium by uPlot.
 
-Grafana cannot be had on these machines. Of it stand here: the dashboard's own grid and JSON, its variables, its step and
-rate interval, its legends and units, and the library that it draws time series with. A picture is none of Grafana's.
+Grafana does not run here. As it has them are the dashboard's own JSON and grid, its variables, step and rate interval,
+its legends and units, and the library that it draws time series with. The pictures are none of its own.
 """
 
 import io
@@ -21,8 +21,8 @@ HERE = Path(__file__).parent
 UPLOT = TOP / ".cache/services/node/node_modules/uplot/dist"
 POINTS = 300
 """Points of a line at most, as wide as half a picture shows."""
-COLORS = 64
-"""Of a picture, so that it is small: it has a dozen lines on white."""
+COLORS = 128
+"""Of a picture, so that it is small: a dozen lines on white, and their edges."""
 
 
 def boards(objects):
@@ -91,8 +91,9 @@ class Source:
     def drawn(self, board, empty):
         """What pictures.js draws. empty: why a panel has no data, by its title."""
         variables = self.variables(board)
+        tenant = "all tenants" if variables["tenant"] == ".+" else f"tenant {variables['tenant']}"
         first, last = (time.strftime("%H:%M", time.gmtime(self.times[end])) for end in (0, -1))
-        about = f"tenant {variables['tenant']}, {first} to {last} UTC. Drawn by uPlot, not by Grafana"
+        about = f"{tenant}, {first} to {last} UTC. Drawn by uPlot, not by Grafana"
         made = []
         for panel in board["panels"]:
             one = {"type": panel["type"], "title": panel["title"], "grid": panel["gridPos"]}
@@ -121,6 +122,8 @@ def draw(made, folder):
             # uPlot draws when the page's own work is done.
             page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             picture = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-            picture.convert("RGB").quantize(COLORS).save(folder / f"{name}.png", optimize=True)
+            picture.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(
+                folder / f"{name}.png", optimize=True
+            )
             page.close()
         browser.close()

@@ -41,6 +41,7 @@ USED = 60
 """Seconds that people write and read before pictures are drawn."""
 NO_OPERATOR = "CloudNativePG does not run here"
 NO_METRICS = "Debian's Coturn is built without metrics"
+NO_PEER = "no other server runs here"
 # Panels that can have no data here, and why.
 EMPTY = {
     "coturn": dict.fromkeys(
@@ -56,7 +57,9 @@ EMPTY = {
     "postgresql": {
         "Replica behind (CloudNativePG)": NO_OPERATOR,
         "Replicas that stream (CloudNativePG)": NO_OPERATOR,
+        "Since the last archived segment": "backups are left out here",
     },
+    "synapse": {"Other servers refused for a limit": NO_PEER, "Events that came": NO_PEER},
 }
 
 
@@ -234,21 +237,34 @@ def test_what_the_log_agent_would_hand_on_holds_no_secret(watch, node, single):
     assert lines > 100
 
 
-def test_every_dashboard_shows_what_runs(watch, single):
-    """Drawn of the time since Prometheus came up. A panel without data is broken, or named with its reason."""
+def used(single):
+    """Two people write and read for a while, begin anew, and have a phone that cannot be reached."""
     people = [single.person(name) for name in ("alice", "bob")]
     for person in people:
         single.unlimited(person)
     rooms = [people[0].room(preset="public_chat") for _ in range(2)]
     for room in rooms:
         people[1].ask("POST", f"join/{quote(room)}")
+    phone = {"url": "https://push.example.net/_matrix/push/v1/notify", "format": "event_id_only"}
+    about = {"app_id": "scenario", "app_display_name": "scenario", "device_display_name": "phone", "lang": "en"}
+    people[1].ask("POST", "pushers/set", {"kind": "http", "pushkey": "phone", "data": phone, **about})
     with Load(single, people, rooms):
-        time.sleep(USED)
+        end = time.monotonic() + USED
+        while time.monotonic() < end:
+            people[0].ask("GET", "sync?timeout=0")
+            time.sleep(3)
+
+
+def test_every_dashboard_shows_what_runs(watch, single):
+    """Drawn of the time since Prometheus came up. A panel without data is broken, or named with its reason."""
+    used(single)
     boards = pictures.boards(compiled("ConfigMap", "eu1/platform/workload/dashboards"))
     source = pictures.Source(watch.url, watch.begun, time.time(), SCRAPED)
     made = {name: source.drawn(board, EMPTY.get(name, {})) for name, board in boards.items()}
     pictures.draw(made, PICTURES)
     for name, board in made.items():
-        shown = {panel["title"]: bool(panel["series"]) for panel in board["panels"] if panel["type"] != "row"}
-        assert {title for title, data in shown.items() if not data} == set(EMPTY.get(name, ())), name
+        shown = {panel["title"]: panel["series"] for panel in board["panels"] if panel["type"] != "row"}
+        named = EMPTY.get(name, {}).keys()
+        assert named <= shown.keys(), f"{name} has no such panels"
+        assert not [title for title, data in shown.items() if not data and title not in named], name
         assert (PICTURES / f"{name}.png").stat().st_size < 250_000
