@@ -248,6 +248,8 @@ CASES = {
         {f'probe_ssl_earliest_cert_expiry{{{T}, instance="https://h"}}': "9000000x90"},
         80,
     ),
+    # The third that fails; and one that fails between two that do not.
+    "MatrixCanaryFails": Case(succeeded("canary", "0x60"), succeeded("canary", "0x11 660x60"), 17),
     "VolumeNearlyFull": Case(claim("5x60"), claim("50x60")),
     # promtool's clock begins at 0.
     "CertificateExpires": Case(
