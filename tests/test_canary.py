@@ -1,0 +1,50 @@
+"""The canary as it compiles; that it works, tests/services/test_canary.py proves with real programs."""
+
+from __future__ import annotations
+
+import json
+
+from fleets import TOP
+from matrixfleet.checks import Tree
+from matrixfleet.checks.tree import Pod
+from matrixfleet.drawing import draw_target
+from matrixfleet.model import Fleet
+from test_plan import PROD, changed, drawn
+
+CANARY = (("matrix", "probes", "canary"), True)
+
+
+def test_whoever_allows_it_has_it_and_nobody_else(tree: Tree, fleet: Fleet) -> None:
+    there = {entry.target for entry in tree.of_kind("CronJob") if entry.name.endswith("-canary")}
+    allowed = {name for name in fleet.names if (tenant := fleet.target(name).tenant) and tenant.probes.canary}
+    assert there == allowed == {"ap1.tenant-b"}
+
+
+def test_it_asks_the_router_with_the_password_of_its_secret(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, CANARY))
+    (entry,) = (one for one in tree.of_kind("CronJob") if one.target == PROD and one.name.endswith("-canary"))
+    assert entry.spec["schedule"] == "*/5 * * * *" and entry.spec["suspend"] is False
+    assert entry.spec["concurrencyPolicy"] == "Forbid"
+    (container,) = Pod(entry).spec["containers"]
+    _, _, script, router, user, password = container["command"]
+    assert router == "http://matrix-prod-router.matrix-prod.svc.cluster.local:8080" and user == "canary"
+    (files,) = (one for one in tree.of_kind("ConfigMap") if one.target == PROD and one.name == entry.name)
+    assert script.rpartition("/")[2] in files.doc["data"] and password == "/secrets/canary/password"
+    (recipes,) = (
+        one.doc["data"]["secrets.json"]
+        for one in tree.of_kind("ConfigMap")
+        if one.target == PROD and "secrets.json" in one.doc["data"]
+    )
+    (recipe,) = (one for one in json.loads(recipes) if one["name"] == "matrix-prod-canary-1")
+    assert recipe["keys"] == {"password": "random"}
+
+
+def test_with_a_store_its_password_comes_from_there(fleet: Fleet) -> None:
+    files = draw_target(fleet.changed("us1.newsroom", *CANARY), "us1.newsroom", TOP)
+    assert "workload/secrets/externalsecret-newsroom-canary-1.yaml" in files
+
+
+def test_while_its_tenant_is_stopped_it_rests(fleet: Fleet) -> None:
+    tree = drawn(changed(fleet, CANARY, (("matrix", "state"), "stopped")))
+    (entry,) = (one for one in tree.of_kind("CronJob") if one.target == PROD and one.name.endswith("-canary"))
+    assert entry.spec["suspend"] is True
