@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import yaml
+
 from fleets import TOP
 from matrixfleet.checks import Tree
 from matrixfleet.checks.tree import Pod
 from matrixfleet.drawing import draw_target
 from matrixfleet.model import Fleet
+from matrixfleet.model.tenant import ProbesSpec
+from test_docs import blocks
 from test_plan import PROD, changed, drawn
 
 CANARY = (("matrix", "probes", "canary"), True)
@@ -42,6 +46,11 @@ def test_it_asks_the_router_with_the_password_of_its_secret(fleet: Fleet) -> Non
 def test_with_a_store_its_password_comes_from_there(fleet: Fleet) -> None:
     files = draw_target(fleet.changed("us1.newsroom", *CANARY), "us1.newsroom", TOP)
     assert "workload/secrets/externalsecret-newsroom-canary-1.yaml" in files
+
+
+def test_it_is_said_as_told() -> None:
+    (said,) = (block for block in blocks(TOP / "docs/monitoring.md", "yaml") if "canary" in block)
+    assert ProbesSpec.model_validate(yaml.safe_load(said)["parameters"]["matrix"]["probes"]).canary
 
 
 def test_while_its_tenant_is_stopped_it_rests(fleet: Fleet) -> None:
