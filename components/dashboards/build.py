@@ -354,8 +354,16 @@ def postgresql() -> Any:
                     },
                 ),
                 graph("Reads answered from memory", "percentunit", {"{{tenant}}": f"{hits} / ({hits} + {reads})"}),
-                graph("Temporary files", "Bps", {"{{datname}}": per_second("pg_stat_database_temp_bytes", "datname")}),
-                graph("Deadlocks", "ops", {"{{datname}}": per_second("pg_stat_database_deadlocks", "datname")}),
+                graph(
+                    "Temporary files",
+                    "Bps",
+                    {"{{datname}}": per_second("pg_stat_database_temp_bytes", "datname", ', datname!=""')},
+                ),
+                graph(
+                    "Deadlocks",
+                    "ops",
+                    {"{{datname}}": per_second("pg_stat_database_deadlocks", "datname", ', datname!=""')},
+                ),
             ],
             "Replicas and archive": [
                 graph("Replica behind (CloudNativePG)", "s", {"{{index}}": f"cnpg_pg_replication_lag{{{MINE}}}"}),

@@ -21,8 +21,8 @@ HERE = Path(__file__).parent
 UPLOT = TOP / ".cache/services/node/node_modules/uplot/dist"
 POINTS = 300
 """Points of a line at most, as wide as half a picture shows."""
-COLORS = 128
-"""Of a picture, so that it is small: a dozen lines on white, and their edges."""
+COLORS = 256
+"""Of a picture: a third of its size, and the lines keep theirs."""
 
 
 def boards(objects):
@@ -112,7 +112,7 @@ def draw(made, folder):
         # Root has no sandbox; what it opens is our own.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
         for name, board in made.items():
-            page = browser.new_page(viewport={"width": 1200, "height": 800}, timezone_id="UTC")
+            page = browser.new_page(viewport={"width": 1200, "height": 100}, timezone_id="UTC")
             page.set_content("<!doctype html><meta charset=utf-8>")
             for sheet in (UPLOT / "uPlot.min.css", HERE / "pictures.css"):
                 page.add_style_tag(path=sheet)
@@ -122,7 +122,7 @@ def draw(made, folder):
             # uPlot draws when the page's own work is done.
             page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             picture = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-            picture.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(
+            picture.convert("RGB").quantize(COLORS, Image.Quantize.MEDIANCUT).save(
                 folder / f"{name}.png", optimize=True
             )
             page.close()
