@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
+import pytest
 import yaml
 
 from fleets import TOP
@@ -57,3 +63,44 @@ def test_while_its_tenant_is_stopped_it_rests(fleet: Fleet) -> None:
     tree = drawn(changed(fleet, CANARY, (("matrix", "state"), "stopped")))
     (entry,) = (one for one in tree.of_kind("CronJob") if one.target == PROD and one.name.endswith("-canary"))
     assert entry.spec["suspend"] is True
+
+
+HERE = "no answer of http://127.0.0.1:PORT: "
+LIMITED = b'{"errcode": "M_LIMIT_EXCEEDED", "error": "Too Many Requests"}'
+ANSWERS = {
+    "nobody": (None, HERE + "[Errno 111] Connection refused"),
+    "no HTTP": (b"nonsense\r\n\r\n", HERE + "nonsense"),
+    "cut off": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{",
+        HERE + "IncompleteRead(1 bytes read, 49 more expected)",
+    ),
+    "a page": (b"HTTP/1.1 200 OK\r\n\r\n<html>", HERE + "Expecting value: line 1 column 1 (char 0)"),
+    "a proxy's error": (b"HTTP/1.1 502 Bad\r\n\r\n<html>\nbad", "502 <html> bad"),
+    "Synapse's error": (b"HTTP/1.1 429 No\r\n\r\n" + LIMITED, "429 M_LIMIT_EXCEEDED: Too Many Requests"),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_what_fails_is_one_line(case: str, tmp_path: Path) -> None:
+    answer, said = ANSWERS[case]
+    (tmp_path / "password").write_text("secret")
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+
+        def serve(content: bytes) -> None:
+            with listening.accept()[0] as client:
+                client.sendall(content)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(65536):
+                    pass
+
+        if answer:
+            listening.listen()
+            threading.Thread(target=serve, args=(answer,), daemon=True).start()
+        command = [sys.executable, TOP / "components/canary/canary.py", f"http://127.0.0.1:{port}", "canary"]
+        done = subprocess.run(
+            [*command, tmp_path / "password"], env={}, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"canary: log in: {said.replace('PORT', str(port))}\n"

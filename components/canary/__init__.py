@@ -12,6 +12,8 @@ from matrixfleet.plan.probes import CANARY
 from matrixfleet.templates import read
 
 FOLDER = "/etc/canary"
+LONGEST = 240
+"""Seconds until the kubelet ends a Pod of it: one that hangs would keep the next from starting."""
 
 
 @component("workload/canary")
@@ -26,5 +28,6 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     router = f"http://{plan.address('router')}:{plan.workloads['router'].ports['http']}"
     command = ["python", "-B", f"{FOLDER}/canary.py", router, CANARY, secret.path("password")]
     pod = container(plan, CANARY, CANARY, command, mounts)
-    template = pod_template(plan, CANARY, [pod], mounts, reads=files, restartPolicy="Never")
+    ends = {"restartPolicy": "Never", "activeDeadlineSeconds": LONGEST}
+    template = pod_template(plan, CANARY, [pod], mounts, reads=files, **ends)
     yield cron_job(plan, CANARY, template, "*/5 * * * *", suspend=plan.tenant.state is State.STOPPED)

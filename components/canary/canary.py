@@ -4,6 +4,7 @@ name and the file with the password. Ends with 1 and one line where a step fails
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import sys
 import time
@@ -44,14 +45,13 @@ class Session:
         content = None if body is None else json.dumps(body).encode()
         asked = urllib.request.Request(url, content, headers, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=ANSWER) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise Failed(f"{step}: {error.code} {told(error.read())}") from error
-        except urllib.error.URLError as error:
-            raise Failed(f"{step}: no answer of {self.homeserver}: {error.reason}") from error
-        except (OSError, ValueError) as error:
-            raise Failed(f"{step}: no answer of {self.homeserver}: {error}") from error
+            try:
+                with urllib.request.urlopen(asked, timeout=ANSWER) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                raise Failed(f"{step}: {error.code} {told(error.read())}") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise Failed(f"{step}: no answer of {self.homeserver}: {getattr(error, 'reason', error)}") from error
 
     def log_in(self, user: str, password: str) -> None:
         """By password. Always as the same device, which takes the place of one that was left logged in."""
@@ -130,5 +130,5 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except Failed as failed:
-        print(f"canary: {failed}", file=sys.stderr)
+        print(f"canary: {' '.join(str(failed).split())}", file=sys.stderr)
         sys.exit(1)
