@@ -15,7 +15,7 @@ CLUSTER := .cache/cluster
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help compile check test test-services test-observability test-drills test-cluster demo lint bench dashboards schema schemas lock clean
+.PHONY: help compile check test test-services test-observability test-drills test-cluster demo lint bench dashboards pictures schema schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test-drills: $(VENV)/ready ## Lose a tenant's data in every way and restore it, 
 
 test-observability: ## Watch a running tenant with a real Prometheus and Alertmanager, and take its parts away (as test-services)
 	@$(MAKE) --no-print-directory test-services ONLY=tests/services/test_observability.py
+
+pictures: test-observability ## Draw the dashboards again from a running tenant into docs/dashboards (as test-observability)
+	@mkdir -p docs/dashboards && cp $(SERVICES)/pictures/*.png docs/dashboards/
 
 demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo

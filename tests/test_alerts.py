@@ -74,6 +74,11 @@ def share(metric: str, labels: str, bound: str, within: str, every: str) -> dict
     return {f'{metric}_bucket{{{labels}, le="{bound}"}}': within, f"{metric}_count{{{labels}}}": every}
 
 
+def after_quiet(each: int) -> str:
+    """So many a minute after a quiet hour: where nobody asked there is no share, which would hide those that follow."""
+    return f"0x60 {each}+{each}x140"
+
+
 def histogram(metric: str, labels: str, bounds: dict[str, str]) -> dict[str, str]:
     return {f'{metric}_bucket{{{labels}, le="{bound}"}}': values for bound, values in bounds.items()}
 
@@ -128,9 +133,16 @@ def succeeded(name: str, times: str) -> dict[str, str]:
 CASES = {
     "MatrixErrorsBurnFast": Case(responses("0+5x200", "0+95x200"), responses("0x200", "0+95x200"), 100),
     "MatrixErrorsBurnSlow": Case(responses("0+1x500", "0+99x500"), responses("0x500", "0+99x500"), 400),
-    "MatrixSendsSlow": Case(share(*SEND, "0+80x200", "0+100x200"), share(*SEND, "0+100x200", "0+100x200"), 100),
-    "MatrixInitialSyncsSlow": Case(share(*SYNC, "0+50x200", "0+100x200"), share(*SYNC, "0+99x200", "0+100x200"), 120),
-    "MatrixFederationLate": Case(share(*LATE, "0+50x200", "0+100x200"), share(*LATE, "0+100x200", "0+100x200"), 120),
+    # After a quiet hour: where nobody asked there is no share, and not one that hides the others for an hour.
+    "MatrixSendsSlow": Case(
+        share(*SEND, "0x60 80+80x100", "0x60 100+100x100"), share(*SEND, "0+100x200", "0+100x200"), 100
+    ),
+    "MatrixInitialSyncsSlow": Case(
+        share(*SYNC, "0x80 50+50x100", "0x80 100+100x100"), share(*SYNC, "0+99x200", "0+100x200"), 120
+    ),
+    "MatrixFederationLate": Case(
+        share(*LATE, "0x80 50+50x100", "0x80 100+100x100"), share(*LATE, "0+100x200", "0+100x200"), 120
+    ),
     "SynapseMainDown": Case({**UP, f'up{{{T}, job="synapse"}}': "1x5 0x60"}, UP),
     "SynapseWorkerDown": Case({f"up{{{WORKER}}}": "1x5 0x60"}, {f'up{{{WORKER}, stopped="true"}}': "0x60"}),
     "SynapseRestartsOften": Case(
@@ -236,6 +248,8 @@ CASES = {
         {f'probe_ssl_earliest_cert_expiry{{{T}, instance="https://h"}}': "9000000x90"},
         80,
     ),
+    # The third that fails; and one that fails between two that do not.
+    "MatrixCanaryFails": Case(succeeded("canary", "0x60"), succeeded("canary", "0x11 660x60"), 17),
     "VolumeNearlyFull": Case(claim("5x60"), claim("50x60")),
     # promtool's clock begins at 0.
     "CertificateExpires": Case(

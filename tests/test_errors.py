@@ -368,6 +368,11 @@ CASES: dict[str, tuple[Change, str]] = {
         add(CHESS, "    auth: {password: false}\n"),
         f"{CHESS}:15: matrix.auth: expected password: true, since no provider lets anybody in, got False",
     ),
+    "a canary that has no way in": (
+        add("inventory/targets/us1/research.yml", "    probes: {canary: true}\n"),
+        "inventory/targets/us1/research.yml:7: matrix: expected probes.canary: false, since auth.password is off,"
+        " got True; nobody clicks through a provider's pages every five minutes",
+    ),
     "accounts with passwords where there are none": (
         edit(
             "inventory/targets/us1/research.yml",

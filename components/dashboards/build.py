@@ -238,8 +238,11 @@ def synapse() -> Any:
                     "none",
                     {"{{job}}": f"sum by (job) (synapse_http_server_in_flight_requests_count{{{MINE}}})"},
                 ),
+                # Synapse counts these alone; people who are refused are 4xx of the router.
                 graph(
-                    "Refused for a limit", "reqps", {"{{job}}": per_second("synapse_rate_limit_reject_total", "job")}
+                    "Other servers refused for a limit",
+                    "reqps",
+                    {"{{job}}": per_second("synapse_rate_limit_reject_total", "job")},
                 ),
             ],
             "Processes": [
@@ -351,8 +354,16 @@ def postgresql() -> Any:
                     },
                 ),
                 graph("Reads answered from memory", "percentunit", {"{{tenant}}": f"{hits} / ({hits} + {reads})"}),
-                graph("Temporary files", "Bps", {"{{datname}}": per_second("pg_stat_database_temp_bytes", "datname")}),
-                graph("Deadlocks", "ops", {"{{datname}}": per_second("pg_stat_database_deadlocks", "datname")}),
+                graph(
+                    "Temporary files",
+                    "Bps",
+                    {"{{datname}}": per_second("pg_stat_database_temp_bytes", "datname", ', datname!=""')},
+                ),
+                graph(
+                    "Deadlocks",
+                    "ops",
+                    {"{{datname}}": per_second("pg_stat_database_deadlocks", "datname", ', datname!=""')},
+                ),
             ],
             "Replicas and archive": [
                 graph("Replica behind (CloudNativePG)", "s", {"{{index}}": f"cnpg_pg_replication_lag{{{MINE}}}"}),

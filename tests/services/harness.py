@@ -188,6 +188,19 @@ class Homeserver:
             self._passwords[name] = password
         return self._passwords[name]
 
+    def job(self, name, seconds=90):
+        """Run a CronJob's Pod now; its phase, and what it said."""
+        wanted = f"{self.tenant.folder.name}-{name}"
+        crons = [one for one in self.tenant.objects if one["kind"] == "CronJob"]
+        (cron,) = (one for one in crons if one["metadata"]["name"] == wanted)
+        where = {"namespace": self.namespace, "name": f"{wanted}-{uuid.uuid4().hex[:8]}"}
+        (run,) = self.node.apply([{"kind": "Job", "metadata": where, "spec": cron["spec"]["jobTemplate"]["spec"]}])
+        try:
+            waited(lambda: run.phase in ("Succeeded", "Failed"), seconds)
+            return run.phase, run.main[0].log.read_text()
+        finally:
+            self.node.remove("Job", self.namespace, where["name"])
+
     def pod_of(self, *containers):
         """The first Pod with a container of such a name: what CloudNativePG makes has its labels, not ours."""
         pods = self.node.pods(namespace=self.namespace)

@@ -2,7 +2,7 @@
 else, and told again when it is back; what the log agent would hand on holds no secret.
 
 A real Prometheus and a real Alertmanager, with the compiled monitors, rules and receivers; rules wait PACE times
-shorter.
+shorter. At the end the compiled dashboards are drawn of what Prometheus then knows.
 """
 
 import json
@@ -10,11 +10,17 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
+import pictures
 import pytest
 import requests
 import yaml
 from harness import TOP, eventually
+<<<<<<< HEAD
+=======
+from load import Load
+>>>>>>> sight
 from vrl_python import VRLRuntime
 
 from fleetnode import monitoring
@@ -25,12 +31,46 @@ SCRAPED = 2
 """Seconds between two scrapes of a target, and what one may take."""
 HOST = "10.244.0.1"
 """This machine, as Pods reach it."""
-# Kind and component of what is taken away, and the alert that must come; the rules name it, not the other way round.
+# Whose what is taken away, and the alert that must come; the rules name it, not the other way round.
 PARTS = {
-    "Deployment/synapse": "SynapseMainDown",
-    "Deployment/router": "RouterDown",
-    "StatefulSet/postgresql": "PostgresqlDown",
-    "Deployment/element": "ElementDown",
+    "single/Deployment/synapse": "SynapseMainDown",
+    "single/Deployment/router": "RouterDown",
+    "single/StatefulSet/postgresql": "PostgresqlDown",
+    "single/Deployment/element": "ElementDown",
+    "ha/StatefulSet/redis": "RedisDown",
+    "ha/StatefulSet/generic": "SynapseWorkerDown",
+    "ha/StatefulSet/event-persister": "SynapseWorkerDown",
+    "ha/Deployment/router": "RouterDown",
+}
+TENANTS = {"matrix-prod": "example.com", "matrix-ha": "group.example.com"}
+"""Whose processes are watched, and what the world calls them."""
+# What CloudNativePG's own programs tell, and the relay's, which Debian builds without.
+UNSEEN = {"turn", "pgbouncer"}
+
+PICTURES = TOP / ".cache/services/pictures"
+USED = 60
+"""Seconds that people write and read before pictures are drawn."""
+NO_OPERATOR = "CloudNativePG does not run here"
+NO_METRICS = "Debian's Coturn is built without metrics"
+NO_PEER = "no other server runs here"
+# Panels that can have no data here, and why.
+EMPTY = {
+    "coturn": dict.fromkeys(
+        (
+            "Allocations",
+            "To and from clients, of sessions that ended",
+            "To and from peers, of sessions that ended",
+            "Bindings",
+        ),
+        NO_METRICS,
+    ),
+    "edge": {"Days left": "cert-manager does not run here"},
+    "postgresql": {
+        "Replica behind (CloudNativePG)": NO_OPERATOR,
+        "Replicas that stream (CloudNativePG)": NO_OPERATOR,
+        "Since the last archived segment": "backups are left out here",
+    },
+    "synapse": {"Other servers refused for a limit": NO_PEER, "Events that came": NO_PEER},
 }
 
 
@@ -92,7 +132,7 @@ class Watch:
 
     def __init__(self, node, people, watcher):
         self.node, self.people = node, people
-        self.url = f"http://{watcher.address}:9090/api/v1"
+        self.url, self.begun = f"http://{watcher.address}:9090/api/v1", time.time()
 
     def ask(self, query):
         answer = requests.get(f"{self.url}/query", params={"query": query}, timeout=10).json()
@@ -103,10 +143,11 @@ class Watch:
 
 
 @pytest.fixture(scope="module")
-def watch(node, single):
-    monitors = {one["metadata"]["name"]: one for one in compiled("PodMonitor", "eu1/matrix-prod/workload")}
-    # No address leads to Coturn here: it is on the nodes' network.
-    probes = [one for one in compiled("Probe", "eu1/matrix-prod/workload") if "turn" not in one["metadata"]["name"]]
+def watch(node, single, ha):
+    folders = [f"eu1/{tenant}/workload" for tenant in TENANTS]
+    monitors = {one["metadata"]["name"]: one for folder in folders for one in compiled("PodMonitor", folder)}
+    # No address of the world leads to Coturn here.
+    probes = [one for folder in folders for one in compiled("Probe", folder) if "turn" not in one["metadata"]["name"]]
     (exporter,) = node.apply(prober(node))
     node.wait_ready(30, [exporter])
     people = People(node, monitors)
@@ -137,11 +178,17 @@ def watch(node, single):
 
 
 def test_every_target_answers(watch):
-    expected = {"synapse", "router", "postgresql", "element", "probe"}
-    eventually(lambda: {one["metric"]["job"] for one in watch.ask("up == 1")} == expected, 60)
+    monitored = {
+        (tenant, one["metadata"]["name"].removeprefix(f"{tenant}-"))
+        for tenant in TENANTS
+        for one in compiled("PodMonitor", f"eu1/{tenant}/workload")
+    }
+    expected = {(tenant, job) for tenant, job in monitored if job not in UNSEEN} - {("matrix-ha", "postgresql")}
+    expected |= {(tenant, "probe") for tenant in TENANTS}
+    eventually(lambda: {(one["metric"]["tenant"], one["metric"]["job"]) for one in watch.ask("up == 1")} == expected, 60)
     assert not watch.ask("up == 0")
     for one in watch.ask('up{job!="probe"}'):
-        assert one["metric"]["tenant"] == "matrix-prod" and one["metric"]["server_name"] == "example.com"
+        assert one["metric"]["server_name"] == TENANTS[one["metric"]["tenant"]]
 
 
 def test_the_world_finds_the_tenant(watch):
@@ -155,9 +202,10 @@ def test_nothing_is_told_of_what_is_well(watch):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_what_goes_away_is_told_to_its_people_alone(watch, node, single, part):
-    kind, _, component = part.partition("/")
-    name, alert = f"matrix-prod-{component}", PARTS[part]
+def test_what_goes_away_is_told_to_its_people_alone(watch, node, request, part):
+    tenant, kind, component = part.split("/")
+    namespace = request.getfixturevalue(tenant).namespace
+    name, alert = f"{namespace}-{component}", PARTS[part]
     (rule,) = (
         rule
         for one in compiled("PrometheusRule", "eu1/platform")
@@ -166,13 +214,13 @@ def test_what_goes_away_is_told_to_its_people_alone(watch, node, single, part):
         if rule.get("alert") == alert
     )
     waits = int(monitoring.hurried(rule["for"], PACE)[:-1])
-    taken = node.objects.need(kind, single.namespace, name)
+    taken = node.objects.need(kind, namespace, name)
     # Not even pending; budgets of errors burn on for an hour after what broke before is mended.
     eventually(lambda: not watch.ask(f'ALERTS{{alertname="{alert}"}}'), 60)
     begun = time.monotonic()
-    node.remove(kind, single.namespace, name)
+    node.remove(kind, namespace, name)
     try:
-        mine = ("matrix-prod/matrix-prod-alerts/people", alert)
+        mine = (f"{namespace}/{namespace}-alerts/people", alert)
         eventually(lambda: mine in watch.people.since(begun, "firing"), 60)
         # From the order to go, which takes a Pod its grace; a scrape that fails is one of the moment when it began.
         assert time.monotonic() - begun >= waits - SCRAPED, "told before the rule allows it"
@@ -206,3 +254,36 @@ def test_what_the_log_agent_would_hand_on_holds_no_secret(watch, node, single):
                 assert "syt_" not in clean["message"] and "10.244.0.1 " not in clean["message"]
                 lines += 1
     assert lines > 100
+
+
+def used(single):
+    """Two people write and read for a while, begin anew, and have a phone that cannot be reached."""
+    people = [single.person(name) for name in ("alice", "bob")]
+    for person in people:
+        single.unlimited(person)
+    rooms = [people[0].room(preset="public_chat") for _ in range(2)]
+    for room in rooms:
+        people[1].ask("POST", f"join/{quote(room)}")
+    phone = {"url": "https://push.example.net/_matrix/push/v1/notify", "format": "event_id_only"}
+    about = {"app_id": "scenario", "app_display_name": "scenario", "device_display_name": "phone", "lang": "en"}
+    people[1].ask("POST", "pushers/set", {"kind": "http", "pushkey": "phone", "data": phone, **about})
+    with Load(single, people, rooms):
+        for second in range(0, USED, 3):
+            # Each other than the one before, or it would be answered from a cache.
+            people[0].ask("GET", f"sync?timeout={second}")
+            time.sleep(3)
+
+
+def test_every_dashboard_shows_what_runs(watch, single):
+    """Drawn of the time since Prometheus came up. A panel without data is broken, or named with its reason."""
+    used(single)
+    boards = pictures.boards(compiled("ConfigMap", "eu1/platform/workload/dashboards"))
+    source = pictures.Source(watch.url, watch.begun, time.time(), SCRAPED, single.namespace)
+    made = {name: source.drawn(board, EMPTY.get(name, {})) for name, board in boards.items()}
+    pictures.draw(made, PICTURES)
+    for name, board in made.items():
+        shown = {panel["title"]: panel["series"] for panel in board["panels"] if panel["type"] != "row"}
+        named = EMPTY.get(name, {}).keys()
+        assert named <= shown.keys(), f"{name} has no such panels"
+        assert not [title for title, data in shown.items() if not data and title not in named], name
+        assert (PICTURES / f"{name}.png").stat().st_size < 250_000

@@ -262,6 +262,14 @@ class LogsSpec(Model):
     Pod and the node: for clusters that collect no logs. Rotated to fit."""
 
 
+class ProbesSpec(Model):
+    """What is tried beside the tenant's public addresses, which are tried wherever there are Probes."""
+
+    canary: bool = False
+    """Whether the user `canary` logs in every five minutes, writes into a room of its own and reads it back. Off unless
+    said: it is an account, with the password of the Secret `<tenant>-canary-1`, that a person registers."""
+
+
 class Tenant(Model):
     """One homeserver on one cluster. The target's file name is the tenant's name."""
 
@@ -320,6 +328,8 @@ class Tenant(Model):
     """Logs."""
     alerts: Alerts | None = None
     """Who is told of its alerts; whoever Alertmanager's own route names unless said."""
+    probes: ProbesSpec = ProbesSpec()
+    """What else is tried."""
     backup: BackupSpec = BackupSpec()
     """What is kept elsewhere."""
     restore: Restore | None = None
@@ -335,6 +345,16 @@ class Tenant(Model):
         if where and self.hosts.turn is None:
             raise expected(
                 f"hosts.turn, since turn.kind is {self.turn.kind}", "none", f"name the host that resolves to {where}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_canary_has_a_password(self) -> Tenant:
+        if self.probes.canary and not self.auth.password:
+            raise expected(
+                "probes.canary: false, since auth.password is off",
+                self.probes.canary,
+                "nobody clicks through a provider's pages every five minutes",
             )
         return self
 

@@ -14,6 +14,7 @@ from matrixfleet.model.choices import Metrics
 from matrixfleet.model.peers import Reach
 from matrixfleet.plan.backup import CLIENTS, archived_by_operator, buckets_of, duties
 from matrixfleet.plan.oidc import HTTPS, logins_of
+from matrixfleet.plan.probes import CANARY
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.storage import media_keeper
 from matrixfleet.plan.workloads import Guest, Workload
@@ -243,6 +244,9 @@ def flows_of(
         flows.append(Flow("pgbouncer", dns, lookup, "finds PostgreSQL"))
     if "bootstrap" in workloads:
         flows.append(bootstrap_flow(cluster))
+    if CANARY in workloads:
+        flows.append(Flow(CANARY, "router", ((TCP, router["http"]),), "logs in, writes and reads as people do"))
+        flows.append(Flow(CANARY, dns, lookup, "finds the router"))
     for process in processes:
         flows += _process_flows(process, processes, workloads)
         flows.append(Flow(process.component, database.door.place, door, "all of Synapse's state"))

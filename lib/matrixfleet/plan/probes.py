@@ -12,6 +12,9 @@ from matrixfleet.model.choices import Metrics
 if TYPE_CHECKING:
     from matrixfleet.plan.turn import TurnServer
 
+CANARY = "canary"
+"""The component that logs in, writes and reads; also its user's name, and what its password is for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

@@ -14,6 +14,7 @@ from matrixfleet.model.logs import LogStore
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.plan.backup import archived_by_operator, buckets_of, clients
 from matrixfleet.plan.names import secret_name
+from matrixfleet.plan.probes import CANARY
 from matrixfleet.plan.storage import media_keeper
 
 if TYPE_CHECKING:
@@ -250,6 +251,8 @@ def secrets_of(
         secret(purpose, generation, ((key, GIVEN),), readers=readers, rotate=("matrix", *said, "generation"))
         for purpose, key, generation, said in given_of(tenant)
     ]
+    if tenant.probes.canary:
+        found.append(secret(CANARY, 1, (("password", RANDOM),), readers=(CANARY,)))
     if tenant.alerts:
         found += alert_secrets(tenant.alerts, cluster, tenant_name, namespace, ("matrix", "alerts"))
     if bucket := tenant.media.s3:

@@ -14,6 +14,7 @@ from matrixfleet.model.tenant import Element
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import backup, waves
+from matrixfleet.plan.probes import CANARY
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.storage import media_keeper
 
@@ -268,6 +269,8 @@ def workloads_of(
                 "/metrics" if scraped else "",
             )
         )
+    if tenant.probes.canary:
+        found.append(Workload(CANARY, CANARY, images.synapse, 1, 0, waves.FRONT, {CANARY: _HELPER}, {}))
     if cluster.secrets.kind is Secrets.KUBERNETES:
         found.insert(0, bootstrap_workload(release))
     if tenant.hosts.element:
