@@ -17,10 +17,7 @@ import pytest
 import requests
 import yaml
 from harness import TOP, eventually
-<<<<<<< HEAD
-=======
 from load import Load
->>>>>>> sight
 from vrl_python import VRLRuntime
 
 from fleetnode import monitoring
@@ -185,7 +182,11 @@ def test_every_target_answers(watch):
     }
     expected = {(tenant, job) for tenant, job in monitored if job not in UNSEEN} - {("matrix-ha", "postgresql")}
     expected |= {(tenant, "probe") for tenant in TENANTS}
-    eventually(lambda: {(one["metric"]["tenant"], one["metric"]["job"]) for one in watch.ask("up == 1")} == expected, 60)
+
+    def answering():
+        return {(one["metric"]["tenant"], one["metric"]["job"]) for one in watch.ask("up == 1")}
+
+    eventually(lambda: answering() == expected, 60)
     assert not watch.ask("up == 0")
     for one in watch.ask('up{job!="probe"}'):
         assert one["metric"]["server_name"] == TENANTS[one["metric"]["tenant"]]
