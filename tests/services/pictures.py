@@ -70,7 +70,7 @@ class Source:
         return answer["data"]
 
     def variables(self, board):
-        """What Grafana's variables are: a tenant that it would list, or all of them where the dashboard may show all."""
+        """What Grafana's variables are: a tenant that it lists, or all of them where the dashboard may show all."""
         said = {one["name"]: one for one in board["templating"]["list"]}
         metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", said["tenant"]["query"]).groups()
         known = self.get(f"label/{label}/values", **{"match[]": metric})
