@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 
-from matrixfleet.backup.pods import prefix_of
 from matrixfleet.drawing import Text, component
 from matrixfleet.model.choices import Backup, Database
 from matrixfleet.plan import TenantPlan
@@ -33,7 +32,7 @@ def policy(plan: TenantPlan, place: str) -> str:
     spec = plan.tenant.backup
     bucket = spec.bucket if place == "first" else spec.second
     assert bucket
-    arn, folder = f"arn:aws:s3:::{bucket.bucket}", prefix_of(plan, bucket)
+    arn, folder = f"arn:aws:s3:::{bucket.bucket}", plan.tenant.folder(bucket)
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     # Keys in the second place are written once: whoever takes these keys over cannot remove them.
     objects = objects if place == "first" else objects[:2]

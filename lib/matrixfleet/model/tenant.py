@@ -24,7 +24,7 @@ from matrixfleet.model.choices import (
     Turn,
 )
 from matrixfleet.model.database import DatabaseSpec
-from matrixfleet.model.media import MediaSpec
+from matrixfleet.model.media import MediaSpec, S3Bucket
 from matrixfleet.model.resources import Generation, Resources
 from matrixfleet.model.retention import Retention
 from matrixfleet.model.services import AppService, Consent, Mail, Module
@@ -328,6 +328,10 @@ class Tenant(Model):
     """The cluster's PriorityClass of everything that it runs: what goes last when nodes are short."""
     secrets: Generation = 1
     """Generation of Synapse's own secrets (macaroon, form, registration). Raising it logs everybody out."""
+
+    def folder(self, bucket: S3Bucket) -> str:
+        """The first folder of the tenant's keys in a bucket: its own part of it."""
+        return bucket.prefix or self.server_name
 
     @model_validator(mode="after")
     def _turn_has_a_name(self) -> Tenant:
