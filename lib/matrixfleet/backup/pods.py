@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matrixfleet.backup.archivers import AUTHORITIES, FOLDER
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.pods import Mount, container, scratch, secret_files, tls_files
 from matrixfleet.model.choices import SigningKey
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import SECRETS, SIDECAR, archives, duties
+from matrixfleet.plan.backup import SECRETS, SIDECAR, duties
 from matrixfleet.plan.storage import MEDIA
-from matrixfleet.templates import read, render
+from matrixfleet.templates import read
 
-FOLDER = "/etc/backup"
-AUTHORITIES = "authorities.crt"
 # Seconds: a backup a day, looked for every ten minutes; two days are too old.
 INTERVAL, PAUSE, OLDEST = 86400, 600, 2 * 86400
 
@@ -24,17 +23,6 @@ def scripts(plan: TenantPlan, *names: str) -> dict[str, str]:
     spec = plan.tenant.backup
     private = dict.fromkeys(bucket.ca for bucket in (spec.bucket, spec.second) if bucket and bucket.ca)
     return found | ({AUTHORITIES: "".join(one for one in private if one)} if private else {})
-
-
-def archive(plan: TenantPlan) -> dict[str, str]:
-    """pgBackRest's configuration, and what puts its keys to it."""
-    if not archives(plan.tenant):
-        return {}
-    spec = plan.tenant.backup
-    assert spec.bucket
-    prefix = plan.tenant.folder(spec.bucket)
-    conf = render(__file__, "pgbackrest.conf.j2", bucket=spec.bucket, prefix=prefix, keep=spec.keep.archive)
-    return {"archive.sh": read(__file__, "archive.sh"), "pgbackrest.conf": conf}
 
 
 def files(plan: TenantPlan) -> dict[str, str]:

@@ -377,6 +377,13 @@ class Tenant(Model):
         return self
 
     @model_validator(mode="after")
+    def _archiver_of_the_bundled_server(self) -> Tenant:
+        if "archiver" in self.backup.model_fields_set and self.database.kind is not Database.STATEFULSET:
+            hint = "CloudNativePG archives by the Barman Cloud plugin"
+            raise expected("database.kind: statefulset, since backup.archiver is said", str(self.database.kind), hint)
+        return self
+
+    @model_validator(mode="after")
     def _the_operator_trusts_the_bucket(self) -> Tenant:
         bucket = self.backup.bucket
         if self.backup.kind is Backup.POINT_IN_TIME and self.database.kind is Database.CNPG and bucket and bucket.ca:
