@@ -150,6 +150,8 @@ def trusted(authority: bytes, why: str) -> Overlay:
         ):
             if any(said["name"] == "PLACE_FIRST" for said in container.get("env", [])):
                 container["env"].append({"name": "SSL_CERT_FILE", "value": "/etc/backup/authorities.crt"})
+            if any(said["name"] == "WALG_S3_PREFIX" for said in container.get("env", [])):
+                container["env"].append({"name": "WALG_S3_CA_CERT_FILE", "value": "/etc/backup/authorities.crt"})
         return one
 
     return Overlay("backups: another authority is trusted", why, change)
