@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 
 from matrixfleet.drawing import Text, component
-from matrixfleet.model.choices import Backup, Database
+from matrixfleet.model.choices import Archiver, Backup, Database
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import archives, duties
+from matrixfleet.plan.backup import FOLDERS, archives, duties
 from matrixfleet.templates import render
 
 
@@ -19,7 +19,8 @@ def main(plan: TenantPlan) -> Iterator[Text]:
         return
     restorable = plan.tenant.database.kind is Database.STATEFULSET
     facts = {
-        "archived": archives(plan.tenant),
+        "archived": FOLDERS[plan.tenant.backup.archiver] if archives(plan.tenant) else "",
+        "archiver": "WAL-G" if plan.tenant.backup.archiver is Archiver.WAL_G else "pgBackRest",
         "media": any("media" in what for what in duties(plan.tenant).values()),
         "restorable": restorable,
         "policy": lambda place: policy(plan, place),

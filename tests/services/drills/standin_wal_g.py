@@ -236,7 +236,8 @@ def backup_fetch(said):
     name = names[-1] if said.name == "LATEST" and names else said.name
     if name not in names:
         fail(f"Backup '{name}' does not exist")
-    with tarfile.open(fileobj=io.BytesIO(get("basebackups_005", name, "tar_partitions", "part_001.tar.zst"))) as archive:
+    content = get("basebackups_005", name, "tar_partitions", "part_001.tar.zst")
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         archive.extractall(directory)
     (directory / "backup_label").write_bytes(get("basebackups_005", name, "backup_label.zst"))
     for folder in ("pg_wal", "pg_replslot", "pg_stat_tmp", "pg_dynshmem", "pg_notify", "pg_subtrans"):

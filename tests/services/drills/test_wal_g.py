@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from harness import eventually
+from test_restore import CLAIMS, Alice, archived, now
 
 from conftest import FIRST_BUCKET, TABLE
-from test_restore import CLAIMS, Alice, archived, now
 
 IMAGE = "registry.example.com/matrix-fleet/backup"
 BACKUP = "{archiver: wal-g}"
@@ -21,9 +21,12 @@ def by_wal_g(tenant):
     images, before = tenant.node.images, tenant.node.images[IMAGE]
     program = Path(__file__).parent / "standin_wal_g.py"
     images[IMAGE] = dataclasses.replace(before, binds={**before.binds, "/usr/local/bin/wal-g": program})
+    # A connection that ends while PostgreSQL starts anew is a scenario of its own.
+    tenant.synced(tenant.compiled(state="stopped", backup=BACKUP))
     tenant.synced(tenant.compiled(backup=BACKUP))
     yield tenant
     images[IMAGE] = before
+    tenant.synced(tenant.compiled(state="stopped"))
     tenant.synced(tenant.compiled())
 
 
