@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import eventually
-from test_restore import CLAIMS, Alice, archived, now
+from test_restore import CLAIMS, Alice, archived, backed_up, now
 
 from conftest import FIRST_BUCKET, TABLE
 
@@ -43,7 +43,7 @@ def refused(tenant):
 
 def test_a_moment_between_two_messages(by_wal_g):
     tenant, alice = by_wal_g, Alice(by_wal_g.home)
-    eventually(lambda: "base: a full backup is done" in tenant.log("postgresql", "backup"), 90)
+    backed_up(tenant, alice)
     alice.say("the first")
     archived(tenant)
     eventually(lambda: "base: a diff backup is done" in tenant.log("postgresql", "backup"), 90)
@@ -52,7 +52,7 @@ def test_a_moment_between_two_messages(by_wal_g):
     time.sleep(1.1)
     alice.say("the second")
     archived(tenant)
-    for name in ("verify", "drill"):
+    for name in ("dump", "verify", "drill"):
         phase, log = tenant.job(name, 240)
         assert phase == "Succeeded", log
     kept = [tenant.store.client.get_object(Bucket=FIRST_BUCKET, Key=key)["Body"].read() for key in stored(tenant)]
