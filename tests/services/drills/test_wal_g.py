@@ -38,7 +38,7 @@ def refused(tenant):
     """An empty volume begins no new server where there is an archive of one."""
     tenant.lost(CLAIMS["database"])
     with pytest.raises(Exception, match="the volume is empty and there is an archive of this tenant's server"):
-        tenant.synced(tenant.compiled(backup=BACKUP), 30)
+        tenant.synced(tenant.compiled(backup=BACKUP), 45)
 
 
 def test_a_moment_between_two_messages(by_wal_g):
