@@ -21,7 +21,7 @@ archived() {
   esac
 }
 
-# The log arrives, in the archive of this server: another's is never taken over.
+# The archive is this server's: another's is never taken over; and the log arrives in it.
 arrives() {
   # Does nothing where it is there.
   pgbackrest --stanza=synapse --log-level-console=warn stanza-create

@@ -12,8 +12,8 @@ archived() {
   grep -q '"start_segment"' <<<"$said"
 }
 
-# The log arrives, in the archive of this server: another's is never taken over. WAL-G itself looks at names of segments
-# alone, and those of a new server are others.
+# The archive is this server's: another's is never taken over. WAL-G itself compares files of one name alone, and a server
+# that is new has others. That the log arrives, a base backup waits for.
 arrives() {
   local theirs ours
   theirs=$(wal-g backup-list --detail --json | sed -nE 's/.*"system_identifier": *([0-9]+).*/\1/p' | tail -n 1)
@@ -40,7 +40,7 @@ base_backup() {
   wal-g backup-push "${full[@]}" "$DATA"
   wal-g delete retain FULL "$KEEP_FULL" --confirm
   said=$(wal-g wal-verify integrity timeline --json)
-  if status FAILURE "$said"; then fail "base: segments of the log are missing: $said"; fi
+  if status FAILURE "$said"; then fail "base: the archive is not whole: $said"; fi
 }
 
 # Whether what is stored is whole, as far as can be told without reading all of it.
