@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Stands for WAL-G, which no registry here has: its commands, options, environment, output and exit codes, as its
+"""Stands for WAL-G, which scenarios cannot install: its commands, options, environment, output and exit codes, as its
 documentation has them (https://wal-g.readthedocs.io). It really stores, compressed and encrypted, in the bucket, and
 restores; its format is its own. An option or a variable that it does not know is an error: what it is called with is
 what WAL-G's documentation has.
