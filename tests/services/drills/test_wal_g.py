@@ -23,11 +23,18 @@ def by_wal_g(tenant):
     images[IMAGE] = dataclasses.replace(before, binds={**before.binds, "/usr/local/bin/wal-g": program})
     # A connection that ends while PostgreSQL starts anew is a scenario of its own.
     tenant.synced(tenant.compiled(state="stopped", backup=BACKUP))
-    tenant.synced(tenant.compiled(backup=BACKUP))
+    runs(tenant, backup=BACKUP)
     yield tenant
     images[IMAGE] = before
     tenant.synced(tenant.compiled(state="stopped"))
-    tenant.synced(tenant.compiled())
+    runs(tenant)
+
+
+def runs(tenant, **matrix):
+    """Synced, and the router has seen that Synapse is back."""
+    tenant.synced(tenant.compiled(**matrix))
+    versions = f"{tenant.home.url}/_matrix/client/versions"
+    eventually(lambda: tenant.home.http().get(versions, timeout=5).status_code == 200, 60)
 
 
 def stored(tenant):
@@ -66,7 +73,7 @@ def test_a_moment_between_two_messages(by_wal_g):
     begun = time.monotonic()
     folder = tenant.compiled(state="stopped", backup=BACKUP, restore=f'{{name: by-wal-g, until: "{moment}"}}')
     tenant.synced(folder, 240)
-    tenant.synced(tenant.compiled(backup=BACKUP))
+    runs(tenant, backup=BACKUP)
     eventually(lambda: alice.reads() == ["the first"], 60)
     TABLE.append(("database to a moment, a stand-in for WAL-G", "as asked", time.monotonic() - begun))
     # It goes on: the new timeline is archived beside the old one.
