@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from fleets import TOP
-from matrixfleet.checks import Tree
+from matrixfleet.checks import Tree, run
 from matrixfleet.checks.tree import Entry
 from matrixfleet.model import Fleet
-from matrixfleet.model.choices import Backup, RestoreFrom
-from test_plan import PROD, changed, drawn
+from matrixfleet.model.choices import Archiver, Backup, RestoreFrom
+from test_plan import EXTERNAL, PROD, changed, drawn
 
 SCRIPTS = TOP / "lib/matrixfleet/backup"
 
@@ -113,6 +115,282 @@ def test_a_claim_that_nobody_mounts_comes_last(fleet: Fleet) -> None:
     assert claims and {one.wave for one in claims} == {7}
 
 
+RESTORES = [None, *RestoreFrom]
+
+
+@pytest.mark.parametrize("archiver", Archiver)
+@pytest.mark.parametrize("source", RESTORES)
+def test_every_rule_holds_with_an_archive(fleet: Fleet, archiver: Archiver, source: RestoreFrom | None) -> None:
+    said = {"backup": {**BACKUP, "archiver": str(archiver)}}
+    restore = {"restore": {"name": "again", "source": str(source)}, "state": "stopped"} if source else {}
+    tree = backed_up(fleet, **said, **restore)
+    assert [str(finding) for finding in run(tree, whole_fleet=False)] == []
+
+
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one.get("value", "") for one in container.get("env", [])}
+
+
+WAL_G = {
+    "WALG_S3_PREFIX": "s3://matrix-backups/example.com/wal-g",
+    "AWS_REGION": "nbg",
+    "AWS_ENDPOINT": "https://s3.nbg.example.net:443",
+    "AWS_S3_FORCE_PATH_STYLE": "true",
+    "AWS_SHARED_CREDENTIALS_FILE": "/secrets/backup/credentials",
+    "WALG_LIBSODIUM_KEY_PATH": "/secrets/backup-key/passphrase",
+    "WALG_LIBSODIUM_KEY_TRANSFORM": "hex",
+    "WALG_COMPRESSION_METHOD": "zstd",
+    "WALG_UPLOAD_CONCURRENCY": "2",
+    "WALG_DOWNLOAD_CONCURRENCY": "2",
+    "WALG_DELTA_MAX_STEPS": "6",
+    "WALG_DELTA_ORIGIN": "LATEST_FULL",
+    "WALG_PREVENT_WAL_OVERWRITE": "true",
+    "KEEP_FULL": "3",
+}
+"""As WAL-G's documentation has it."""
+
+
+def with_wal_g(fleet: Fleet, **said: object) -> Tree:
+    return backed_up(fleet, backup={**BACKUP, "archiver": str(Archiver.WAL_G), **said})
+
+
+def test_wal_g_is_told_all_by_its_environment(fleet: Fleet) -> None:
+    """Whatever calls it: PostgreSQL, what stands before and beside it, what looks after it; and keys are files."""
+    tree = with_wal_g(fleet)
+    pod = named(tree, "StatefulSet", "postgresql").spec["template"]["spec"]
+    crons = [
+        named(tree, "CronJob", name).spec["jobTemplate"]["spec"]["template"]["spec"] for name in ("verify", "drill")
+    ]
+    found = {
+        one["name"]: one for part in (pod, *crons) for one in (*part.get("initContainers", []), *part["containers"])
+    }
+    for name in ("archive", "postgresql", "backup", "verify", "drill"):
+        told = environment(found[name])
+        assert {key: told.get(key) for key in WAL_G} == WAL_G, name
+        mounted = {one["mountPath"] for one in found[name]["volumeMounts"]}
+        assert {"/secrets/backup", "/secrets/backup-key"} <= mounted, name
+    assert "WALG_S3_PREFIX" not in environment(found["reconciler"]) | environment(found["initdb"])
+
+
+def test_wal_g_archives(fleet: Fleet) -> None:
+    tree = with_wal_g(fleet)
+    conf = named(tree, "ConfigMap", "matrix-prod-postgresql").doc["data"]["postgresql.conf"]
+    assert "archive_command = 'timeout 60 wal-g wal-push \"%p\"'" in conf
+    assert "archive_timeout = '60s'" in conf
+    for config in ("archive", "dump"):
+        files = named(tree, "ConfigMap", f"matrix-prod-{config}").doc["data"]
+        assert files["archiver.sh"] == (SCRIPTS / "wal-g.sh").read_text()
+        assert "pgbackrest.conf" not in files and not any(
+            "pgbackrest" in text for text in files.values() if text != files["lib.sh"]
+        )
+
+
+def test_wal_g_with_an_authority_of_ones_own_and_without_an_endpoint(fleet: Fleet) -> None:
+    private = {**BACKUP["bucket"], "ca": EXTERNAL["external"]["ca"]}
+    pod = named(with_wal_g(fleet, bucket=private), "StatefulSet", "postgresql").spec["template"]["spec"]
+    assert environment(pod["containers"][0])["WALG_S3_CA_CERT_FILE"] == "/etc/backup/authorities.crt"
+    amazon = {"region": "eu-central-1", "bucket": "matrix"}
+    pod = named(with_wal_g(fleet, bucket=amazon), "StatefulSet", "postgresql").spec["template"]["spec"]
+    assert (
+        not {"AWS_ENDPOINT", "AWS_S3_FORCE_PATH_STYLE", "WALG_S3_CA_CERT_FILE"}
+        & environment(pod["containers"][0]).keys()
+    )
+
+
+def test_as_many_full_backups_are_kept_as_the_days_take(fleet: Fleet) -> None:
+    for days, count in ((7, "2"), (8, "3"), (14, "3"), (30, "6")):
+        pod = named(with_wal_g(fleet, keep={"archive": days}), "StatefulSet", "postgresql").spec["template"]["spec"]
+        assert environment(pod["containers"][0])["KEEP_FULL"] == count, days
+
+
+def test_both_archivers_have_the_same_duties() -> None:
+    """What the scripts call, each of them has."""
+    duties = {"archived", "arrives", "backups", "base_backup", "whole", "fetched"}
+    for one in ("pgbackrest.sh", "wal-g.sh"):
+        assert set(re.findall(r"(?m)^(\w+)\(\) \{", (SCRIPTS / one).read_text())) - {"status"} == duties, one
+    callers = "".join(
+        (SCRIPTS / f"{name}.sh").read_text() for name in ("archive", "base", "drill", "restore_archive", "verify")
+    )
+    assert all(re.search(rf"\b{duty}\b", callers) for duty in duties)
+    assert not re.search("pgbackrest|wal-g", callers)
+
+
+SHELF = """#!/bin/sh
+# A program that has what a test put on its shelf.
+echo "$*" >>"$SHELF/calls"
+[ -e "$SHELF/$1" ] && cat "$SHELF/$1" || exit "$(cat "$SHELF/exit" 2>/dev/null || echo 0)"
+"""
+
+
+class Shelf:
+    """A program's place, with what it answers to each of its commands; and the scripts run by it."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self.folder, self.bin = folder / "shelf", folder / "bin"
+        for one in (self.folder, self.bin, folder / "data"):
+            one.mkdir()
+        (self.bin / program).write_text(SHELF)
+        (self.bin / program).chmod(0o755)
+        script = (SCRIPTS / ("wal-g.sh" if program == "wal-g" else "pgbackrest.sh")).read_text()
+        self.data = folder / "data"
+        (folder / "archiver.sh").write_text(script.replace("/var/lib/postgresql/data", str(self.data)))
+        self.script = f". {SCRIPTS}/lib.sh; . {folder}/archiver.sh; "
+        (folder / "conf").write_text("there already")
+        self.environment = {
+            "PATH": f"{self.bin}:/usr/bin:/bin",
+            "SHELF": str(self.folder),
+            "KEEP_FULL": "3",
+            "PGBACKREST_CONFIG": str(folder / "conf"),
+        }
+
+    def answers(self, command: str, text: str) -> None:
+        (self.folder / command).write_text(text)
+
+    def fails(self, code: int) -> None:
+        (self.folder / "exit").write_text(str(code))
+
+    def does(self, text: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-c", self.script + text]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment)
+
+    @property
+    def calls(self) -> list[str]:
+        return (self.folder / "calls").read_text().splitlines()
+
+
+LIST = json.dumps(
+    [
+        {"backup_name": name, "time": time, "wal_file_name": name[5:29], "storage_name": "default"}
+        for name, time in (
+            ("base_000000010000000000000002", "2026-03-01T02:00:00.5Z"),
+            ("base_000000010000000000000009_D_000000010000000000000002", "2026-03-02T02:00:00Z"),
+        )
+    ]
+)
+
+
+def test_wal_g_is_asked_for_the_backup_before_a_moment(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, "wal-g")
+    shelf.answers("backup-list", LIST)
+    (shelf.data / "postgresql.auto.conf").write_text("work_mem = '4MB'\nrecovery_target_time = '2020-01-01'\n")
+    done = shelf.does('fetched "2026-03-01T14:05:00Z"')
+    assert done.returncode == 0, done.stderr
+    assert f"backup-fetch {shelf.data} base_000000010000000000000002" in shelf.calls
+    conf = (shelf.data / "postgresql.auto.conf").read_text().splitlines()
+    assert conf[0] == "work_mem = '4MB'" and conf[2:] == [
+        "recovery_target_time = '2026-03-01 14:05:00+00'",
+        "recovery_target_action = 'promote'",
+    ]
+    assert (shelf.data / "recovery.signal").exists()
+    done = shelf.does('fetched "2026-02-01T00:00:00Z"')
+    assert done.returncode == 1 and "restore: there is no base backup before 2026-02-01T00:00:00Z" in done.stderr
+    assert shelf.does('fetched ""').returncode == 0 and shelf.calls[-1] == f"backup-fetch {shelf.data} LATEST"
+
+
+@pytest.mark.parametrize(("code", "end"), [(0, 0), (74, 1), (1, 255), (137, 255)])
+def test_a_bucket_that_is_away_is_no_end_of_the_log(tmp_path: Path, code: int, end: int) -> None:
+    """PostgreSQL takes 1 to 125 for a segment that is not there, and starts without it; above, it stops."""
+    shelf = Shelf(tmp_path, "wal-g")
+    assert shelf.does('fetched ""').returncode == 0
+    (line,) = [
+        one for one in (shelf.data / "postgresql.auto.conf").read_text().splitlines() if "restore_command" in one
+    ]
+    command = line.partition(" = ")[2][1:-1].replace("%f", "0" * 24).replace("%p", "pg_wal/RECOVERYXLOG")
+    shelf.fails(code)
+    done = subprocess.run(["sh", "-c", command], check=False, env=shelf.environment)
+    assert done.returncode == end
+    assert shelf.calls[-1] == f"wal-fetch {'0' * 24} pg_wal/RECOVERYXLOG"
+
+
+@pytest.mark.parametrize(("status", "code"), [("OK", 0), ("WARNING", 0), ("FAILURE", 1)])
+def test_wal_g_verifies_after_each_backup(tmp_path: Path, status: str, code: int) -> None:
+    shelf = Shelf(tmp_path, "wal-g")
+    shelf.answers("wal-verify", json.dumps({"integrity": {"status": status}, "timeline": {"status": "OK"}}))
+    done = shelf.does("base_backup full")
+    assert done.returncode == code, done.stderr
+    assert shelf.calls == [
+        f"backup-push --full {shelf.data}",
+        "delete retain FULL 3 --confirm",
+        "wal-verify integrity timeline --json",
+    ]
+    assert ("base: the archive is not whole" in done.stderr) == bool(code)
+
+
+def test_a_gap_in_what_wal_g_stores_is_told(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, "wal-g")
+    for status, code in (("OK", 0), ("LOST_SEGMENTS", 1)):
+        shelf.answers("wal-show", json.dumps([{"start_segment": "0" * 24, "status": status}]))
+        assert shelf.does("if whole; then exit 0; else exit 1; fi").returncode == code
+    (shelf.folder / "wal-show").unlink()
+    shelf.fails(1)
+    assert shelf.does("if whole; then exit 0; else exit 1; fi").returncode == 1
+
+
+INFO = """stanza: synapse
+    status: ok
+    cipher: aes-256-cbc
+
+    db (current)
+        wal archive min/max (15): 000000010000000000000002/000000010000000000000009
+
+        full backup: 20260301-020000F
+            timestamp start/stop: 2026-03-01 02:00:00+00 / 2026-03-01 02:00:05+00
+            wal start/stop: 000000010000000000000002 / 000000010000000000000002
+
+        diff backup: 20260301-020000F_20260302-020000D
+            timestamp start/stop: 2026-03-02 02:00:00 / 2026-03-02 02:00:07
+            backup reference list: 20260301-020000F
+"""
+
+
+@pytest.mark.parametrize(("program", "command", "answer"), [("wal-g", "backup-list", LIST), ("pgbackrest", "", INFO)])
+def test_backups_are_listed_alike(tmp_path: Path, program: str, command: str, answer: str) -> None:
+    shelf = Shelf(tmp_path, program)
+    shelf.answers(command or "--stanza=synapse", answer)
+    done = shelf.does("TZ=UTC backups")
+    listed = [line.split() for line in done.stdout.splitlines()]
+    assert [kind for _, kind, _ in listed] == ["full", "diff"], done.stderr
+    assert [int(time) // 60 for time, _, _ in listed] == [1772330400 // 60, 1772416800 // 60]
+
+
+EMPTY = [
+    ("wal-g", "wal-show", "[]", 0, ""),
+    ("wal-g", "wal-show", '[{"id":1,"start_segment":"000000010000000000000002"}]', 1, "Restore it"),
+    ("wal-g", "", "", 1, "archive: the bucket does not answer"),
+    ("pgbackrest", "--stanza=synapse", "stanza: synapse\n    status: error (missing stanza path)\n", 0, ""),
+    ("pgbackrest", "--stanza=synapse", "stanza: synapse\n    status: error (no valid backups)\n", 1, "Restore it"),
+    ("pgbackrest", "--stanza=synapse", INFO, 1, "Restore it"),
+    (
+        "pgbackrest",
+        "--stanza=synapse",
+        "stanza: synapse\n    status: error (other)\n [HostConnectError]",
+        1,
+        "HostConnect",
+    ),
+]
+
+
+@pytest.mark.parametrize(("program", "command", "answer", "code", "says"), EMPTY)
+def test_an_empty_volume_begins_no_server_where_an_archive_is(
+    tmp_path: Path, program: str, command: str, answer: str, code: int, says: str
+) -> None:
+    shelf = Shelf(tmp_path, program)
+    if command:
+        shelf.answers(command, answer)
+    else:
+        shelf.fails(1)
+    script = (SCRIPTS / "archive.sh").read_text().replace("/var/lib/postgresql/data", str(shelf.data))
+    script = "\n".join(line for line in script.splitlines() if not line.startswith(". "))
+    done = shelf.does(script)
+    assert done.returncode == code and says in done.stderr, done.stderr
+    # A server that is there, and a restore, ask nobody.
+    shelf.environment["RESTORE"] = "again"
+    assert shelf.does(script).returncode == 0
+    del shelf.environment["RESTORE"]
+    (shelf.data / "PG_VERSION").write_text("18\n")
+    assert shelf.does(script).returncode == 0
+
+
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.sh")), ids=lambda path: path.name)
 def test_a_script_parses(script: Path) -> None:
@@ -124,5 +402,5 @@ def test_every_tool_is_in_the_image() -> None:
     """What scripts start beside the shell's own and PostgreSQL's is installed by the Dockerfile."""
     dockerfile = (TOP / "images/backup/Dockerfile").read_text()
     told = "\n".join(path.read_text() for path in SCRIPTS.glob("*.sh"))
-    for tool in ("age", "pgbackrest", "rclone", "restic"):
-        assert re.search(rf"(?m)(^|[ (|]){tool} ", told) and f" {tool}" in dockerfile
+    for tool in ("age", "pgbackrest", "rclone", "restic", "wal-g"):
+        assert re.search(rf"(?m)(^|[ (|]){tool} ", told) and re.search(rf"[ /]{tool}", dockerfile), tool

@@ -34,6 +34,17 @@ def provider(said: str) -> str:
     return f"    auth:\n      kind: oidc\n      providers:\n        sso: {{{said}, client_id: m}}\n"
 
 
+def backed_up(line: str, kind: str = "statefulset") -> Change:
+    """matrix-prod with backups, a line beside them, and a kind of database."""
+
+    def change(repository: Repository) -> None:
+        repository.edit(PROD, "  - pattern.single-tenant\n", "  - pattern.single-tenant\n  - feature.backups\n")
+        repository.edit(PROD, "      storage: 20Gi\n", f"      storage: 20Gi\n      kind: {kind}\n")
+        repository.write(PROD, repository.read(PROD) + f"    {line}\n")
+
+    return change
+
+
 EU1 = "inventory/classes/cluster/eu1.yml"
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
@@ -602,6 +613,23 @@ CASES: dict[str, tuple[Change, str]] = {
         lambda repository: repository.write("inventory/targets/ap1/tenant-c.yml", TENANT_C),
         "inventory/targets/ap1/tenant-c.yml:7: matrix.namespace: namespace on cluster ap1 'fleet' is ap1.platform's already"
         " (inventory/targets/ap1/platform.yml:6); expected one tenant's alone",
+    ),
+    "an archiver of dumps": (
+        backed_up("backup: {kind: dumps, archiver: wal-g}"),
+        f"{PROD}:22: matrix.backup: expected kind: point-in-time, since archiver is said, got 'dumps'",
+    ),
+    "an archiver without backups": (
+        add(CHESS, "    backup: {archiver: wal-g}\n"),
+        f"{CHESS}:15: matrix.backup: expected kind: dumps or point-in-time, since archiver is said, got 'none'",
+    ),
+    "an archiver that nobody knows": (
+        backed_up("backup: {archiver: walg}"),
+        f"{PROD}:22: matrix.backup.archiver: expected one of pgbackrest, wal-g, got 'walg', did you mean wal-g?",
+    ),
+    "an archiver of an operator's server": (
+        backed_up("backup: {archiver: wal-g}", kind="cnpg"),
+        f"{PROD}:7: matrix: expected database.kind: statefulset, since backup.archiver is said, got 'cnpg';"
+        " CloudNativePG archives by the Barman Cloud plugin",
     ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),

@@ -60,7 +60,7 @@ def said(value: Any) -> Iterator[StrEnum]:
 # StrEnums of one text are equal: a pair for each, and no mapping.
 ELSEWHERE: list[tuple[StrEnum, str]] = [
     (choices.State.STOPPED, "test_plan.py"),
-    *((choice, "test_backups.py") for choice in (*choices.RestoreFrom, choices.Backup.DUMPS)),
+    *((choice, "test_backups.py") for choice in (*choices.RestoreFrom, choices.Archiver.WAL_G, choices.Backup.DUMPS)),
     (choices.Metrics.NONE, "test_plan.py"),
     (choices.Tracing.JAEGER, "test_plan.py"),
     *((choice, "test_plan.py") for choice in (*choices.Provider, *choices.MailSecurity)),

@@ -5,7 +5,7 @@ What only one Pod may mount is backed up beside the program that has it: docs/ba
 
 from collections.abc import Iterator
 
-from matrixfleet.backup import archive, environment, files, from_postgresql, mounts, scripts
+from matrixfleet.backup import archive, archiver, environment, files, from_postgresql, mounts, scripts
 from matrixfleet.backup.pods import OLDEST, signing_key
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
@@ -13,13 +13,11 @@ from matrixfleet.kubernetes.objects import make
 from matrixfleet.kubernetes.pods import Mount, claimed, container, cron_job, job, pod_template, scratch
 from matrixfleet.model.choices import Backup, State
 from matrixfleet.plan import TenantPlan, waves
-from matrixfleet.plan.backup import archives, duties
+from matrixfleet.plan.backup import duties
 from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.storage import MEDIA
 
-RUN = scratch("run", "/run/backup", "1Mi", memory=True)
 TMP = scratch("tmp", "/tmp", "1Gi")
-PGBACKREST = {"PGBACKREST_CONFIG": "/run/backup/pgbackrest.conf", "ARCHIVE": "/etc/backup/archive.sh"}
 
 
 @component("workload/backup")
@@ -70,13 +68,21 @@ def dump(plan: TenantPlan, read: dict[str, str]) -> Object:
     return clockwork(plan, "dump", [], read, reached, [*env, *environment(plan, KEEP_DUMPS=keep)])
 
 
+def archive_of(plan: TenantPlan) -> tuple[dict[str, str], list[Mount]]:
+    """What asks the archive needs: environment and mounts; nothing where there is none."""
+    found = archiver(plan)
+    if found is None:
+        return {}, []
+    return {"ARCHIVER": "/etc/backup/archiver.sh", **found.environment}, list(found.memory)
+
+
 def verify(plan: TenantPlan, read: dict[str, str]) -> Object:
     """Asks the buckets alone."""
     media = [duty for what in duties(plan.tenant).values() for duty in what if duty == "media"]
-    base = ["base"] if archives(plan.tenant) else []
-    more = PGBACKREST if base else {}
+    more, memory = archive_of(plan)
     env = environment(plan, places=True, OLDEST=str(OLDEST), **more)
-    return clockwork(plan, "verify", ["keys", "dump", *base, *media], read, [RUN] if base else [], env)
+    what = ["keys", "dump", *(["base"] if more else []), *media]
+    return clockwork(plan, "verify", what, read, memory, env)
 
 
 def drill(plan: TenantPlan, read: dict[str, str]) -> Object:
@@ -87,11 +93,10 @@ def drill(plan: TenantPlan, read: dict[str, str]) -> Object:
         scratch("socket", "/var/run/postgresql", "1Mi", memory=True),
         scratch("shm", "/dev/shm", "256Mi", memory=True),
     ]
-    archived = archives(plan.tenant)
-    more = PGBACKREST if archived else {}
+    more, memory = archive_of(plan)
     env = environment(plan, MAX_CONNECTIONS=str(plan.tenant.database.max_connections), **more)
-    what = ["dump", *(["archive"] if archived else [])]
-    return clockwork(plan, "drill", what, read, [*room, *([RUN] if archived else [])], env)
+    what = ["dump", *(["archive"] if more else [])]
+    return clockwork(plan, "drill", what, read, [*room, *memory], env)
 
 
 def restore(plan: TenantPlan, read: dict[str, str]) -> Object:

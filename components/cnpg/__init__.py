@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from matrixfleet.backup.pods import prefix_of
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
@@ -117,7 +116,7 @@ def archived(plan: TenantPlan) -> Iterator[Object]:
         "secretAccessKey": {"name": secret, "key": "secret_access_key"},
     }
     store: Object = {
-        "destinationPath": f"s3://{spec.bucket.bucket}/{prefix_of(plan, spec.bucket)}/postgresql",
+        "destinationPath": f"s3://{spec.bucket.bucket}/{plan.tenant.folder(spec.bucket)}/postgresql",
         **({"endpointURL": spec.bucket.endpoint} if spec.bucket.endpoint else {}),
         "s3Credentials": keys,
         "wal": {"compression": "gzip"},

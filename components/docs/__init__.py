@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterator
 
-from matrixfleet.backup.pods import prefix_of
 from matrixfleet.drawing import Text, component
-from matrixfleet.model.choices import Backup, Database
+from matrixfleet.model.choices import Archiver, Backup, Database
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import archives, duties
+from matrixfleet.plan.backup import FOLDERS, archives, duties
 from matrixfleet.templates import render
 
 
@@ -20,7 +19,8 @@ def main(plan: TenantPlan) -> Iterator[Text]:
         return
     restorable = plan.tenant.database.kind is Database.STATEFULSET
     facts = {
-        "archived": archives(plan.tenant),
+        "archived": FOLDERS[plan.tenant.backup.archiver] if archives(plan.tenant) else "",
+        "archiver": "WAL-G" if plan.tenant.backup.archiver is Archiver.WAL_G else "pgBackRest",
         "media": any("media" in what for what in duties(plan.tenant).values()),
         "restorable": restorable,
         "policy": lambda place: policy(plan, place),
@@ -33,7 +33,7 @@ def policy(plan: TenantPlan, place: str) -> str:
     spec = plan.tenant.backup
     bucket = spec.bucket if place == "first" else spec.second
     assert bucket
-    arn, folder = f"arn:aws:s3:::{bucket.bucket}", prefix_of(plan, bucket)
+    arn, folder = f"arn:aws:s3:::{bucket.bucket}", plan.tenant.folder(bucket)
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     # Keys in the second place are written once: whoever takes these keys over cannot remove them.
     objects = objects if place == "first" else objects[:2]

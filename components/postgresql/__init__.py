@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from matrixfleet.backup import archive, environment, mounts, scripts
+from matrixfleet.backup import archive, archiver, environment, mounts, scripts
 from matrixfleet.backup.pods import INTERVAL, PAUSE, folder
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
@@ -27,17 +27,7 @@ from matrixfleet.templates import read, render
 
 DATA = "/var/lib/postgresql/data"
 SOCKET = "/var/run/postgresql"
-RUN = scratch("archive", "/run/backup", "1Mi", memory=True)
-CONF = {"name": "PGBACKREST_CONFIG", "value": "/run/backup/pgbackrest.conf"}
 FILES = ("initdb.sh", "reconcile.sh", "roles.sql", "pg_hba.conf", "pg_ident.conf")
-
-
-# A minute of messages is what a lost volume costs at most.
-ARCHIVING = {
-    "archive_mode": "on",
-    "archive_command": "pgbackrest --stanza=synapse archive-push %p",
-    "archive_timeout": "60s",
-}
 
 
 @component("workload/postgresql")
@@ -48,7 +38,10 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     yield from authority(plan)
     yield signed(plan, "postgresql", SERVER, dnsNames=[plan.address("postgresql")])
     files = {name: read(__file__, name) for name in FILES}
-    settings = settings_of(plan.server) | (ARCHIVING if archives(plan.tenant) else {})
+    settings = settings_of(plan.server)
+    if archived := archiver(plan):
+        # A minute of messages is what a lost volume costs at most.
+        settings |= {"archive_mode": "on", "archive_command": archived.push, "archive_timeout": "60s"}
     files["postgresql.conf"] = render(__file__, "postgresql.conf.j2", settings=settings, socket=SOCKET)
     yield config_map(plan, "postgresql", files)
     kept = backups(plan)
@@ -60,7 +53,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
 
 def backups(plan: TenantPlan) -> dict[str, str]:
     """The scripts of what stands beside the server to archive it or to bring it back."""
-    names = ["loop", "base"] if archives(plan.tenant) else []
+    names = ["archive", "loop", "base"] if archives(plan.tenant) else []
     if plan.tenant.restore:
         names.append(f"restore_{plan.tenant.restore.source}")
     return scripts(plan, *names) | archive(plan) if names else {}
@@ -68,24 +61,27 @@ def backups(plan: TenantPlan) -> dict[str, str]:
 
 def tools(plan: TenantPlan, data: Mount, socket: Mount) -> tuple[list[Object], list[Object], list[Mount]]:
     """Init containers, containers and mounts for that; nothing without backups."""
-    archived, restore = archives(plan.tenant), plan.tenant.restore
+    archived, restore = archiver(plan), plan.tenant.restore
     if not archived and not restore:
         return [], [], []
     keys = mounts(plan, "postgresql", plan.called("archive"))
     own = [*keys, scratch("backup-tmp", "/tmp", "1Gi")]
-    env = environment(plan, PGHOST=SOCKET, PGDATABASE="synapse", PGUSER="postgres")
+    called = archived.environment if archived else {}
+    asked = {"RESTORE": restore.name, "UNTIL": restore.until_utc} if restore else {}
+    here = {"PGHOST": SOCKET, "PGDATABASE": "synapse", "PGUSER": "postgres", **called}
     init: list[Object] = []
     beside: list[Object] = []
     if archived:
-        own.append(RUN)
-        env = [*env, CONF]
-        init.append(container(plan, "postgresql", ARCHIVE, ["sh", "/etc/backup/archive.sh"], [*keys, RUN]))
+        own += archived.memory
+        command = ["bash", "/etc/backup/archive.sh"]
+        looks = [*own, replace(data, read_only=True)]
+        init.append(container(plan, "postgresql", ARCHIVE, command, looks, env=variables(called | asked)))
         clock = {"INTERVAL": str(INTERVAL), "PAUSE": str(PAUSE)}
-        looped = [*env, *({"name": name, "value": value} for name, value in clock.items())]
         command = ["bash", "/etc/backup/loop.sh", "base"]
-        beside.append(container(plan, "postgresql", SIDECAR, command, [*own, data, socket], env=looped))
+        env = environment(plan, **here, **clock)
+        beside.append(container(plan, "postgresql", SIDECAR, command, [*own, data, socket], env=env))
     if restore:
-        env = [*env, {"name": "RESTORE", "value": restore.name}, {"name": "UNTIL", "value": restore.until_utc}]
+        env = environment(plan, **here, **asked)
         if restore.source is RestoreFrom.ARCHIVE:
             command = ["bash", "/etc/backup/restore_archive.sh"]
             init.append(container(plan, "postgresql", "restore", command, [*own, data], env=env))
@@ -95,6 +91,11 @@ def tools(plan: TenantPlan, data: Mount, socket: Mount) -> tuple[list[Object], l
             done = probe(5, 1, 5, exec={"command": ["test", "-e", "/tmp/restored"]})
             beside.append(container(plan, "postgresql", "restore", command, roles, env=env, readinessProbe=done))
     return init, beside, own
+
+
+def variables(values: dict[str, str]) -> list[Object]:
+    """As a container has them."""
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def server(plan: TenantPlan, files: dict[str, str], kept: dict[str, str]) -> Object:
@@ -117,8 +118,11 @@ def server(plan: TenantPlan, files: dict[str, str], kept: dict[str, str]) -> Obj
     # 1 means that it refuses connections while it starts or recovers: alive, and not to be killed.
     alive = f"pg_isready -q -h {SOCKET}; [ $? -le 1 ]"
     prepare, beside, others = tools(plan, data, socket)
-    # What archive_command reads: the configuration, and in it where the authorities are.
-    archiving = [folder(plan.called("archive")), RUN] if archives(plan.tenant) else []
+    # What archive_command and restore_command read: settings with their keys in memory, or Secrets; and authorities.
+    archived, archiving = archiver(plan), []
+    if archived:
+        kept_at = plan.called("archive")
+        archiving = [folder(kept_at), *archived.memory] if archived.memory else mounts(plan, "postgresql", kept_at)
     postgres = container(
         plan,
         "postgresql",
@@ -133,7 +137,7 @@ def server(plan: TenantPlan, files: dict[str, str], kept: dict[str, str]) -> Obj
             tmp,
             *archiving,
         ],
-        env=[CONF] if archiving else [],
+        env=variables(archived.environment) if archived else [],
         ports={"postgresql": plan.workloads["postgresql"].ports["postgresql"]},
         # Half an hour: killed while it replays its log, a server would begin again and again.
         startupProbe=probe(5, 360, 5, **reports(ready)),

@@ -125,6 +125,10 @@ def without_backups(why: str) -> Overlay:
                 if kind in pod:
                     pod[kind] = [each for each in pod[kind] if each["name"] not in ("archive", "backup")]
             kept = [*pod.get("initContainers", []), *pod["containers"]]
+            for each in kept:
+                # What archive_command reads.
+                mounts = each.get("volumeMounts", [])
+                each["volumeMounts"] = [mount for mount in mounts if not mount["name"].startswith("secret-backup")]
             mounted = {mount["name"] for each in kept for mount in each.get("volumeMounts", [])}
             # A Pod waits for every Secret that it names, mounted or not.
             pod["volumes"] = [volume for volume in pod.get("volumes", []) if volume["name"] in mounted]
@@ -150,6 +154,8 @@ def trusted(authority: bytes, why: str) -> Overlay:
         ):
             if any(said["name"] == "PLACE_FIRST" for said in container.get("env", [])):
                 container["env"].append({"name": "SSL_CERT_FILE", "value": "/etc/backup/authorities.crt"})
+            if any(said["name"] == "WALG_S3_PREFIX" for said in container.get("env", [])):
+                container["env"].append({"name": "WALG_S3_CA_CERT_FILE", "value": "/etc/backup/authorities.crt"})
         return one
 
     return Overlay("backups: another authority is trusted", why, change)

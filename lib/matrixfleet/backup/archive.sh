@@ -1,10 +1,8 @@
-# pgBackRest reads its keys from its configuration: join both in memory, readable by its user only.
-set -eu
-umask 077
-# A file as the AWS tools read it.
-value() { sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" /secrets/backup/credentials | head -n 1; }
-{
-  cat /etc/backup/pgbackrest.conf
-  printf '\n[global]\nrepo1-s3-key=%s\nrepo1-s3-key-secret=%s\nrepo1-cipher-pass=%s\n' \
-    "$(value aws_access_key_id)" "$(value aws_secret_access_key)" "$(cat /secrets/backup-key/passphrase)"
-} >/run/backup/pgbackrest.conf
+# Before PostgreSQL starts: what reads the archive is ready; and an empty volume where there was a server is no new tenant.
+. /etc/backup/lib.sh
+. /etc/backup/archiver.sh
+if [ ! -s /var/lib/postgresql/data/PG_VERSION ] && [ -z "${RESTORE-}" ] && archived; then
+  fail "archive: the volume is empty and there is an archive of this tenant's server. Restore it (docs/restore.md); \
+or, for a tenant that begins anew, say another backup.bucket.prefix"
+fi
+say "archive: ready"

@@ -25,8 +25,8 @@ begun=$(date +%s)
 for one in "$@"; do
   rm -rf "$data" && mkdir -m 700 "$data"
   if [ "$one" = archive ]; then
-    bash "$ARCHIVE"
-    pgbackrest --stanza=synapse --archive-mode=off --log-level-console=warn restore
+    . "$ARCHIVER"
+    fetched ""
     settings
     cat "$data/postgresql.auto.conf" >>"$data/drill.conf"
   else

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matrixfleet.backup.archivers import AUTHORITIES, FOLDER
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.pods import Mount, container, scratch, secret_files, tls_files
 from matrixfleet.model.choices import SigningKey
-from matrixfleet.model.media import S3Bucket
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import SECRETS, SIDECAR, archives, duties
+from matrixfleet.plan.backup import SECRETS, SIDECAR, duties
 from matrixfleet.plan.storage import MEDIA
-from matrixfleet.templates import read, render
+from matrixfleet.templates import read
 
-FOLDER = "/etc/backup"
-AUTHORITIES = "authorities.crt"
 # Seconds: a backup a day, looked for every ten minutes; two days are too old.
 INTERVAL, PAUSE, OLDEST = 86400, 600, 2 * 86400
 
@@ -27,25 +25,9 @@ def scripts(plan: TenantPlan, *names: str) -> dict[str, str]:
     return found | ({AUTHORITIES: "".join(one for one in private if one)} if private else {})
 
 
-def archive(plan: TenantPlan) -> dict[str, str]:
-    """pgBackRest's configuration, and what puts its keys to it."""
-    if not archives(plan.tenant):
-        return {}
-    spec = plan.tenant.backup
-    assert spec.bucket
-    prefix = prefix_of(plan, spec.bucket)
-    conf = render(__file__, "pgbackrest.conf.j2", bucket=spec.bucket, prefix=prefix, keep=spec.keep.archive)
-    return {"archive.sh": read(__file__, "archive.sh"), "pgbackrest.conf": conf}
-
-
 def files(plan: TenantPlan) -> dict[str, str]:
     """What the sidecars of Synapse's Pods read."""
     return scripts(plan, "loop", *sorted({duty for what in duties(plan.tenant).values() for duty in what}))
-
-
-def prefix_of(plan: TenantPlan, bucket: S3Bucket) -> str:
-    """The tenant's folder."""
-    return bucket.prefix or plan.tenant.server_name
 
 
 def environment(plan: TenantPlan, *, places: bool = False, **more: str) -> list[Object]:
@@ -66,7 +48,7 @@ def environment(plan: TenantPlan, *, places: bool = False, **more: str) -> list[
         assert bucket
         remote = f"RCLONE_CONFIG_{place.upper()}_"
         values |= {
-            f"PLACE_{place.upper()}": f"{place}:{bucket.bucket}/{prefix_of(plan, bucket)}",
+            f"PLACE_{place.upper()}": f"{place}:{bucket.bucket}/{plan.tenant.folder(bucket)}",
             remote + "TYPE": "s3",
             remote + "PROVIDER": "Other" if bucket.endpoint else "AWS",
             remote + "ENDPOINT": f"https://{bucket.host}:{bucket.port}",

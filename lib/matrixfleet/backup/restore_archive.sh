@@ -1,5 +1,6 @@
 # Bring PostgreSQL's files back from the archive, once for this restore's name. What was there is kept beside.
 . /etc/backup/lib.sh
+. /etc/backup/archiver.sh
 top=/var/lib/postgresql
 done=$top/restored-$RESTORE begun=$top/restoring-$RESTORE
 if [ -e "$done" ]; then
@@ -13,8 +14,6 @@ if [ ! -e "$begun" ]; then
 fi
 # What a try before left is not whole.
 rm -rf "$top/data" && mkdir -m 700 "$top/data"
-until=()
-[ -z "${UNTIL-}" ] || until=(--type=time --target="$(date -u -d "$UNTIL" '+%F %T+00')" --target-action=promote)
-pgbackrest --stanza=synapse "${until[@]}" restore || fail "restore: not restored; what was there is in $top/before-$RESTORE"
+(fetched "${UNTIL-}") || fail "restore: not restored; what was there is in $top/before-$RESTORE"
 date -u +%FT%TZ >"$begun" && mv "$begun" "$done"
 say "restore: files are back; PostgreSQL replays its log now"

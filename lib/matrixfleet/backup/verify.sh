@@ -23,9 +23,10 @@ for one in "$@"; do
       [ "${sums[0]-}" = "${sums[1]-}" ] || wrong "keys: the two places differ"
       ;;
     base)
-      bash "$ARCHIVE"
-      last=$(pgbackrest --stanza=synapse --output=text info | sed -n 's/.*timestamp start\/stop: .* \/ //p' | tail -n 1)
-      if [ -n "$last" ]; then young base "$last"; else wrong "base: there is none"; fi
+      . "$ARCHIVER"
+      last=$(backups | tail -n 1) || last=
+      if [ -n "$last" ]; then young base "@${last%% *}"; else wrong "base: there is none"; fi
+      whole || wrong "base: a part of the archive is missing"
       ;;
     *)
       tag=$one

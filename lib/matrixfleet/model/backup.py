@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.choices import Backup, Built, RestoreFrom
+from matrixfleet.model.choices import Archiver, Backup, Built, RestoreFrom
 from matrixfleet.model.media import S3Bucket
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.types import Id, Memory, expected, words
@@ -56,6 +56,9 @@ class BackupSpec(Model):
 
     kind: Built[Backup] = Backup.NONE
     """Dumps once a day; or those and an archive from which any moment can be restored, a minute behind at most."""
+    archiver: Built[Archiver] = Archiver.PGBACKREST
+    """Of kind point-in-time, with the bundled PostgreSQL: what archives it. Another one begins an archive of its own
+    beside the one that is there."""
     bucket: S3Bucket | None = None
     """Where it is kept; required. The keys are the Secret `<tenant>-backup-<generation>`."""
     second: S3Bucket | None = None
@@ -81,6 +84,8 @@ class BackupSpec(Model):
                 said = min(self.model_fields_set - {"kind"})
                 raise expected(f"kind: dumps or point-in-time, since {said} is said", str(self.kind))
             return self
+        if "archiver" in self.model_fields_set and self.kind is not Backup.POINT_IN_TIME:
+            raise expected("kind: point-in-time, since archiver is said", str(self.kind))
         for name, bucket in (("bucket", self.bucket), ("second", self.second)):
             if bucket is None:
                 raise expected(f"{name}, since kind is {self.kind}", "none", "docs/backups.md says what it takes")

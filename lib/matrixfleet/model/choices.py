@@ -160,6 +160,14 @@ class Backup(StrEnum):
     POINT_IN_TIME = "point-in-time"
 
 
+class Archiver(StrEnum):
+    """What archives the bundled PostgreSQL's log. WAL-G is compiled to its documentation; pgBackRest is run in every
+    drill."""
+
+    PGBACKREST = "pgbackrest"
+    WAL_G = "wal-g"
+
+
 class RestoreFrom(StrEnum):
     """What a restore starts from: the archive, to any moment in it, or a dump."""
 
@@ -208,6 +216,7 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     MailSecurity: frozenset(MailSecurity),
     Calls: frozenset(Calls),
     Backup: frozenset(Backup),
+    Archiver: frozenset(Archiver),
     RestoreFrom: frozenset(RestoreFrom),
     State: frozenset(State),
     SigningKey: frozenset(SigningKey),

@@ -24,7 +24,7 @@ from matrixfleet.model.choices import (
     Turn,
 )
 from matrixfleet.model.database import DatabaseSpec
-from matrixfleet.model.media import MediaSpec
+from matrixfleet.model.media import MediaSpec, S3Bucket
 from matrixfleet.model.resources import Generation, Resources
 from matrixfleet.model.retention import Retention
 from matrixfleet.model.services import AppService, Consent, Mail, Module
@@ -339,6 +339,10 @@ class Tenant(Model):
     secrets: Generation = 1
     """Generation of Synapse's own secrets (macaroon, form, registration). Raising it logs everybody out."""
 
+    def folder(self, bucket: S3Bucket) -> str:
+        """The first folder of the tenant's keys in a bucket: its own part of it."""
+        return bucket.prefix or self.server_name
+
     @model_validator(mode="after")
     def _turn_has_a_name(self) -> Tenant:
         where = {Turn.DAEMONSET: "the nodes", Turn.DEPLOYMENT: "its balancer"}.get(self.turn.kind)
@@ -390,6 +394,13 @@ class Tenant(Model):
                 str(self.backup.kind),
                 f"the server is {whose}, and so is its archive",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _archiver_of_the_bundled_server(self) -> Tenant:
+        if "archiver" in self.backup.model_fields_set and self.database.kind is not Database.STATEFULSET:
+            hint = "CloudNativePG archives by the Barman Cloud plugin"
+            raise expected("database.kind: statefulset, since backup.archiver is said", str(self.database.kind), hint)
         return self
 
     @model_validator(mode="after")

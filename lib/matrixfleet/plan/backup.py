@@ -7,7 +7,7 @@ process that has them, the database's files beside PostgreSQL. Everything else i
 from __future__ import annotations
 
 from matrixfleet.model import Tenant
-from matrixfleet.model.choices import Backup, Database, Media, RestoreFrom
+from matrixfleet.model.choices import Archiver, Backup, Database, Media, RestoreFrom
 from matrixfleet.model.media import S3Bucket
 from matrixfleet.plan.storage import media_keeper
 
@@ -16,7 +16,9 @@ CONNECTIONS = 2
 SECRETS = ("backup-key", "backup", "backup-second")
 """What their secrets are for: no program but theirs reads them."""
 ARCHIVE, SIDECAR = "archive", "backup"
-"""Containers: the one that writes pgBackRest's configuration, and the one that backs up what its Pod mounts."""
+"""Containers: the one that lets no empty volume begin anew, and the one that backs up what its Pod mounts."""
+FOLDERS = {Archiver.PGBACKREST: "postgresql", Archiver.WAL_G: "wal-g"}
+"""Where in the tenant's part of the bucket each archiver has what it stores."""
 CRON = ("dump", "verify", "drill")
 """What runs by the clock."""
 RESTORED = ("media", "signing-key")
@@ -26,7 +28,7 @@ CLIENTS = {"dump": "reads the whole database", "restore": "looks at what was res
 
 
 def archives(tenant: Tenant) -> bool:
-    """Whether the tenant's own PostgreSQL archives its log by pgBackRest."""
+    """Whether the tenant's own PostgreSQL archives its log by itself."""
     return tenant.backup.kind is Backup.POINT_IN_TIME and tenant.database.kind is Database.STATEFULSET
 
 

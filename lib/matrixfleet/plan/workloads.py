@@ -199,7 +199,7 @@ def _tools(tenant: Tenant) -> Iterator[tuple[str, Resources]]:
     """The containers beside PostgreSQL that archive it and bring it back."""
     resources = tenant.backup.resources
     if backup.archives(tenant):
-        yield backup.ARCHIVE, _HELPER
+        yield backup.ARCHIVE, resources
         yield backup.SIDECAR, resources
     if tenant.restore:
         yield "restore", resources

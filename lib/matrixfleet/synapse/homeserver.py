@@ -152,7 +152,7 @@ def bucket(tenant: Tenant) -> Options:
         "bucket": spec.bucket,
         "region_name": spec.region,
         **({"endpoint_url": spec.endpoint} if spec.endpoint else {}),
-        "prefix": f"{spec.prefix or tenant.server_name}/",
+        "prefix": f"{tenant.folder(spec)}/",
     }
     provider = {
         "module": "s3_storage_provider.S3StorageProviderBackend",

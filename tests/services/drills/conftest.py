@@ -97,7 +97,15 @@ class Backed:
             for one in list(self.node.objects.of_kind(kind, namespace=self.namespace)):
                 self.node.remove(*identity_of(one))
         for claim in claims:
-            shutil.rmtree(self.node.volumes.directory / "claims" / self.namespace / claim)
+            shutil.rmtree(self.claim(claim))
+
+    def claim(self, name):
+        """A volume's folder on this machine."""
+        return self.node.volumes.directory / "claims" / self.namespace / name
+
+    def has(self, name):
+        """Whether anything is on a volume."""
+        return self.claim(name).exists()
 
     @property
     def namespace(self):

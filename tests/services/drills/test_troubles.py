@@ -5,6 +5,7 @@ import time
 
 import pytest
 from harness import eventually, secret
+from test_restore import archived
 
 from conftest import FIRST_BUCKET, TENANT
 
@@ -113,6 +114,20 @@ def test_a_missing_segment_is_told(tenant):
     client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content)
     tenant.synced(tenant.compiled(state="stopped", restore=f'{{name: found, until: "{moment}"}}'), 240)
     assert tenant.sql("SELECT count(*) FROM gap") == "1000"
+    tenant.synced(tenant.compiled())
+
+
+def test_an_empty_volume_begins_no_new_server(tenant):
+    """A claim that was lost: PostgreSQL does not start without data where there is an archive of it."""
+    base_is_there(tenant)
+    tenant.sql("CREATE TABLE kept AS SELECT 1 AS one")
+    archived(tenant)
+    tenant.lost(DATA)
+    with pytest.raises(Exception, match="the volume is empty and there is an archive of this tenant's server"):
+        tenant.synced(tenant.compiled(), 45)
+    assert not (tenant.claim(DATA) / "data").exists()
+    tenant.synced(tenant.compiled(state="stopped", restore="{name: emptied}"), 240)
+    assert tenant.sql("SELECT one FROM kept") == "1"
     tenant.synced(tenant.compiled())
 
 
