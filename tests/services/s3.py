@@ -50,8 +50,10 @@ class Store:
     def away(self):
         """Gone for a while; what it has stays."""
         self.node.remove("Pod", "storage", "s3")
-        yield
-        self.back()
+        try:
+            yield
+        finally:
+            self.back()
 
     def back(self):
         """There again, and answering."""
