@@ -32,7 +32,7 @@ test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, m
 test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
 	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
 	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/ready $(SERVICES)/clients
-	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services --ignore=tests/services/drills)
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services --ignore=tests/services/drills --ignore=tests/services/test_observability.py)
 
 test-drills: $(VENV)/ready ## Lose a tenant's data in every way and restore it, with real programs (root); ONLY=<test> for one
 	@$(MAKE) --no-print-directory test-services ONLY="$(or $(ONLY),tests/services/drills)"
