@@ -37,6 +37,11 @@ class Archiver:
     """Where its keys are joined to its settings, and PostgreSQL finds both. Without, it reads the Secrets."""
 
 
+BOUNDED = "timeout 60"
+"""A bucket that is away is tried for many minutes by either, and PostgreSQL cannot stop meanwhile: it tries again by
+itself."""
+
+
 def archiver(plan: TenantPlan) -> Archiver | None:
     """The tenant's; none where its log is archived by an operator, or not at all."""
     return KINDS[plan.tenant.backup.archiver](plan) if archives(plan.tenant) else None
@@ -54,7 +59,7 @@ def _pgbackrest(plan: TenantPlan) -> Archiver:
     keep, prefix = plan.tenant.backup.keep.archive, _path(plan)
     conf = render(__file__, "pgbackrest.conf.j2", bucket=bucket, prefix=prefix, keep=keep)
     return Archiver(
-        "pgbackrest --stanza=synapse archive-push %p",
+        f"{BOUNDED} pgbackrest --stanza=synapse archive-push %p",
         "pgbackrest.sh",
         {"PGBACKREST_CONFIG": "/run/backup/pgbackrest.conf"},
         {"pgbackrest.conf": conf},
@@ -88,8 +93,7 @@ def _wal_g(plan: TenantPlan) -> Archiver:
         environment |= {"AWS_ENDPOINT": f"https://{bucket.host}:{bucket.port}", "AWS_S3_FORCE_PATH_STYLE": "true"}
     if bucket.ca:
         environment["WALG_S3_CA_CERT_FILE"] = f"{FOLDER}/{AUTHORITIES}"
-    # A bucket that is away is tried for many minutes, and PostgreSQL cannot stop meanwhile: it tries again by itself.
-    return Archiver('timeout 60 wal-g wal-push "%p"', "wal-g.sh", environment)
+    return Archiver(f'{BOUNDED} wal-g wal-push "%p"', "wal-g.sh", environment)
 
 
 def _bucket(plan: TenantPlan) -> S3Bucket:
