@@ -34,7 +34,7 @@ PARTS = {
     "single/Deployment/router": "RouterDown",
     "single/StatefulSet/postgresql": "PostgresqlDown",
     "single/Deployment/element": "ElementDown",
-    "ha/StatefulSet/redis": "RedisDown",
+    "ha/Deployment/redis": "RedisDown",
     "ha/StatefulSet/generic": "SynapseWorkerDown",
     "ha/StatefulSet/event-persister": "SynapseWorkerDown",
     "ha/Deployment/router": "RouterDown",
@@ -230,7 +230,7 @@ def test_what_goes_away_is_told_to_its_people_alone(watch, node, request, part):
         assert not [one for one in watch.people.told if one[1] != f"{one[4]}/{one[4]}-alerts/people"]
     finally:
         node.wait_ready(120, node.apply([taken]))
-    eventually(lambda: mine in watch.people.since(begun, "resolved"), 60)
+    eventually(lambda: mine in watch.people.since(begun, "resolved"), 120)
 
 
 def test_a_cause_silences_its_symptoms(watch):
