@@ -37,7 +37,6 @@ PARTS = {
     "ha/Deployment/redis": "RedisDown",
     "ha/StatefulSet/generic": "SynapseWorkerDown",
     "ha/StatefulSet/event-persister": "SynapseWorkerDown",
-    "ha/Deployment/router": "RouterDown",
 }
 TENANTS = {"matrix-prod": "example.com", "matrix-ha": "group.example.com"}
 """Whose processes are watched, and what the world calls them."""
