@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -87,6 +88,16 @@ def test_a_failed_init_container_is_told_with_its_log(node: LoopbackNode) -> Non
     )
     with pytest.raises(NotReady, match=r"(?s)Pod lab/one .*Failed.*first: ended with 3.*no"):
         node.wait_ready(10)
+
+
+def test_signals_are_the_usual_whatever_the_runner_ignores(node: LoopbackNode) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run = started(node, pod(container("main", "kill -INT $$$$; echo ignored"), restartPolicy="Never"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    waited(lambda: run.main[0].finished.is_set())
+    assert log(run, "main") == "" and run.main[0].code != 0
 
 
 def test_environment_and_files(node: LoopbackNode) -> None:

@@ -146,7 +146,8 @@ def mounted(container: Object, volumes: Mapping[str, Path]) -> dict[str, Path]:
 def _started(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as stream:
         return subprocess.Popen(
-            command,
+            # As in a container: a shell's background job, for one, ignores SIGINT, and so would all that it starts.
+            ["/usr/bin/env", "--default-signal", *command],
             env=environment,
             cwd="/",
             stdin=subprocess.DEVNULL,

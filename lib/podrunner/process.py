@@ -128,7 +128,7 @@ def as_user(program: Program, command: tuple[str, ...]) -> list[str]:
         kept = "".join(f",+{name}" for name in program.capabilities)
         become += [f"--bounding-set=-all{kept}", "--inh-caps=-all"]
     variables = [f"{name}={value}" for name, value in program.environment.items()]
-    return [*become, "env", "-i", f"--chdir={program.directory}", *variables, *command]
+    return [*become, "env", "-i", "--default-signal", f"--chdir={program.directory}", *variables, *command]
 
 
 def root_script(
