@@ -94,9 +94,9 @@ def test_signals_are_the_usual_whatever_the_runner_ignores(node: LoopbackNode) -
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         run = started(node, pod(container("main", "kill -INT $$$$; echo ignored"), restartPolicy="Never"))
+        waited(lambda: run.main[0].finished.is_set())
     finally:
         signal.signal(signal.SIGINT, before)
-    waited(lambda: run.main[0].finished.is_set())
     assert log(run, "main") == "" and run.main[0].code != 0
 
 
