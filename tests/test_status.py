@@ -25,6 +25,7 @@ ANSWERS = {
     "alerts": [],
     "database": [(PROD, 5 * 1024**3)],
     "archived": [(PROD, 300)],
+    "dumped": [(PROD, 9 * 3600), (HA, 9 * 3600)],
     "certificate": [(PROD, 40 * 86400)],
 }
 
@@ -58,7 +59,7 @@ def test_a_line_a_tenant(prometheus: str) -> None:
     told = {words[0]: [word.strip() for word in words[1:] if word.strip()] for words in lines[1:]}
     assert told == {
         "chess-club": ["unseen", "-", "-", "- of 20Gi", "-", "-"],
-        "matrix-ha": ["2 of 22 targets down", "1.163.1 and 1.163.2", "-", "- of 200Gi", "-", "-"],
+        "matrix-ha": ["2 of 22 targets down", "1.163.1 and 1.163.2", "-", "- of 200Gi", "9 h", "-"],
         "matrix-prod": ["well", "1.163.2", "-", "5.0Gi of 20Gi", "5 min", "40 days"],
     }
 

@@ -31,6 +31,11 @@ QUERIES = {
     "alerts": 'count by (tenant, alertname) (ALERTS{alertstate="firing", severity="critical"})',
     "database": 'max by (tenant) (pg_database_size_bytes{datname!~"template.+|postgres"})',
     "archived": "max by (tenant) (pg_stat_archiver_last_archive_age)",
+    # kube-state-metrics knows no tenant: a CronJob's name begins with it.
+    "dumped": (
+        "time() - max by (tenant) (label_replace("
+        'kube_cronjob_status_last_successful_time{cronjob=~".+-dump"}, "tenant", "$1", "cronjob", "(.+)-dump"))'
+    ),
     "certificate": "min by (tenant) (probe_ssl_earliest_cert_expiry) - time()",
 }
 ASKED = 10
@@ -53,7 +58,7 @@ class Status:
     database_limit: int | None
     """The size of its volume; None where the server is not the tenant's own."""
     backup_age: float | None
-    """Seconds since the last archived segment of the database's log."""
+    """Seconds since what could be restored: the last archived segment of the database's log, or the last dump."""
     certificate_days: float | None
     """Until the first of the certificates that are served ends."""
 
@@ -88,6 +93,7 @@ def one_of(
         return sorted(one["metric"][label] for one in found[key] if one["metric"].get("tenant") == short)
 
     up, targets, seconds = number("up"), number("targets"), number("certificate")
+    ages = [age for age in (number("archived"), number("dumped")) if age is not None]
     alerts, database = words("alerts", "alertname"), number("database")
     ready, count = (pods or {}).get(short, (None, None))
     if tenant.state is State.STOPPED:
@@ -107,7 +113,7 @@ def one_of(
         pods=count,
         database_bytes=None if database is None else int(database),
         database_limit=bytes_of(tenant.database.storage) if own else None,
-        backup_age=number("archived"),
+        backup_age=min(ages, default=None),
         certificate_days=None if seconds is None else round(seconds / 86400, 1),
     )
 
@@ -149,6 +155,13 @@ def as_json(found: list[Status]) -> str:
     return json.dumps([asdict(one) for one in found], indent=2)
 
 
+def age_of(seconds: float | None) -> str:
+    """An age for people, in minutes below two hours."""
+    if seconds is None:
+        return "-"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
 def as_table(found: list[Status]) -> str:
     """For people: a line each, - where nobody knows."""
     rows = [("TENANT", "HEALTH", "VERSION", "PODS", "DATABASE", "BACKUP", "CERTIFICATE")]
@@ -162,7 +175,7 @@ def as_table(found: list[Status]) -> str:
                 one.version or "-",
                 "-" if one.pods is None else f"{one.pods_ready}/{one.pods}",
                 size + limit,
-                "-" if one.backup_age is None else f"{one.backup_age / 60:.0f} min",
+                age_of(one.backup_age),
                 "-" if one.certificate_days is None else f"{one.certificate_days:.0f} days",
             )
         )

@@ -40,9 +40,8 @@ def test_the_bucket_is_away_for_a_while(tenant):
         tenant.sql("SELECT pg_switch_wal()")
         # A segment is given up after a minute, and the archiver may be at another.
         eventually(lambda: tenant.sql("SELECT failed_count > 0 FROM pg_stat_archiver") == "t", 150)
-        # rclone tries for minutes, and restic for a quarter of an hour.
         run, finish = tenant.begun("verify")
-        eventually(lambda: "keys: not in the first place" in run.main[0].log.read_text(), 300)
+        eventually(lambda: "keys: not in the first place" in run.main[0].log.read_text(), 120)
         finish()
     eventually(lambda: tenant.sql("SELECT last_archived_wal FROM pg_stat_archiver") >= waiting, 120)
     assert archived_count(tenant) > before
