@@ -34,7 +34,7 @@ HOSTS = {"localhost": "127.0.0.1", "git.example.com": "127.0.0.1", "us1.k8s.exam
 # What clusters are said to have already: classes of storage, of the edge.
 EXISTING_STORAGE = ("standard", "fast", "standard-encrypted", "gp3", "io2", "gp3-encrypted")
 
-EXISTING_NAMESPACES = ("monitoring",)
+EXISTING_NAMESPACES = ("monitoring", "observability")
 
 
 class Failed(Exception):

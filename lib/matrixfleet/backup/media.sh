@@ -3,13 +3,9 @@
 own_repository media
 if last=$(newest media) && [ "$(since "${last#* }")" -lt "$INTERVAL" ]; then exit 0; fi
 cd "$MEDIA"
-kept=()
-for folder in local_content local_thumbnails; do [ ! -d "$folder" ] || kept+=("$folder"); done
-if [ "${#kept[@]}" = 0 ]; then
-  say "media: there is none yet"
-  exit 0
-fi
-patient backup --tag media --host "$SERVER_NAME" "${kept[@]}"
+# All that is Synapse's own, which at first is nothing: that too is a backup.
+patient backup --tag media --host "$SERVER_NAME" --exclude lost+found \
+  --exclude remote_content --exclude remote_thumbnail --exclude url_cache --exclude url_cache_thumbnails .
 patient forget --tag media --group-by tags --keep-within "${KEEP_MEDIA}d" --prune
 patient check
 say "media: backed up"

@@ -94,9 +94,11 @@ def test_a_damaged_backup_is_told(tenant):
     phase, log = tenant.job("drill", 240)
     assert phase == "Failed", log
     assert "dump:" not in log, "nothing was restored from it"
+    phase, log = tenant.job("verify")
+    assert phase == "Failed" and "dump: what is stored is damaged" in log, log
     for key, content in kept.items():
         client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content)
-    # Media may not have been backed up yet.
+    # Media may not have been backed up yet: that is done by the clock, also where there is none.
     eventually(lambda: tenant.job("verify")[0] == "Succeeded", 120)
 
 
@@ -121,7 +123,9 @@ def test_a_missing_segment_is_told(tenant):
     folder = tenant.compiled(state="stopped", restore=f'{{name: gap, until: "{moment}"}}')
     with pytest.raises(Exception, match="recovery ended before configured recovery target was reached"):
         tenant.synced(folder, 45)
-    # The segment is found again, and another name brings it all back.
+    # The segment is found again, and another name brings it all back. The restore that failed tries on for as long as
+    # its Pod is there, and would end on a timeline of its own.
+    tenant.lost()
     client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content)
     tenant.synced(tenant.compiled(state="stopped", restore=f'{{name: found, until: "{moment}"}}'), 240)
     assert tenant.sql("SELECT count(*) FROM gap") == "1000"
