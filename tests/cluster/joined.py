@@ -56,7 +56,10 @@ class SomeTenants(Repository):
     """compiled/ of eu1 with some of its tenants, and what must differ on one machine."""
 
     kept = ("platform", "matrix-prod")
-    overlays: Sequence[overlays.Overlay] = (overlays.EXPORTER,)
+    overlays: Sequence[overlays.Overlay] = (
+        overlays.EXPORTER,
+        overlays.without("DaemonSet", "logs", "no program of this machine stands for Vector"),
+    )
 
     def put(self, top: Path) -> None:
         super().put(top)
