@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,64 @@ def test_a_restore(fleet: Fleet, source: RestoreFrom) -> None:
     assert named(tree, "Job", "roles").name != named(stopped(fleet), "Job", "roles").name
     suspended = {one.name: one.spec["suspend"] for one in tree.of_kind("CronJob") if one.target == PROD}
     assert all(suspended.values()), suspended
+
+
+def test_a_restore_along_another_timeline(fleet: Fleet) -> None:
+    said = {"name": "again", "until": "2026-03-01T15:05:00Z"}
+    for more, asked in (({}, None), ({"timeline": 2}, "2")):
+        pod = named(stopped(fleet, restore=said | more), "StatefulSet", "postgresql").spec["template"]["spec"]
+        restore = next(one for one in pod["initContainers"] if one["name"] == "restore")
+        assert environment(restore).get("TIMELINE") == asked
+
+
+BASE = """
+arrives() { true; }
+backups() { cat backups; }
+base_backup() { true; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("backups", "restored", "said"),
+    [
+        ({}, 0, "a full backup is done"),
+        ({"full": 2}, 0, ""),
+        ({"full": 25}, 0, "a diff backup is done"),
+        ({"full": 7 * 24 + 1, "diff": 1}, 0, "a full backup is done"),
+        ({"full": 2}, 1, "a full backup is done"),
+        ({"full": 3, "diff": 1}, 2, "a full backup is done"),
+        ({"full": 2}, 3, ""),
+    ],
+    ids=[
+        "none",
+        "recent",
+        "a day old",
+        "a week old",
+        "restored since",
+        "a diff of another timeline",
+        "restored before",
+    ],
+)
+def test_when_a_base_backup_is_made(tmp_path: Path, backups: dict[str, int], restored: int, said: str) -> None:
+    """Hours since each, and since a restore."""
+    now = int(time.time())
+    (tmp_path / "archiver.sh").write_text(BASE)
+    (tmp_path / "lib.sh").write_text((SCRIPTS / "lib.sh").read_text())
+    (tmp_path / "backups").write_text("".join(f"{now - hours * 3600} {kind} x\n" for kind, hours in backups.items()))
+    (tmp_path / "pg_isready").write_text("#!/bin/sh\n")
+    (tmp_path / "pg_isready").chmod(0o755)
+    if restored:
+        (tmp_path / "restored-once").touch()
+        os.utime(tmp_path / "restored-once", (now - restored * 3600,) * 2)
+    script = (SCRIPTS / "base.sh").read_text()
+    for folder in ("/etc/backup", "/var/lib/postgresql"):
+        script = script.replace(folder, str(tmp_path))
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "INTERVAL": "86400"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout and bool(said) == bool(done.stdout)
 
 
 def test_a_claim_that_nobody_mounts_comes_last(fleet: Fleet) -> None:
@@ -285,6 +345,17 @@ def test_wal_g_is_asked_for_the_backup_before_a_moment(tmp_path: Path) -> None:
     done = shelf.does('fetched "2026-02-01T00:00:00Z"')
     assert done.returncode == 1 and "restore: there is no base backup before 2026-02-01T00:00:00Z" in done.stderr
     assert shelf.does('fetched ""').returncode == 0 and shelf.calls[-1] == f"backup-fetch {shelf.data} LATEST"
+    assert shelf.does('TIMELINE=2 fetched "2026-03-01T14:05:00Z"').returncode == 0
+    assert "recovery_target_timeline = '2'" in (shelf.data / "postgresql.auto.conf").read_text()
+
+
+def test_pgbackrest_is_asked_for_a_moment_and_a_timeline(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, "pgbackrest")
+    moment = "--stanza=synapse --type=time --target=2026-03-01 14:05:00+00 --target-action=promote"
+    for before, asked in (("", moment), ("TIMELINE=2 ", f"{moment} --target-timeline=2")):
+        done = shelf.does(f'{before}fetched "2026-03-01T14:05:00Z"')
+        assert done.returncode == 0 and shelf.calls[-1] == f"{asked} restore", done.stderr
+    assert shelf.does('fetched ""').returncode == 0 and shelf.calls[-1] == "--stanza=synapse restore"
 
 
 @pytest.mark.parametrize(("code", "end"), [(0, 0), (74, 1), (1, 255), (137, 255)])

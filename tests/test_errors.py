@@ -631,6 +631,30 @@ CASES: dict[str, tuple[Change, str]] = {
         f"{PROD}:7: matrix: expected database.kind: statefulset, since backup.archiver is said, got 'cnpg';"
         " CloudNativePG archives by the Barman Cloud plugin",
     ),
+    "a restore of what runs": (
+        backed_up("restore: {name: again}"),
+        f"{PROD}:7: matrix: expected state: stopped, since restore is said, got 'running'; first a change that stops it, then the restore",
+    ),
+    "a restore from what there is not": (
+        add(CHESS, "    state: stopped\n    restore: {name: again}\n"),
+        f"{CHESS}:5: matrix: expected backup.kind: point-in-time, since restore.source is archive, got 'none'",
+    ),
+    "a restore of an operator's server": (
+        backed_up("state: stopped\n    restore: {name: again}", kind="cnpg"),
+        f"{PROD}:7: matrix: expected database.kind: statefulset, since restore is said, got 'cnpg'; docs/restore.md has the steps for the others",
+    ),
+    "a moment without its zone": (
+        backed_up("state: stopped\n    restore: {name: again, until: 2026-03-01T14:05:00}"),
+        f"{PROD}:23: matrix.restore.until: expected a moment with its zone, in quotes (2026-03-01T14:05:00Z), got '2026-03-01T14:05:00'",
+    ),
+    "a timeline of a dump": (
+        backed_up("state: stopped\n    restore: {name: again, source: dump, timeline: 2}"),
+        f"{PROD}:23: matrix.restore: expected source: archive, since timeline is said, got 'dump'; a dump has none",
+    ),
+    "a timeline without a moment": (
+        backed_up("state: stopped\n    restore: {name: again, timeline: 2}"),
+        f"{PROD}:23: matrix.restore: expected until, since timeline is said, got 'none'; the newest base backup may be of another timeline",
+    ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
         "inventory/classes/cluster/us1.yml:28: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",

@@ -68,6 +68,8 @@ def tools(plan: TenantPlan, data: Mount, socket: Mount) -> tuple[list[Object], l
     own = [*keys, scratch("backup-tmp", "/tmp", "1Gi")]
     called = archived.environment if archived else {}
     asked = {"RESTORE": restore.name, "UNTIL": restore.until_utc} if restore else {}
+    if restore and restore.timeline:
+        asked["TIMELINE"] = str(restore.timeline)
     here = {"PGHOST": SOCKET, "PGDATABASE": "synapse", "PGUSER": "postgres", **called}
     init: list[Object] = []
     beside: list[Object] = []

@@ -1,13 +1,17 @@
-# A base backup once in INTERVAL: the whole each week, what changed since on other days.
+# A base backup once in INTERVAL: the whole each week and after a restore, what changed since on other days. One from before
+# a restore may be of a timeline that this server's is no child of: nobody could replay the log from there to now.
 . /etc/backup/lib.sh
 . /etc/backup/archiver.sh
 pg_isready --quiet || fail "base: PostgreSQL is not there yet"
 arrives
 there=$(backups)
-# Whether one is younger than so many seconds.
-recent() { awk -v after="$(($(date +%s) - $1))" '$1 > after { found = 1 } END { exit !found }'; }
-if ! grep ' full ' <<<"$there" | recent $((INTERVAL * 7)); then kind=full
-elif ! recent "$INTERVAL" <<<"$there"; then kind=diff
+# Whether one is younger than a moment.
+newer() { awk -v after="$1" '$1 > after { found = 1 } END { exit !found }'; }
+now=$(date +%s)
+restored=$(find /var/lib/postgresql -maxdepth 1 -name 'restored-*' -printf '%Ts\n' | sort -n | tail -n 1)
+if ! grep ' full ' <<<"$there" | newer $((now - INTERVAL * 7)) || ! grep ' full ' <<<"$there" | newer "${restored:-0}"; then
+  kind=full
+elif ! newer $((now - INTERVAL)) <<<"$there"; then kind=diff
 else exit 0; fi
 base_backup "$kind"
 say "base: a $kind backup is done"

@@ -51,5 +51,6 @@ whole() {
 fetched() {
   local until=()
   [ -z "$1" ] || until=(--type=time --target="$(date -u -d "$1" '+%F %T+00')" --target-action=promote)
+  [ -z "${TIMELINE-}" ] || until+=(--target-timeline="$TIMELINE")
   pgbackrest --stanza=synapse "${until[@]}" restore
 }

@@ -9,7 +9,11 @@ if [ -e "$done" ]; then
 fi
 if [ ! -e "$begun" ]; then
   [ ! -e "$top/before-$RESTORE" ] || fail "restore: $top/before-$RESTORE is there already; give this restore another name"
-  [ ! -d "$top/data" ] || mv "$top/data" "$top/before-$RESTORE"
+  if [ -d "$top/data" ]; then
+    mv "$top/data" "$top/before-$RESTORE"
+    timeline=$(pg_controldata "$top/before-$RESTORE" | sed -n "s/^Latest checkpoint's TimeLineID: *//p") || timeline=unknown
+    say "restore: what was there, on timeline $timeline, is in $top/before-$RESTORE"
+  fi
   touch "$begun"
 fi
 # What a try before left is not whole.

@@ -67,6 +67,7 @@ fetched() {
     echo "restore_command = 'wal-g wal-fetch \"%f\" \"%p\" || { [ \$? -eq 74 ] && exit 1; exit 255; }'"
     [ -z "$1" ] ||
       printf "recovery_target_time = '%s'\nrecovery_target_action = 'promote'\n" "$(date -u -d "$1" '+%F %T+00')"
+    [ -z "${TIMELINE-}" ] || echo "recovery_target_timeline = '$TIMELINE'"
   } >>"$DATA/postgresql.auto.conf"
   touch "$DATA/recovery.signal"
 }

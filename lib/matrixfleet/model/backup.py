@@ -109,8 +109,21 @@ class Restore(Model):
     until: Moment | None = None
     """The moment to restore to: the archive's last before it, or the newest dump before it. The newest there is,
     unless said."""
+    timeline: int | None = Field(default=None, ge=1)
+    """Of the archive: whose log is replayed up to `until`. A server that was restored goes on on the next one, and that
+    is followed unless said."""
     media: bool = True
     """Whether media that is not there is restored too, as far as it is on a volume."""
+
+    @model_validator(mode="after")
+    def _timeline_has_a_moment(self) -> Restore:
+        if self.timeline is None:
+            return self
+        if self.source is not RestoreFrom.ARCHIVE:
+            raise expected("source: archive, since timeline is said", str(self.source), "a dump has none")
+        if self.until is None:
+            raise expected("until, since timeline is said", "none", "the newest base backup may be of another timeline")
+        return self
 
     @property
     def until_utc(self) -> str:

@@ -101,7 +101,13 @@ def restored(tenant, name, **restore):
     return time.monotonic() - begun, log
 
 
-def test_a_moment_between_two_messages(tenant, alice):
+@pytest.fixture(scope="module")
+def moments():
+    """Between the second message and the one after it."""
+    return []
+
+
+def test_a_moment_between_two_messages(tenant, alice, moments):
     keys = keys_of(tenant.home)
     media = backed_up(tenant, alice)
     alice.say("the first")
@@ -109,6 +115,10 @@ def test_a_moment_between_two_messages(tenant, alice):
     moment = now()
     time.sleep(1.1)
     alice.say("the second")
+    time.sleep(1.1)
+    moments.append(now())
+    time.sleep(1.1)
+    alice.say("too late")
     archived(tenant)
     tenant.lost(CLAIMS["database"], CLAIMS["media"])
     took, log = restored(tenant, "between", until=f'"{moment}"')
@@ -119,13 +129,24 @@ def test_a_moment_between_two_messages(tenant, alice):
     TABLE.append(("database and media to a moment", "as asked", took))
 
 
+def test_a_later_moment_after_all(tenant, alice, moments):
+    """It is on the timeline that the restore before this one left."""
+    alice.say("on the second timeline")
+    archived(tenant)
+    took, _ = restored(tenant, "later", until=f'"{moments[0]}"', timeline=1)
+    eventually(lambda: alice.reads() == ["the second", "the first"], 30)
+    assert "on timeline 2, is in /var/lib/postgresql/before-later" in tenant.log("postgresql", "restore")
+    TABLE.append(("database to a later moment after all", "as asked", took))
+
+
 def test_it_goes_on_after_a_restore(tenant, alice):
     """A new timeline is archived, and what is said on it can be restored."""
+    eventually(lambda: "base: a full backup is done" in tenant.log("postgresql", "backup"), 90)
     alice.say("the third")
     archived(tenant)
     tenant.lost(CLAIMS["database"])
     took, _ = restored(tenant, "newest")
-    eventually(lambda: alice.reads() == ["the third", "the first"], 30)
+    eventually(lambda: alice.reads() == ["the third", "the second", "the first"], 30)
     TABLE.append(("database to the newest", "none", took))
 
 
@@ -134,7 +155,7 @@ def test_a_dump(tenant, alice):
     assert phase == "Succeeded", log
     alice.say("after the dump")
     took, _ = restored(tenant, "from-a-dump", source="dump")
-    eventually(lambda: alice.reads() == ["the third", "the first"], 30)
+    eventually(lambda: alice.reads() == ["the third", "the second", "the first"], 30)
     # What was there is kept.
     assert (
         tenant.sql("SELECT count(*) FROM event_json WHERE json LIKE '%after the dump%'", "synapse_before_from-a-dump")
