@@ -14,14 +14,22 @@ from pathlib import Path
 from matrixfleet.checks.schemas import fetch
 
 HERE = Path(__file__).resolve().parent
-MODULE, OPERATOR = HERE / "controlplane", HERE / "cloudnativepg"
+MODULE = HERE / "controlplane"
 CACHE = HERE.parent.parent / ".cache/controlplane"
+CLUSTER = HERE.parent.parent / ".cache/cluster/venv"
+"""Go, Traefik and moto, as PyPI has them."""
 PROGRAMS = {
     "etcd": "./cmd/etcd",
     "kube": "./cmd/kube",
     "kwok": "sigs.k8s.io/kwok/cmd/kwok",
     "argocd": "github.com/argoproj/argo-cd/v3/cmd",
 }
+OPERATORS = {
+    "cloudnativepg": "github.com/cloudnative-pg/cloudnative-pg/cmd/manager",
+    "externalsecrets": "github.com/external-secrets/external-secrets",
+    "prometheusoperator": "github.com/prometheus-operator/prometheus-operator/cmd/operator",
+}
+"""By their modules' folders beside this file. The test that needs one has its name."""
 # Without it the API server takes itself for version 0.0.0.
 FLAGS = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1"
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false"}
@@ -37,9 +45,9 @@ def crds() -> Path:
     return CACHE / f"crds-{hashlib.sha256(Path(fetch.__file__).read_bytes()).hexdigest()[:16]}.json"
 
 
-def operator() -> Path:
-    """CloudNativePG's program, where it is or will be."""
-    return folder(OPERATOR) / "manager"
+def operator(name: str) -> Path:
+    """An operator's program, where it is or will be."""
+    return folder(HERE / name) / name
 
 
 def build() -> Path:
@@ -61,9 +69,9 @@ def build() -> Path:
     return place
 
 
-def build_operator() -> None:
-    """CloudNativePG's program, unless it is there."""
-    compile_one(OPERATOR, "github.com/cloudnative-pg/cloudnative-pg/cmd/manager", operator())
+def build_operator(name: str) -> None:
+    """An operator's program, unless it is there."""
+    compile_one(HERE / name, OPERATORS[name], operator(name))
 
 
 def compile_one(of: Path, package: str, program: Path) -> None:

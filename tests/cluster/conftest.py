@@ -19,6 +19,7 @@ import pytest
 from api import Api, Object, documents, until
 from argo import ArgoCD
 from bootstrapping import Bootstrapping
+from externalsecrets import GROUP, ExternalSecrets
 from plane import CLUSTERS, PORT, Plane, Recorder
 from repository import TOP, Repository
 
@@ -44,6 +45,7 @@ RECORDED = (
     ("argoproj.io/v1alpha1", "Application"),
 )
 STOOD_IN: list[str] = []
+ADDRESS = "https://hooks.example.com/given-by-a-person"
 
 
 def say(text: str) -> None:
@@ -87,6 +89,9 @@ def planes() -> Iterator[dict[str, Plane]]:
         defined = time.monotonic() - start
         made.nodes()
         assert made.api
+        if GROUP in made.groups:
+            made.secrets = ExternalSecrets(made)
+            made.secrets.start()
         made.metrics = Metrics(
             made.api, made.certificates.file("server.crt"), made.certificates.file("server.key"), 4443 + number
         )
@@ -116,6 +121,8 @@ class Fleet:
         self.recorders = {name: Recorder(self.api(name), *self.recorded(name)) for name in planes}
         self.bootstrapping = {name: Bootstrapping(self.api(name), FOLDER / "jobs" / name) for name in planes}
         self.took: dict[str, float] = {}
+        self.stored: dict[str, dict[str, str]] = {}
+        """What was put into a store, by Secret and key."""
 
     def recorded(self, cluster: str) -> list[tuple[str, str]]:
         """What is watched there: kinds that it has."""
@@ -136,6 +143,10 @@ class Fleet:
         """Objects below a folder of compiled/, as they were bootstrapped."""
         return documents(TOP.joinpath("compiled", *parts))
 
+    def tenants(self, cluster: str) -> list[str]:
+        """Targets of a cluster but its platform."""
+        return [f"{cluster}.{one.name}" for one in (TOP / "compiled" / cluster).iterdir() if one.name != "platform"]
+
     def bootstrap(self) -> None:
         """By argocd/README.md: Argo CD that reaches the repository, clusters that a hub knows, and one command each."""
         for thread in (*self.recorders.values(), *self.bootstrapping.values()):
@@ -148,8 +159,10 @@ class Fleet:
         for cluster, argo in (("eu1", self.hub), ("us1", self.hub), ("ap1", self.own)):
             argo.plane.kubectl("apply", "-f", str(TOP / f"argocd/{cluster}.yaml"))
         self.began = time.time()
-        for cluster in self.planes:
+        for cluster, plane in self.planes.items():
             give(self.api(cluster), self.compiled(cluster).values())
+            for target in self.tenants(cluster) if plane.secrets else ():
+                self.stored |= plane.secrets.fill(target)
         for argo in (self.hub, self.own):
             argo.settle(seconds=600, least=5)
         self.took["bootstrap"] = time.monotonic() - start
@@ -162,9 +175,10 @@ def give(api: Api, compiled: Iterable[Object]) -> None:
             if "given" in secret["keys"].values():
                 (place,) = secret["namespaces"]
                 until(f"namespace {place}", lambda: api.get("v1", "Namespace", None, place), 120)  # noqa: B023
+                given = {key: ADDRESS if key == "url" else "given by a person" for key in secret["keys"]}
                 api.create({
                     "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret["name"], "namespace": place},
-                    "stringData": dict.fromkeys(secret["keys"], "given by a person"),
+                    "stringData": given,
                 })  # fmt: skip
                 say(f"given by a person: Secret {place}/{secret['name']}")
 

@@ -222,7 +222,7 @@ def real_node(name: str) -> Object:
 
 def operator_image() -> dict[str, Image]:
     """CloudNativePG's operator, where it is built: its Pods run the same program."""
-    program = build.operator()
+    program = build.operator("cloudnativepg")
     if not program.exists():
         return {}
     binds = {"/manager": program, "/operator/manager_amd64": program}

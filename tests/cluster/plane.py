@@ -132,6 +132,7 @@ class Plane:
         self.kubeconfig = folder / "kubeconfig"
         self.api: Api | None = None
         self.metrics: Any = None
+        self.secrets: Any = None
         self.groups: set[str] = set()
 
     def start(self) -> Api:

@@ -16,8 +16,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(TOP / "lib")]
-# Go and Traefik, as PyPI has them.
-INSTALLED = TOP / ".cache/cluster/venv/bin"
 INTERRUPTED = 2
 NEEDED = {
     "redis-server": "redis-server (apt install redis-server)",
@@ -43,10 +41,10 @@ def main() -> int:
     if why := missing():
         print(f"make test-cluster: {why}", file=sys.stderr)
         return 2
-    os.environ["PATH"] = f"{INSTALLED}:{os.environ['PATH']}"
     import build
     import plane
 
+    os.environ["PATH"] = f"{build.CLUSTER}/bin:{os.environ['PATH']}"
     tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(HERE / "pytest.ini")]
     if os.environ.get("KUBECONFIG"):
         return subprocess.run([*tests, str(HERE / "test_02_admission.py")]).returncode
@@ -56,8 +54,8 @@ def main() -> int:
     parts = [named] if named else [[str(HERE), *(f"--ignore={file}" for file in joined)], joined]
     start = time.monotonic()
     programs = build.build()
-    if not named or any("test_11" in each for each in named):
-        build.build_operator()
+    for operator in build.OPERATORS:
+        build.build_operator(operator)
     print(f"programs are there after {time.monotonic() - start:.0f} s (0 s if built before)", flush=True)
     hosts = programs.parent / "hosts"
     hosts.write_text("".join(f"{address} {name}\n" for name, address in plane.HOSTS.items()))

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from api import Object, until
+from api import Object, documents, until
 from joined import Homeserver, Joined, SomeTenants
 from plane import encoded
 from repository import TOP
 
-from conftest import say
+from conftest import give, say
 from fleetnode import overlays
 
 TENANT, NAMESPACE = "eu1-matrix-ha", "matrix-ha"
@@ -60,6 +60,7 @@ def ha(joined: Joined) -> Homeserver:
     revision = repository.commit("high availability")
     joined.argo.refresh("eu1-root")
     joined.settle("eu1-root", revision=revision)
+    give(joined.api, documents(repository.work / f"compiled/eu1/{NAMESPACE}").values())
     joined.settle(TENANT, seconds=600)
     say(f"{TENANT} Synced and Healthy {time.monotonic() - start:.0f} s after the push")
     made = Homeserver(joined, NAMESPACE, "matrix.group.example.com")
