@@ -71,7 +71,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def groups(cluster: str) -> set[str]:
     """API groups of what is compiled for a cluster, and of what its Argo CD and its edge read."""
     found = {thing["apiVersion"].rpartition("/")[0] for thing in documents(TOP / "compiled" / cluster).values()}
-    return found | {"argoproj.io", "traefik.io"}
+    return found | {"argoproj.io", "gateway.networking.k8s.io", "traefik.io"}
 
 
 @pytest.fixture(scope="session")
