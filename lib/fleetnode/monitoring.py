@@ -1,8 +1,8 @@
 """What watches a tenant: a real Prometheus, Alertmanager and prober, told by compiled monitors, rules and receivers.
 
 prometheus-operator makes their configuration of those objects in a cluster; here the same is made in few lines, as its
-documentation and code have it (pkg/prometheus/promcfg.go, pkg/alertmanager/amcfg.go, v0.85.0). What is not proved is
-how the operator reads them.
+documentation and code have it (pkg/prometheus/promcfg.go, pkg/alertmanager/amcfg.go, v0.85.0). `make test-cluster` has
+the real operator read them, and holds what is made here against what it writes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def snake(key: str) -> str:
 
 def hurried(duration: str, pace: int) -> str:
     """A duration, so many times shorter; a second at least."""
+    if pace == 1:
+        return duration
     return f"{max(1, int(duration[:-1]) * UNITS[duration[-1]] // pace)}s"
 
 
@@ -42,7 +44,10 @@ def targets(monitor: Object, runs: Iterable[PodRun]) -> list[Object]:
         number = number_of(endpoint["port"], pod.containers)
         if number is None:
             continue
-        told = {"namespace": pod.namespace, "pod_name": pod.name}
+        named = (
+            one["name"] for one in pod.containers for port in one.get("ports", []) if port["name"] == endpoint["port"]
+        )
+        told = {"namespace": pod.namespace, "pod_name": pod.name, "pod_container_name": next(named)}
         ordinal = pod.name.rpartition("-")[2]
         if pod.owner[0] == "StatefulSet":
             told["pod_label_apps_kubernetes_io_pod_index"] = ordinal
@@ -62,10 +67,11 @@ def prometheus(objects: Iterable[Object], discovery: str, alertmanager: str, int
         job: dict[str, Any] = {"scrape_interval": interval, "scrape_timeout": interval}
         if one["kind"] == "PodMonitor":
             (endpoint,) = spec["podMetricsEndpoints"]
-            meta = (("namespace", "namespace"), ("pod_name", "pod"))
+            meta = (("namespace", "namespace"), ("pod_container_name", "container"), ("pod_name", "pod"))
             relabelings = [
                 {"source_labels": [f"__meta_kubernetes_{source}"], "target_label": label} for source, label in meta
             ]
+            relabelings.append({"target_label": "endpoint", "replacement": endpoint["port"]})
             relabelings += [{snake(key): value for key, value in said.items()} for said in endpoint["relabelings"]]
             job |= {
                 "job_name": f"podMonitor/{name}",
@@ -75,13 +81,14 @@ def prometheus(objects: Iterable[Object], discovery: str, alertmanager: str, int
             }
         else:
             static = spec["targets"]["staticConfig"]
+            labels = static["labels"] | {"namespace": one["metadata"]["namespace"]}
             job |= {
                 "job_name": f"probe/{name}",
                 "scrape_timeout": "5s",
                 "scrape_interval": "5s",
                 "metrics_path": spec["prober"]["path"],
                 "params": {"module": [spec["module"]]},
-                "static_configs": [{"targets": static["static"], "labels": static["labels"]}],
+                "static_configs": [{"targets": static["static"], "labels": labels}],
                 "relabel_configs": [
                     {"target_label": "job", "replacement": spec["jobName"]},
                     {"source_labels": ["__address__"], "target_label": "__param_target"},

@@ -18,7 +18,7 @@ from repository import TOP
 GROUP = "external-secrets.io"
 NAMESPACE = "external-secrets"
 ROLE = "arn:aws:iam::123456789012:role/matrix-fleet"
-TARGET = re.compile(r"^\S+/(?P<secret>\S+)\n  keys +(?P<keys>.+)$(?s:.*?)^  in store  (?P<stored>\S+)$", re.MULTILINE)
+TARGET = re.compile(r"^\S+/(?P<secret>\S+)\n  keys +(?P<keys>.+)(?:\n  .+)*?\n  in store  (?P<stored>\S+)")
 """What `matrix-fleet secrets` says of a Secret that is fetched from a store."""
 
 
@@ -41,7 +41,7 @@ class ExternalSecrets:
             NAMESPACE,
             [
                 build.operator("externalsecrets"), "--concurrent=4", f"--metrics-addr={plane.address}:8083", "--loglevel=warn",
-                "--store-requeue-interval=5s",
+
             ],
             {
                 "KUBECONFIG": str(plane.kubeconfig),
@@ -77,7 +77,7 @@ class ExternalSecrets:
         command = [TOP / ".venv/bin/matrix-fleet", "secrets", target]
         said = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True).stdout
         made = {}
-        for found in TARGET.finditer(said):
+        for found in filter(None, map(TARGET.match, said.split("\n\n"))):
             values = {key: f"{key} of {found['stored']}" for key in found["keys"].split(", ")}
             made[found["secret"]] = values
             self.call("CreateSecret", {"Name": found["stored"], "SecretString": json.dumps(values)})

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 from api import Api, Object, documents, until
-from plane import PORT, TOKEN, Plane
+from plane import PORT, TOKEN, Plane, encoded
 from repository import TOP
 
 from matrixfleet.model import Fleet
@@ -157,12 +157,41 @@ def installed(name: str) -> Iterator[Object]:
         yield {"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
-def bring(api: Api, cluster: str) -> None:
+def owned(routes: list[Object], edge_class: str, certificate: Object) -> Iterator[Object]:
+    """The Gateways that routes name and that are somebody else's: a listener for each that is named."""
+    parents = {
+        (ref["namespace"], ref["name"], ref["sectionName"]) for one in routes for ref in one["spec"]["parentRefs"]
+    }
+    for namespace, name in sorted({parent[:2] for parent in parents}):
+        where = {"name": name, "namespace": namespace}
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        yield {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": where,
+            "data": certificate,
+        }
+        listeners = []
+        for listener in sorted(parent[2] for parent in parents if parent[:2] == (namespace, name)):
+            made = {"name": listener, "protocol": listener.upper(), "port": {"http": 80, "https": 443}[listener]}
+            if listener == "https":
+                made["tls"] = {"mode": "Terminate", "certificateRefs": [{"name": name}]}
+            listeners.append(made | {"allowedRoutes": {"namespaces": {"from": "All"}}})
+        spec = {"gatewayClassName": edge_class, "listeners": listeners}
+        yield {"apiVersion": GATEWAY[0], "kind": GATEWAY[1], "metadata": where, "spec": spec}
+
+
+def bring(plane: Plane, cluster: str) -> None:
     """What is compiled of a cluster's edge with the Pods behind it."""
-    for name in {site.edge_class for site in SITES if site.cluster == cluster}:
-        for thing in installed(name):
-            api.apply(thing)
+    api = plane.api
+    assert api
     wanted = [thing for path, thing in documents(TOP / "compiled" / cluster).items() if path.parent.name in BEHIND]
+    world = {f"tls.{end}": encoded(plane.certificates.folder / f"world.{end}") for end in ("crt", "key")}
+    for name in {site.edge_class for site in SITES if site.cluster == cluster}:
+        routes = [thing for thing in wanted if thing["kind"] == "HTTPRoute"]
+        for thing in (*installed(name), *owned(routes, name, world)):
+            api.apply(thing)
     wave = "argocd.argoproj.io/sync-wave"
     for thing in sorted(wanted, key=lambda each: int(each["metadata"]["annotations"][wave])):
         if not api.there(thing):
@@ -187,7 +216,7 @@ def doors(planes: dict[str, Plane]) -> Iterator[dict[str, Door]]:
     servers, found = [], {}
     for cluster, address in ADDRESSES.items():
         door = found[cluster] = Door(planes[cluster], address)
-        bring(door.api, cluster)
+        bring(planes[cluster], cluster)
         for service in sorted({site.service for site in SITES if site.cluster == cluster}):
             pods = until(f"{service} has ready Pods", lambda: ready(door.api, service), 120)  # noqa: B023
             for pod in pods:
