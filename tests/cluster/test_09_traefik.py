@@ -187,8 +187,11 @@ def bring(plane: Plane, cluster: str) -> None:
     api = plane.api
     assert api
     wanted = [thing for path, thing in documents(TOP / "compiled" / cluster).items() if path.parent.name in BEHIND]
-    world = {f"tls.{end}": encoded(plane.certificates.folder / f"world.{end}") for end in ("crt", "key")}
-    for name in {site.edge_class for site in SITES if site.cluster == cluster}:
+    here = [site for site in SITES if site.cluster == cluster]
+    if here:
+        plane.certificates.sign("edge", [site.public.host for site in here])
+    for name in {site.edge_class for site in here}:
+        world = {f"tls.{end}": encoded(plane.certificates.folder / f"edge.{end}") for end in ("crt", "key")}
         routes = [thing for thing in wanted if thing["kind"] == "HTTPRoute"]
         for thing in (*installed(name), *owned(routes, name, world)):
             api.apply(thing)
