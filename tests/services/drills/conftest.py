@@ -91,6 +91,12 @@ class Backed:
         boot(self.node, made, self.world, harness.VENV / "bin/python", timeout=timeout)
         self.home.tenant = made
 
+    def runs(self, folder):
+        """Synced, and Synapse answers through its router, which has seen that it is back."""
+        self.synced(folder)
+        versions = f"{self.home.url}/_matrix/client/versions"
+        harness.eventually(lambda: self.home.http().get(versions, timeout=5).status_code == 200, 60)
+
     def lost(self, *claims):
         """Every Pod of the tenant, and these of its volumes, are gone."""
         for kind in CONTROLLERS:

@@ -96,8 +96,7 @@ def restored(tenant, name, **restore):
     tenant.synced(folder, 240)
     (job,) = tenant.node.pods(namespace=tenant.namespace, component="restore")
     log = job.container("restore").log.read_text()
-    tenant.synced(running)
-    eventually(lambda: tenant.home.http().get(f"{tenant.home.url}/health", timeout=5).status_code in (200, 404), 60)
+    tenant.runs(running)
     return time.monotonic() - begun, log
 
 

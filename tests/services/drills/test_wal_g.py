@@ -23,18 +23,11 @@ def by_wal_g(tenant):
     images[IMAGE] = dataclasses.replace(before, binds={**before.binds, "/usr/local/bin/wal-g": program})
     # A connection that ends while PostgreSQL starts anew is a scenario of its own.
     tenant.synced(tenant.compiled(state="stopped", backup=BACKUP))
-    runs(tenant, backup=BACKUP)
+    tenant.runs(tenant.compiled(backup=BACKUP))
     yield tenant
     images[IMAGE] = before
     tenant.synced(tenant.compiled(state="stopped"))
-    runs(tenant)
-
-
-def runs(tenant, **matrix):
-    """Synced, and the router has seen that Synapse is back."""
-    tenant.synced(tenant.compiled(**matrix))
-    versions = f"{tenant.home.url}/_matrix/client/versions"
-    eventually(lambda: tenant.home.http().get(versions, timeout=5).status_code == 200, 60)
+    tenant.runs(tenant.compiled())
 
 
 def stored(tenant):
@@ -73,7 +66,7 @@ def test_a_moment_between_two_messages(by_wal_g):
     begun = time.monotonic()
     folder = tenant.compiled(state="stopped", backup=BACKUP, restore=f'{{name: by-wal-g, until: "{moment}"}}')
     tenant.synced(folder, 240)
-    runs(tenant, backup=BACKUP)
+    tenant.runs(tenant.compiled(backup=BACKUP))
     eventually(lambda: alice.reads() == ["the first"], 60)
     TABLE.append(("database to a moment, a stand-in for WAL-G", "as asked", time.monotonic() - begun))
     # It goes on: the new timeline is archived beside the old one.
