@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from api import Refused, until
+from api import Api, Object, Refused, until
 
 from conftest import Fleet
 
@@ -34,15 +34,19 @@ def test_what_says_nothing_of_resources_gets_the_limit_ranges(fleet: Fleet) -> N
 
 def test_quotas_count_what_runs(fleet: Fleet) -> None:
     for cluster in fleet.planes:
-        for quota in fleet.api(cluster).list("v1", "ResourceQuota"):
+        api = fleet.api(cluster)
+        for quota in api.list("v1", "ResourceQuota"):
             assert quota["status"]["hard"] == quota["spec"]["hard"]
-            here = quota["metadata"]["namespace"]
-            running = [
-                pod
-                for pod in fleet.api(cluster).list("v1", "Pod", here)
-                if pod["status"]["phase"] in ("Pending", "Running")
-            ]
-            assert quota["status"]["used"]["pods"] == str(len(running)), here
+            # The controller counts a Pod a moment after it came or went.
+            until(f"{cluster} {quota['metadata']['namespace']}: Pods are counted", lambda: counted(api, quota), 20)  # noqa: B023
+
+
+def counted(api: Api, quota: Object) -> bool:
+    """Whether a quota knows every Pod that runs, and no other."""
+    pods = api.list("v1", "Pod", quota["metadata"]["namespace"])
+    running = [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
+    now = api.get("v1", "ResourceQuota", quota["metadata"]["namespace"], quota["metadata"]["name"])
+    return bool(now and now["status"]["used"]["pods"] == str(len(running)))
 
 
 def test_a_disruption_budget_keeps_the_last_one(fleet: Fleet) -> None:
