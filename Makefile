@@ -80,7 +80,7 @@ lock: $(VENV)/ready ## Resolve the lock files again from what they are made of
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --upgrade -o tests/clients.lock tests/clients.in
 	@$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-	  --upgrade -o tests/cluster.lock tests/cluster.in
+	  --upgrade --no-emit-package=psycopg2 -o tests/cluster.lock tests/cluster.in
 
 # Debian's programs, and no daemon of them started: this machine's policy-rc.d is put back as it was.
 $(SERVICES)/packages: tests/services.apt

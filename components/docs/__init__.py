@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from matrixfleet.drawing import Text, component
 from matrixfleet.model.choices import Archiver, Backup, Database
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import FOLDERS, archives, duties
+from matrixfleet.plan.backup import FOLDERS, archived_by_operator, archives, duties
 from matrixfleet.templates import render
 
 
@@ -18,9 +18,13 @@ def main(plan: TenantPlan) -> Iterator[Text]:
     if plan.tenant.backup.kind is Backup.NONE:
         return
     restorable = plan.tenant.database.kind is Database.STATEFULSET
+    by_operator = archived_by_operator(plan.tenant)
+    archiver = "WAL-G" if plan.tenant.backup.archiver is Archiver.WAL_G else "pgBackRest"
+    folder = "postgresql" if by_operator else FOLDERS[plan.tenant.backup.archiver] if archives(plan.tenant) else ""
     facts = {
-        "archived": FOLDERS[plan.tenant.backup.archiver] if archives(plan.tenant) else "",
-        "archiver": "WAL-G" if plan.tenant.backup.archiver is Archiver.WAL_G else "pgBackRest",
+        "archived": folder,
+        "archiver": "Barman" if by_operator else archiver,
+        "by_operator": by_operator,
         "media": any("media" in what for what in duties(plan.tenant).values()),
         "restorable": restorable,
         "policy": lambda place: policy(plan, place),

@@ -25,6 +25,7 @@ PROGRAMS = {
     "argocd": "github.com/argoproj/argo-cd/v3/cmd",
 }
 OPERATORS = {
+    "barmancloud": "github.com/cloudnative-pg/plugin-barman-cloud/cmd/manager",
     "cloudnativepg": "github.com/cloudnative-pg/cloudnative-pg/cmd/manager",
     "externalsecrets": "github.com/external-secrets/external-secrets",
     "prometheusoperator": "github.com/prometheus-operator/prometheus-operator/cmd/operator",

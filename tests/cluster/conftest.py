@@ -45,6 +45,7 @@ RECORDED = (
     ("argoproj.io/v1alpha1", "Application"),
 )
 STOOD_IN: list[str] = []
+GIVEN = "given-by-a-person"
 ADDRESS = "https://hooks.example.com/given-by-a-person"
 
 
@@ -177,7 +178,7 @@ def give(api: Api, compiled: Iterable[Object]) -> None:
             if "given" in secret["keys"].values():
                 (place,) = secret["namespaces"]
                 until(f"namespace {place}", lambda: api.get("v1", "Namespace", None, place), 120)  # noqa: B023
-                given = {key: ADDRESS if key == "url" else "given by a person" for key in secret["keys"]}
+                given = {key: ADDRESS if key == "url" else GIVEN for key in secret["keys"]}
                 api.create({
                     "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret["name"], "namespace": place},
                     "stringData": given,

@@ -221,9 +221,15 @@ def real_node(name: str) -> Object:
 
 
 def operator_image() -> dict[str, Image]:
-    """CloudNativePG's operator, where it is built: its Pods run the same program."""
-    program = build.operator("cloudnativepg")
-    if not program.exists():
-        return {}
+    """CloudNativePG's operator and its plugin: Pods of theirs run the same programs."""
+    program, plugin = build.operator("cloudnativepg"), {"/manager": build.operator("barmancloud")}
     binds = {"/manager": program, "/operator/manager_amd64": program}
-    return {"ghcr.io/cloudnative-pg/cloudnative-pg": Image("CloudNativePG, built from its module", binds=binds)}
+    barman = "Barman Cloud's plugin, built from its module"
+    tools = (str(build.CLUSTER / "bin"),)
+    return {
+        "ghcr.io/cloudnative-pg/cloudnative-pg": Image("CloudNativePG, built from its module", binds=binds),
+        "ghcr.io/cloudnative-pg/plugin-barman-cloud": Image(barman, binds=plugin, command=("/manager",)),
+        "ghcr.io/cloudnative-pg/plugin-barman-cloud-sidecar": Image(
+            f"{barman}, and Barman 3.15 of PyPI", tools, plugin, {26: "postgres"}, ("/manager",)
+        ),
+    }

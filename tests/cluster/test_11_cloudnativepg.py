@@ -4,12 +4,18 @@ PostgreSQL under its own instance manager, and its primary is killed while a cli
 
 from __future__ import annotations
 
+import re
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import barman
 import pytest
+import yaml
 from api import Object, documents, until
+from change import PullRequests
 from joined import Homeserver, Joined, SomeTenants
 from plane import encoded
 from repository import TOP
@@ -19,6 +25,9 @@ from fleetnode import overlays
 
 TENANT, NAMESPACE = "eu1-matrix-ha", "matrix-ha"
 CLUSTER = ("postgresql.cnpg.io/v1", "Cluster", NAMESPACE, "matrix-ha-postgresql")
+HA, PAGE = "inventory/targets/eu1/matrix-ha.yml", TOP / f"compiled/eu1/{NAMESPACE}/docs/recovery.md"
+ASIDE = f"{NAMESPACE}-restored"
+AUTHORITY = "s3-authority"
 DEBIAN = "ghcr.io/cloudnative-pg/postgresql:15.14"
 
 
@@ -29,30 +38,24 @@ def older(one: Object) -> Object:
     return one
 
 
-def unarchived(one: Object) -> Object | None:
-    """Without the plugin that archives, and what is meant for it."""
-    if one["kind"] == "Cluster":
-        one["spec"].pop("plugins", None)
-    return None if one["kind"] in ("ObjectStore", "ScheduledBackup") else one
+def trusting(one: Object) -> Object:
+    """The bucket's certificate is of this run's own authority."""
+    if one["kind"] == "ObjectStore":
+        one["spec"]["configuration"]["endpointCA"] = {"name": AUTHORITY, "key": "ca.crt"}
+    return one
 
 
 OVERLAYS = (
     overlays.scaled("generic", 2, "each Synapse costs 80 MiB and 3 s to start; two show that a pool is one"),
     overlays.Overlay(f"Cluster: {DEBIAN}", "Debian's PostgreSQL is 15", older),
-    overlays.Overlay("Cluster: no plugins", "the Barman Cloud plugin is a program of its own", unarchived),
+    overlays.Overlay("ObjectStore: endpointCA", "the bucket's certificate is of this run's own authority", trusting),
 )
 
 
 @pytest.fixture(scope="module")
 def ha(joined: Joined) -> Homeserver:
     """The homeserver, brought by a commit that adds it to the cluster."""
-    files = joined.plane.certificates
-    files.sign("webhook", ["cnpg-webhook-service.cnpg-system.svc"])
-    where = {"name": "cnpg-webhook", "namespace": "cnpg-system"}
-    data = {f"apiserver.{end}": encoded(files.folder / f"webhook.{end}") for end in ("crt", "key")}
-    joined.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cnpg-system"}})
-    joined.api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": where, "data": data})
-    joined.make("cloudnativepg.yaml")
+    barman.install(joined)
     repository, start = joined.repository, time.monotonic()
     repository.kept, repository.overlays = (*SomeTenants.kept, NAMESPACE), (*SomeTenants.overlays, *OVERLAYS)
     say(f"otherwise only:\n{overlays.told(OVERLAYS)}")
@@ -60,12 +63,21 @@ def ha(joined: Joined) -> Homeserver:
     revision = repository.commit("high availability")
     joined.argo.refresh("eu1-root")
     joined.settle("eu1-root", revision=revision)
+    until("the namespace is there", lambda: joined.api.get("v1", "Namespace", None, NAMESPACE))
+    joined.api.apply(authority(joined, NAMESPACE))
     give(joined.api, documents(repository.work / f"compiled/eu1/{NAMESPACE}").values())
     joined.settle(TENANT, seconds=600)
     say(f"{TENANT} Synced and Healthy {time.monotonic() - start:.0f} s after the push")
     made = Homeserver(joined, NAMESPACE, "matrix.group.example.com")
     until("the homeserver answers", made.answers, 60)
     return made
+
+
+def authority(joined: Joined, namespace: str) -> Object:
+    """What the bucket's certificate is of."""
+    where = {"name": AUTHORITY, "namespace": namespace}
+    data = {"ca.crt": encoded(joined.plane.certificates.folder / "ca.crt")}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": where, "data": data}
 
 
 def cluster(joined: Joined) -> Object:
@@ -76,12 +88,33 @@ def cluster(joined: Joined) -> Object:
 
 
 def test_three_instances_are_ready_by_the_operator(joined: Joined, ha: Homeserver) -> None:
-    status = cluster(joined)
-    assert status["readyInstances"] == status["instances"] == 3
-    assert status["phase"] == "Cluster in healthy state"
+    # Argo CD takes a Cluster for healthy whose replicas are still to come.
+    until("three instances are ready", lambda: cluster(joined).get("readyInstances") == 3, 180)
+    assert cluster(joined)["phase"] == "Cluster in healthy state"
     pods = joined.api.list("v1", "Pod", NAMESPACE, f"cnpg.io/cluster={CLUSTER[3]},cnpg.io/podRole=instance")
     roles = sorted(pod["metadata"]["labels"]["cnpg.io/instanceRole"] for pod in pods)
     assert roles == ["primary", "replica", "replica"]
+
+
+def conditions(joined: Joined) -> dict[str, str]:
+    """Of the Cluster."""
+    return {each["type"]: each["status"] for each in cluster(joined).get("conditions", [])}
+
+
+def test_its_log_is_archived_and_a_base_backup_is_made(joined: Joined, ha: Homeserver) -> None:
+    """The compiled ScheduledBackup asks for the first at once. The keys are for the tenant's folder alone."""
+    until("the log is archived", lambda: conditions(joined).get("ContinuousArchiving") == "True", 120)
+    backups = "postgresql.cnpg.io/v1", "Backup", NAMESPACE
+    done = until(
+        "a base backup is done",
+        lambda: [one for one in joined.api.list(*backups) if one.get("status", {}).get("phase") == "completed"],
+        180,
+    )
+    kept = barman.ask(joined) or []
+    folder = f"{barman.FOLDER}/postgresql/{CLUSTER[3]}/"
+    assert kept and all(key.startswith(f"{barman.FOLDER}/") for key in kept)
+    assert {"base", "wals"} <= {key.removeprefix(folder).partition("/")[0] for key in kept}
+    say(f"base backups: {[one['metadata']['name'] for one in done]}, {len(kept)} objects in the bucket")
 
 
 class Writer(threading.Thread):
@@ -143,3 +176,80 @@ def test_a_killed_primary_is_replaced_and_nothing_accepted_is_lost(
     joined.settle(TENANT)
     say(f"promoted after {promoted:.0f} s, no message accepted for {gap:.0f} s, three instances again after {healed:.0f} s; "
         f"{len(writer.accepted)} messages accepted and read again, {writer.refused} refused")  # fmt: skip
+
+
+def shell(joined: Joined, namespace: str, name: str, command: str) -> Path:
+    """What a command of the page said in an instance's Pod, as `kubectl exec` has it run there."""
+    said = joined.plane.folder / f"{namespace}-{name}.txt"
+    code = joined.node.runs[f"{namespace}/{name}"].container("postgres").execute(["bash", "-c", command], 120, said)
+    assert code == 0, said.read_bytes()[-2000:].decode(errors="replace")
+    return said
+
+
+def on_page(command: str) -> str:
+    """A command that the tenant's page has."""
+    assert f" -- {command}" in PAGE.read_text(), command
+    return command
+
+
+def beside(joined: Joined, moment: str) -> None:
+    """The page's second step: another server, restored to a moment."""
+    api = joined.api
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ASIDE}})
+    for kind in (("v1", "Secret", "matrix-ha-backup-1"), ("barmancloud.cnpg.io/v1", "ObjectStore", CLUSTER[3])):
+        found = api.get(kind[0], kind[1], NAMESPACE, kind[2])
+        assert found
+        body = {key: value for key, value in found.items() if key not in ("metadata", "status")}
+        api.create(body | {"apiVersion": kind[0], "kind": kind[1], "metadata": {"name": kind[2], "namespace": ASIDE}})
+    api.apply(authority(joined, ASIDE))
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    server = older(yaml.safe_load(textwrap.dedent(block)))
+    server["spec"]["bootstrap"]["recovery"]["recoveryTarget"]["targetTime"] = moment
+    api.create(server)
+
+    def healthy() -> bool:
+        found = api.get("postgresql.cnpg.io/v1", "Cluster", ASIDE, "restored")
+        return bool(found and found.get("status", {}).get("readyInstances") == 1)
+
+    try:
+        until("the other server is there", healthy, 240)
+    except AssertionError as error:
+        reports = [run.report() for run in list(joined.node.runs.values()) if run.pod.namespace == ASIDE]
+        raise AssertionError("\n".join([str(error), *reports])) from None
+
+
+def test_it_comes_back_to_a_moment_by_the_tenants_page(joined: Joined, ha: Homeserver) -> None:
+    token = ha.log_in("bob")
+    room = ha.client("POST", "createRoom", {"name": "Tea"}, token)["room_id"]
+    first = ha.send(token, room, "the first")
+    time.sleep(1.1)
+    moment = time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime())
+    time.sleep(1.1)
+    second = ha.send(token, room, "the second")
+    primary = cluster(joined)["currentPrimary"]
+    segment = shell(
+        joined, NAMESPACE, primary, "psql -XAtqc 'SELECT pg_walfile_name(pg_current_wal_lsn())'"
+    ).read_text()
+    shell(joined, NAMESPACE, primary, "psql -XAtqc 'SELECT pg_switch_wal()'")
+    last = "psql -XAtqc 'SELECT last_archived_wal FROM pg_stat_archiver'"
+    until("it is archived", lambda: shell(joined, NAMESPACE, primary, last).read_text() >= segment, 60)
+    start = time.monotonic()
+    pull = PullRequests(joined.plane.folder / "pull-ha", joined.repository)
+    pull.source.edit(HA, "  matrix:\n", "  matrix:\n    state: stopped\n")
+    pull.compile()
+    joined.argo.push("stopped")
+    beside(joined, moment)
+    create = "createdb --owner=synapse --template=template0 --encoding=UTF8 --locale=C synapse_restored"
+    shell(joined, NAMESPACE, primary, on_page(create))
+    dump = "pg_dump --format=custom --exclude-table-data=e2e_one_time_keys_json synapse"
+    dumped = shell(joined, ASIDE, "restored-1", on_page(dump)).rename(joined.plane.folder / "synapse.dump")
+    load = "pg_restore --no-privileges --role=synapse --exit-on-error --dbname=synapse_restored"
+    shell(joined, NAMESPACE, primary, f"{on_page(load)} <{dumped}")
+    (exchange,) = re.findall(r"psql --set=ON_ERROR_STOP=1 <<'END'\n(.*?)END\n", PAGE.read_text(), re.DOTALL)
+    shell(joined, NAMESPACE, primary, f"psql --set=ON_ERROR_STOP=1 <<'END'\n{textwrap.dedent(exchange)}\nEND")
+    pull.source.edit(HA, "    state: stopped\n", "")
+    pull.compile()
+    joined.argo.push("running", seconds=600)
+    until("the first message is read again", lambda: ha.call("GET", f"/_matrix/client/v3/rooms/{room}/event/{first}", token=token)[0] == 200, 60)  # fmt: skip
+    assert ha.call("GET", f"/_matrix/client/v3/rooms/{room}/event/{second}", token=token)[0] == 404
+    say(f"restored to a moment {time.monotonic() - start:.0f} s after it was decided, three pull requests included")
