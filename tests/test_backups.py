@@ -475,3 +475,18 @@ def test_every_tool_is_in_the_image() -> None:
     told = "\n".join(path.read_text() for path in SCRIPTS.glob("*.sh"))
     for tool in ("age", "pgbackrest", "rclone", "restic", "wal-g"):
         assert re.search(rf"(?m)(^|[ (|]){tool} ", told) and re.search(rf"[ /]{tool}", dockerfile), tool
+
+
+def test_a_buckets_policy_is_of_the_tenants_folder_alone(fleet: Fleet) -> None:
+    """Barman asks whether the bucket is there, which S3 answers to who may list it without a prefix."""
+    for target, folder, listing in (
+        ("us1.newsroom", "newsroom.example.org", "StringLike"),
+        ("eu1.matrix-ha", "group.example.com", "StringLikeIfExists"),
+    ):
+        page = drawn(fleet, target).texts[f"{target.replace('.', '/')}/docs/recovery.md"]
+        first, second = (json.loads(line) for line in page.splitlines() if line.startswith('    {"Version"'))
+        for policy, how in ((first, listing), (second, "StringLike")):
+            objects, names = policy["Statement"]
+            assert objects["Resource"].endswith(f"/{folder}/*")
+            assert names["Condition"] == {how: {"s3:prefix": f"{folder}/*"}}
+        assert "s3:DeleteObject" not in second["Statement"][0]["Action"]

@@ -41,7 +41,9 @@ def policy(plan: TenantPlan, place: str) -> str:
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     # Keys in the second place are written once: whoever takes these keys over cannot remove them.
     objects = objects if place == "first" else objects[:2]
-    within = {"StringLike": {"s3:prefix": f"{folder}/*"}}
+    # Barman first asks whether the bucket is there (HeadBucket), and says no prefix with it.
+    asks = place == "first" and archived_by_operator(plan.tenant)
+    within = {"StringLikeIfExists" if asks else "StringLike": {"s3:prefix": f"{folder}/*"}}
     statements = [
         {"Effect": "Allow", "Action": objects, "Resource": f"{arn}/{folder}/*"},
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn, "Condition": within},

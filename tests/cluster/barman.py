@@ -14,7 +14,7 @@ from plane import encoded
 
 from conftest import GIVEN
 
-HOST, BUCKET, FOLDER = "s3.nbg.example.net", "matrix-backups", "group.example.com"
+HOST, BUCKET, FOLDER = "s3.nbg.example.net", "matrix-backups-group", "group.example.com"
 OWNER = "owner"
 ASK = """
 import sys, boto3
@@ -38,7 +38,8 @@ def install(joined: Joined) -> None:
     joined.make("barmancloud.yaml")
     service = until("the bucket has an address", lambda: (found := api.get("v1", "Service", "storage", "s3")) and found["status"].get("loadBalancer") and found)  # fmt: skip
     (address,) = (each["ip"] for each in service["status"]["loadBalancer"]["ingress"])
-    actions = [f"{action}:{BUCKET}/{FOLDER}/*" for action in ("Read", "Write", "List")]
+    # As the policy on the tenant's page, but that Barman's first question (HeadBucket) takes Read here and s3:ListBucket at S3.
+    actions = [f"Write:{BUCKET}/{FOLDER}/*", f"Read:{BUCKET}", f"List:{BUCKET}"]
     identities = [identity(OWNER, ["Admin", "Read", "Write", "List"]), identity(GIVEN, actions)]
     give(joined, "storage", "s3", "tls", HOST, {"s3.json": json.dumps({"identities": identities})})
     joined.node.network.outside[HOST] = address

@@ -10,13 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(TOP / "lib")]
-INTERRUPTED = 2
 NEEDED = {
     "redis-server": "redis-server (apt install redis-server)",
     "openssl": "openssl",
@@ -49,7 +49,7 @@ def main() -> int:
     if os.environ.get("KUBECONFIG"):
         return subprocess.run([*tests, str(HERE / "test_02_admission.py")]).returncode
     named = sys.argv[1:] or ([str(HERE / "test_08_scale.py")] if os.environ.get("SCALE") else [])
-    # The last have a network and a control plane of their own: they start once the others' are gone.
+    # The last have a network and control planes of their own: they run beside the others.
     joined = [str(HERE / "test_10_joined.py"), str(HERE / "test_11_cloudnativepg.py")]
     parts = [named] if named else [[str(HERE), *(f"--ignore={file}" for file in joined)], joined]
     start = time.monotonic()
@@ -57,33 +57,44 @@ def main() -> int:
     for operator in build.OPERATORS:
         build.build_operator(operator)
     print(f"programs are there after {time.monotonic() - start:.0f} s (0 s if built before)", flush=True)
-    hosts = programs.parent / "hosts"
-    hosts.write_text("".join(f"{address} {name}\n" for name, address in plane.HOSTS.items()))
     inside = "ip link set lo up && ip address add 192.0.2.1/32 dev lo && ip route add local 10.244.0.0/14 dev lo"
     # The shell stays as process 1 and reaps what others leave behind.
     inside += ' && mount --bind "$0" /etc/hosts || exit 1; "$@"; exit $?'
     namespaces = ["unshare", "-n", "-m", "--propagation", "private", "-p", "-f", "--kill-child", "--mount-proc"]
     start = time.monotonic()
-    codes = []
-    for part in parts:
-        codes.append(run([*namespaces, "sh", "-c", inside, str(hosts), *tests, *part]))
-        if codes[-1] == INTERRUPTED:
-            break
+    commands = []
+    for number, part in enumerate(parts):
+        hosts = programs.parent / f"hosts-{number}"
+        hosts.write_text("".join(f"{address} {name}\n" for name, address in plane.HOSTS.items()))
+        commands.append([*namespaces, "sh", "-c", inside, str(hosts), *tests, *part])
+    code = run(commands)
     print(f"make test-cluster: {time.monotonic() - start:.0f} s, the build apart")
-    return max(codes)
+    return code
 
 
-def run(command: list[str]) -> int:
-    """Its exit code; whatever ends this ends all of it."""
-    running = subprocess.Popen(command)
+def run(commands: list[list[str]]) -> int:
+    """All at once; the first says what it does as it does it, the others at their end. The highest exit code; whatever
+    ends this ends all of it."""
+    outputs = [tempfile.TemporaryFile() if number else None for number in range(len(commands))]  # noqa: SIM115
+    running = [
+        subprocess.Popen(command, stdout=output, stderr=output)
+        for command, output in zip(commands, outputs, strict=True)
+    ]
     # unshare itself ignores what would end it; killed, it takes every process of the run with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return running.wait()
+        for one, output in zip(running, outputs, strict=True):
+            one.wait()
+            if output:
+                output.seek(0)
+                print(output.read().decode(errors="replace"), flush=True)
     except KeyboardInterrupt:
-        return running.wait()
+        for one in running:
+            one.wait()
     finally:
-        running.kill()
+        for one in running:
+            one.kill()
+    return max(one.returncode or 0 for one in running)
 
 
 if __name__ == "__main__":
