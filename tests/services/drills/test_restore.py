@@ -95,7 +95,7 @@ def restored(tenant, name, **restore):
     begun = time.monotonic()
     tenant.synced(folder, 240)
     (job,) = tenant.node.pods(namespace=tenant.namespace, component="restore")
-    log = job.container("restore").log.read_text()
+    log = tenant.log("postgresql", "restore") + job.container("restore").log.read_text()
     tenant.runs(running)
     return time.monotonic() - begun, log
 
@@ -132,9 +132,9 @@ def test_a_later_moment_after_all(tenant, alice, moments):
     """It is on the timeline that the restore before this one left."""
     alice.say("on the second timeline")
     archived(tenant)
-    took, _ = restored(tenant, "later", until=f'"{moments[0]}"', timeline=1)
+    took, log = restored(tenant, "later", until=f'"{moments[0]}"', timeline=1)
     eventually(lambda: alice.reads() == ["the second", "the first"], 30)
-    assert "on timeline 2, is in /var/lib/postgresql/before-later" in tenant.log("postgresql", "restore")
+    assert "on timeline 2, is in /var/lib/postgresql/before-later" in log
     TABLE.append(("database to a later moment after all", "as asked", took))
 
 
