@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 
+import build
+import yaml
 from api import Api, Object, Refused, until
 from plane import TOKEN, Plane
 from repository import Repository, serve
@@ -105,7 +107,7 @@ class ArgoCD:
         # The one that signed for the repository's name.
         ca = (self.repository.authority).read_text()
         settings = {
-            "argocd-cm": {"timeout.reconciliation": "3600s"},
+            "argocd-cm": yaml.safe_load(build.settings().read_text())["data"] | {"timeout.reconciliation": "3600s"},
             "argocd-rbac-cm": {},
             "argocd-cmd-params-cm": {},
             "argocd-tls-certs-cm": {"git.example.com": ca},

@@ -18,11 +18,12 @@ MODULE = HERE / "controlplane"
 CACHE = HERE.parent.parent / ".cache/controlplane"
 CLUSTER = HERE.parent.parent / ".cache/cluster/venv"
 """Go, Traefik and moto, as PyPI has them."""
+ARGOCD = "github.com/argoproj/argo-cd/v3"
 PROGRAMS = {
     "etcd": "./cmd/etcd",
     "kube": "./cmd/kube",
     "kwok": "sigs.k8s.io/kwok/cmd/kwok",
-    "argocd": "github.com/argoproj/argo-cd/v3/cmd",
+    "argocd": f"{ARGOCD}/cmd",
 }
 OPERATORS = {
     "barmancloud": "github.com/cloudnative-pg/plugin-barman-cloud/cmd/manager",
@@ -46,6 +47,11 @@ def crds() -> Path:
     return CACHE / f"crds-{hashlib.sha256(Path(fetch.__file__).read_bytes()).hexdigest()[:16]}.json"
 
 
+def settings() -> Path:
+    """Argo CD's own installation's ConfigMap argocd-cm: what it does not watch, and which changes it passes over."""
+    return folder() / "argocd-cm.yaml"
+
+
 def operator(name: str) -> Path:
     """An operator's program, where it is or will be."""
     return folder(HERE / name) / name
@@ -56,12 +62,15 @@ def build() -> Path:
     place = folder()
     if not crds().exists():
         definitions(crds())
+    if not settings().exists():
+        settings().parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module(ARGOCD) / "manifests/base/config/argocd-cm.yaml", settings())
     if (place / "ready").exists():
         return place
     for program, package in PROGRAMS.items():
         compile_one(MODULE, package, place / program)
     # The repo-server calls them, and a module's folder may be cleaned away.
-    for script in (module("github.com/argoproj/argo-cd/v3") / "hack").glob("*wrapper.sh"):
+    for script in (module(ARGOCD) / "hack").glob("*wrapper.sh"):
         (place / script.name).write_bytes(script.read_bytes())
         (place / script.name).chmod(0o755)
     stages = module("sigs.k8s.io/kwok") / "kustomize/stage"

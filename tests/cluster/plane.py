@@ -173,6 +173,8 @@ class Plane:
             "--horizontal-pod-autoscaler-cpu-initialization-period=0s",
             "--horizontal-pod-autoscaler-downscale-stabilization=5s",
             "--kube-api-qps=200", "--kube-api-burst=400",
+            # Its own is five minutes, in which a quota may count one Pod too few.
+            "--resource-quota-sync-period=10s",
         ])  # fmt: skip
         start("kube-scheduler", [
             kube, "kube-scheduler", f"--kubeconfig={self.kubeconfig}", f"--authentication-kubeconfig={self.kubeconfig}",

@@ -37,8 +37,8 @@ def test_quotas_count_what_runs(fleet: Fleet) -> None:
         api = fleet.api(cluster)
         for quota in api.list("v1", "ResourceQuota"):
             assert quota["status"]["hard"] == quota["spec"]["hard"]
-            # The controller counts a Pod a moment after it came or went.
-            until(f"{cluster} {quota['metadata']['namespace']}: Pods are counted", lambda: counted(api, quota), 20)  # noqa: B023
+            # Its controller counts again every ten seconds (plane.py).
+            until(f"{cluster} {quota['metadata']['namespace']}: Pods are counted", lambda: counted(api, quota), 40)  # noqa: B023
 
 
 def counted(api: Api, quota: Object) -> bool:

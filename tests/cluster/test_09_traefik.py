@@ -115,7 +115,9 @@ class Door:
         connection = http.client.HTTPConnection(self.address, 8080, timeout=10)
         try:
             connection.request("GET", f"/api/http/{what}?per_page=1000")
-            found: list[Object] = json.loads(connection.getresponse().read())
+            answer = connection.getresponse()
+            # A moment after its start it does not know its own API yet.
+            found: list[Object] = json.loads(answer.read()) if answer.status == 200 else []
             return found
         except OSError:
             self.plane.processes.alive()
