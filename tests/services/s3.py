@@ -89,7 +89,8 @@ def served(node, world, data, names, port, identities, owner, buckets, **spec):
     mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("data", "keys", "tls")]
     container = {"name": "weed", "image": "fleetnode/shell", "command": command.split(), "volumeMounts": mounts}
     pod_spec = {
-        "terminationGracePeriodSeconds": 0,
+        # Killed at once it forgets what it has said that it keeps.
+        "terminationGracePeriodSeconds": 10,
         "containers": [container],
         "volumes": [
             # What it has outlives its Pod.

@@ -19,7 +19,7 @@ repository() {
 # The same, made where there is none. A wrong passphrase is no missing repository, nor is a bucket that is away.
 own_repository() {
   export RESTIC_REPOSITORY=rclone:$PLACE_FIRST/$1
-  if ! said=$(restic cat config 2>&1 >/dev/null); then
+  if ! said=$(restic cat config --no-lock 2>&1 >/dev/null); then
     case $said in
       *"Is there a repository"*) restic init ;;
       *) fail "$1: $said" ;;
@@ -31,7 +31,7 @@ own_repository() {
 # The newest snapshot with a tag, not after a moment where one is given: its id and time; fails where there is none.
 newest() {
   local limit=${2:-9999} found
-  found=$(restic snapshots --json --tag "$1" | tr '}' '\n' | sed -n 's/.*"time":"\([^"]*\)".*"short_id":"\([^"]*\)".*/\1 \2/p' |
+  found=$(restic snapshots --no-lock --json --tag "$1" | tr '}' '\n' | sed -n 's/.*"time":"\([^"]*\)".*"short_id":"\([^"]*\)".*/\1 \2/p' |
     while read -r time id; do printf '%s %s\n' "$(date -u -d "$time" +%FT%TZ)" "$id"; done |
     sort | awk -v limit="$limit" '$1 <= limit { last = $2 " " $1 } END { print last }')
   [ -n "$found" ] || return 1

@@ -18,8 +18,8 @@ if [ "$RESTORE_MEDIA" = yes ]; then
   repository media
   if last=$(newest media "${UNTIL:-9999}") || last=$(newest media); then
     say "restore: media of ${last#* }"
-    rm -rf "$MEDIA/.restoring"
-    restic restore --quiet "${last% *}" --target "$MEDIA/.restoring"
+    rm -rf "$MEDIA/.restoring" && mkdir "$MEDIA/.restoring"
+    restic restore --quiet "${last% *}" --exclude /.nothing --target "$MEDIA/.restoring"
     cp --recursive --link --no-clobber "$MEDIA/.restoring/." "$MEDIA/"
     rm -rf "$MEDIA/.restoring"
   else

@@ -91,13 +91,15 @@ def test_a_damaged_backup_is_told(tenant):
         content = client.get_object(Bucket=FIRST_BUCKET, Key=key)["Body"].read()
         kept[key] = content
         client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content[: len(content) // 2])
-    phase, log = tenant.job("drill", 240)
-    assert phase == "Failed", log
-    assert "dump:" not in log, "nothing was restored from it"
-    phase, log = tenant.job("verify")
-    assert phase == "Failed" and "dump: what is stored is damaged" in log, log
-    for key, content in kept.items():
-        client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content)
+    try:
+        phase, log = tenant.job("drill", 240)
+        assert phase == "Failed", log
+        assert "dump:" not in log, "nothing was restored from it"
+        phase, log = tenant.job("verify", 240)
+        assert phase == "Failed" and "dump: what is stored is damaged" in log, log
+    finally:
+        for key, content in kept.items():
+            client.put_object(Bucket=FIRST_BUCKET, Key=key, Body=content)
     # Media may not have been backed up yet: that is done by the clock, also where there is none.
     eventually(lambda: tenant.job("verify")[0] == "Succeeded", 120)
 
