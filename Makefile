@@ -129,7 +129,7 @@ $(VENV)/ready: requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
 	@touch $@
 
-# Go, Traefik and moto, as PyPI has them.
+# Go, Traefik, moto and Barman, as PyPI has them.
 $(CLUSTER)/ready: tests/cluster.lock
 	$(call venv,$(CLUSTER)/venv,tests/cluster.lock)
 	@touch $@

@@ -11,7 +11,7 @@ from matrixfleet.model.choices import Database, Pooling
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import Plan, PlatformPlan, TenantPlan, waves
-from matrixfleet.plan.backup import archived_by_operator
+from matrixfleet.plan.backup import archive_folder, archived_by_operator
 from matrixfleet.plan.database import roles_on_shared
 from matrixfleet.plan.names import component_name
 from matrixfleet.plan.postgresql import settings_of
@@ -115,8 +115,9 @@ def archived(plan: TenantPlan) -> Iterator[Object]:
         "accessKeyId": {"name": secret, "key": "access_key_id"},
         "secretAccessKey": {"name": secret, "key": "secret_access_key"},
     }
+    folder = f"{plan.tenant.folder(spec.bucket)}/{archive_folder(plan.tenant)}"
     store: Object = {
-        "destinationPath": f"s3://{spec.bucket.bucket}/{plan.tenant.folder(spec.bucket)}/postgresql",
+        "destinationPath": f"s3://{spec.bucket.bucket}/{folder}",
         **({"endpointURL": spec.bucket.endpoint} if spec.bucket.endpoint else {}),
         "s3Credentials": keys,
         "wal": {"compression": "gzip"},

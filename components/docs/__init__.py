@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from matrixfleet.drawing import Text, component
 from matrixfleet.model.choices import Archiver, Backup, Database
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import FOLDERS, archived_by_operator, archives, duties
+from matrixfleet.plan.backup import archive_folder, archived_by_operator, duties
 from matrixfleet.templates import render
 
 
@@ -20,9 +20,8 @@ def main(plan: TenantPlan) -> Iterator[Text]:
     restorable = plan.tenant.database.kind is Database.STATEFULSET
     by_operator = archived_by_operator(plan.tenant)
     archiver = "WAL-G" if plan.tenant.backup.archiver is Archiver.WAL_G else "pgBackRest"
-    folder = "postgresql" if by_operator else FOLDERS[plan.tenant.backup.archiver] if archives(plan.tenant) else ""
     facts = {
-        "archived": folder,
+        "archived": archive_folder(plan.tenant),
         "archiver": "Barman" if by_operator else archiver,
         "by_operator": by_operator,
         "media": any("media" in what for what in duties(plan.tenant).values()),

@@ -44,10 +44,8 @@ def targets(monitor: Object, runs: Iterable[PodRun]) -> list[Object]:
         number = number_of(endpoint["port"], pod.containers)
         if number is None:
             continue
-        named = (
-            one["name"] for one in pod.containers for port in one.get("ports", []) if port["name"] == endpoint["port"]
-        )
-        told = {"namespace": pod.namespace, "pod_name": pod.name, "pod_container_name": next(named)}
+        ports = {port["name"]: one["name"] for one in pod.containers for port in one.get("ports", [])}
+        told = {"namespace": pod.namespace, "pod_name": pod.name, "pod_container_name": ports[endpoint["port"]]}
         ordinal = pod.name.rpartition("-")[2]
         if pod.owner[0] == "StatefulSet":
             told["pod_label_apps_kubernetes_io_pod_index"] = ordinal

@@ -32,8 +32,8 @@ def install(joined: Joined) -> None:
     for namespace in ("cnpg-system", "storage"):
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     webhook = "cnpg-webhook-service.cnpg-system.svc"
-    give(joined, "cnpg-system", "cnpg-webhook", "apiserver", webhook)
-    give(joined, "cnpg-system", "barman-cloud", "tls", "barman-cloud")
+    certified(joined, "cnpg-system", "cnpg-webhook", "apiserver", webhook)
+    certified(joined, "cnpg-system", "barman-cloud", "tls", "barman-cloud")
     joined.make("cloudnativepg.yaml")
     joined.make("barmancloud.yaml")
     service = until("the bucket has an address", lambda: (found := api.get("v1", "Service", "storage", "s3")) and found["status"].get("loadBalancer") and found)  # fmt: skip
@@ -41,7 +41,7 @@ def install(joined: Joined) -> None:
     # As the policy on the tenant's page, but that Barman's first question (HeadBucket) takes Read here and s3:ListBucket at S3.
     actions = [f"Write:{BUCKET}/{FOLDER}/*", f"Read:{BUCKET}", f"List:{BUCKET}"]
     identities = [identity(OWNER, ["Admin", "Read", "Write", "List"]), identity(GIVEN, actions)]
-    give(joined, "storage", "s3", "tls", HOST, {"s3.json": json.dumps({"identities": identities})})
+    certified(joined, "storage", "s3", "tls", HOST, {"s3.json": json.dumps({"identities": identities})})
     joined.node.network.outside[HOST] = address
     # This run's own.
     with Path("/etc/hosts").open("a") as hosts:
@@ -54,7 +54,9 @@ def identity(key: str, actions: list[str]) -> Object:
     return {"name": key, "credentials": [{"accessKey": key, "secretKey": key}], "actions": actions}
 
 
-def give(joined: Joined, namespace: str, name: str, file: str, host: str, more: dict[str, str] | None = None) -> None:
+def certified(
+    joined: Joined, namespace: str, name: str, file: str, host: str, more: dict[str, str] | None = None
+) -> None:
     """A Secret with a certificate for a host, as <file>.crt and <file>.key."""
     files = joined.plane.certificates
     files.sign(name, [host])

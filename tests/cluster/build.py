@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 MODULE = HERE / "controlplane"
 CACHE = HERE.parent.parent / ".cache/controlplane"
 CLUSTER = HERE.parent.parent / ".cache/cluster/venv"
-"""Go, Traefik and moto, as PyPI has them."""
+"""Go, Traefik, moto and Barman, as PyPI has them."""
 ARGOCD = "github.com/argoproj/argo-cd/v3"
 PROGRAMS = {
     "etcd": "./cmd/etcd",
@@ -31,7 +31,7 @@ OPERATORS = {
     "externalsecrets": "github.com/external-secrets/external-secrets",
     "prometheusoperator": "github.com/prometheus-operator/prometheus-operator/cmd/operator",
 }
-"""By their modules' folders beside this file. The test that needs one has its name."""
+"""By their modules' folders beside this file."""
 # Without it the API server takes itself for version 0.0.0.
 FLAGS = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1"
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false"}

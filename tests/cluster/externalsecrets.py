@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import urllib.error
 import urllib.request
 
 import build
@@ -41,7 +40,6 @@ class ExternalSecrets:
             NAMESPACE,
             [
                 build.operator("externalsecrets"), "--concurrent=4", f"--metrics-addr={plane.address}:8083", "--loglevel=warn",
-
             ],
             {
                 "KUBECONFIG": str(plane.kubeconfig),

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
+import build
 import pytest
 from api import Api, Object, documents, until
 from plane import PORT, TOKEN, Plane, encoded
@@ -26,7 +27,7 @@ from matrixfleet.model.choices import Edge
 from matrixfleet.plan import plan_of
 from matrixfleet.plan.edge import PublicHost
 
-TRAEFIK = TOP / ".cache/cluster/venv/bin/traefik"
+TRAEFIK = build.CLUSTER / "bin/traefik"
 ADDRESSES = {"eu1": "192.0.2.1", "us1": "192.0.2.2", "ap1": "192.0.2.3"}
 """Of each cluster's edge."""
 SLICE = "discovery.k8s.io/v1", "EndpointSlice"

@@ -14,7 +14,7 @@ from matrixfleet.kubernetes.pods import Mount, scratch
 from matrixfleet.model import choices
 from matrixfleet.model.media import S3Bucket
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import FOLDERS, archives
+from matrixfleet.plan.backup import archive_folder, archives
 from matrixfleet.templates import read, render
 
 FOLDER = "/etc/backup"
@@ -104,7 +104,7 @@ def _bucket(plan: TenantPlan) -> S3Bucket:
 
 def _path(plan: TenantPlan) -> str:
     """Where in the bucket it is: another program's archive beside it stays what it is."""
-    return f"{plan.tenant.folder(_bucket(plan))}/{FOLDERS[plan.tenant.backup.archiver]}"
+    return f"{plan.tenant.folder(_bucket(plan))}/{archive_folder(plan.tenant)}"
 
 
 KINDS: dict[choices.Archiver, Callable[[TenantPlan], Archiver]] = {

@@ -8,9 +8,10 @@ there=$(backups)
 # Whether one is younger than a moment.
 newer() { awk -v after="$1" '$1 > after { found = 1 } END { exit !found }'; }
 now=$(date +%s)
+oldest=$((now - INTERVAL * 7))
 restored=$(find /var/lib/postgresql -maxdepth 1 -name 'restored-*' -printf '%Ts\n' | sort -n | tail -n 1)
-if ! grep ' full ' <<<"$there" | newer $((now - INTERVAL * 7)) || ! grep ' full ' <<<"$there" | newer "${restored:-0}"; then
-  kind=full
+[ "${restored:-0}" -lt "$oldest" ] || oldest=$restored
+if ! grep ' full ' <<<"$there" | newer "$oldest"; then kind=full
 elif ! newer $((now - INTERVAL)) <<<"$there"; then kind=diff
 else exit 0; fi
 base_backup "$kind"

@@ -37,6 +37,13 @@ def archived_by_operator(tenant: Tenant) -> bool:
     return tenant.backup.kind is Backup.POINT_IN_TIME and tenant.database.kind is Database.CNPG
 
 
+def archive_folder(tenant: Tenant) -> str:
+    """Where in the tenant's part of the bucket its log is archived; "" where it is not."""
+    if archived_by_operator(tenant):
+        return "postgresql"
+    return FOLDERS[tenant.backup.archiver] if archives(tenant) else ""
+
+
 def duties(tenant: Tenant) -> dict[str, tuple[str, ...]]:
     """What the sidecar of each component backs up: keys where the signing key is read, media where it is mounted."""
     if tenant.backup.kind is Backup.NONE:
