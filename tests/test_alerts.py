@@ -197,6 +197,12 @@ CASES = {
     "PostgresqlReplicaBehind": Case(
         {f"cnpg_pg_replication_lag{{{T}}}": "0+60x60"}, {f"cnpg_pg_replication_lag{{{T}}}": "1x60"}
     ),
+    "PostgresqlStandbyBehind": Case(
+        {f'cnpg_pg_replication_lag{{{T}, standby="true", stopped="true"}}': "0+60x60"},
+        # Late by what is archived once a minute; and a replica's is another alert.
+        {f'cnpg_pg_replication_lag{{{T}, standby="true"}}': "90x60", f"cnpg_pg_replication_lag{{{T}}}": "900x60"},
+        40,
+    ),
     "PostgresqlWithoutReplica": Case(
         {
             **{f'cnpg_collector_up{{{T}, index="{one}"}}': "1x60" for one in "ab"},

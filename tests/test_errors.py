@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from fleets import Repository
+from fleets import MEDIA, PAIR, Repository, with_standby
 from matrixfleet.cli.compile import read_fleet
 from matrixfleet.errors import FleetError
 from matrixfleet.model.choices import BUILT, Media
 
 CHESS = "inventory/targets/eu1/chess-club.yml"
 PROD = "inventory/targets/eu1/matrix-prod.yml"
+STANDBY = "inventory/targets/eu2/pair-standby.yml"
+AP1 = "inventory/targets/ap1/platform.yml"
+ROOM = "      max_connections: 200\n"
 Change = Callable[[Repository], None]
 
 
@@ -23,6 +26,10 @@ def edit(path: str, old: str, new: str) -> Change:
 
 def add(path: str, text: str) -> Change:
     return lambda repository: repository.write(path, repository.read(path) + text)
+
+
+def write(path: str, text: str) -> Change:
+    return lambda repository: repository.write(path, text)
 
 
 def chain(*changes: Change) -> Change:
@@ -641,7 +648,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "a restore of an operator's server": (
         backed_up("state: stopped\n    restore: {name: again}", kind="cnpg"),
-        f"{PROD}:7: matrix: expected database.kind: statefulset, since restore is said, got 'cnpg'; docs/restore.md has the steps for the others",
+        f"{PROD}:7: matrix: expected restore.source: dump, since database.kind is cnpg, got 'archive'; to a moment it is restored by the tenant's page recovery.md",
     ),
     "a moment without its zone": (
         backed_up("state: stopped\n    restore: {name: again, until: 2026-03-01T14:05:00}"),
@@ -654,6 +661,56 @@ CASES: dict[str, tuple[Change, str]] = {
     "a timeline without a moment": (
         backed_up("state: stopped\n    restore: {name: again, timeline: 2}"),
         f"{PROD}:23: matrix.restore: expected until, since timeline is said, got 'none'; the newest base backup may be of another timeline",
+    ),
+    "two homeservers of one name": (
+        chain(with_standby, add(STANDBY, "parameters: {matrix: {active: eu2}}\n")),
+        f"{PAIR}:8: matrix.server_name: host name 'pair.example.com' is eu1.pair's already ({PAIR}:8);"
+        " expected one tenant's alone, or the same matrix.active in both, on two clusters",
+    ),
+    "a homeserver twice on one cluster": (
+        chain(with_standby, write("inventory/targets/eu1/again.yml", "classes: [homeserver.pair]\n")),
+        f"{PAIR}:8: matrix.server_name: host name 'pair.example.com' is eu1.again's already ({PAIR}:8);"
+        " expected one tenant's alone, or the same matrix.active in both, on two clusters",
+    ),
+    "active where it is not": (
+        chain(with_standby, edit(PAIR, "active: eu1", "active: eu3")),
+        f"{PAIR}:6: matrix.active: no target of this homeserver on cluster 'eu3'; expected one of eu1, eu2",
+    ),
+    "a standby that follows another bucket": (
+        chain(with_standby, add(STANDBY, "parameters: {matrix: {backup: {bucket: {bucket: another}}}}\n")),
+        f"{STANDBY}:3: matrix.backup.bucket.bucket: expected 'matrix-backups-group', as eu1.pair has it, got 'another';"
+        " its database follows that archive",
+    ),
+    "a standby that is called as the active one": (
+        chain(
+            with_standby,
+            write("inventory/targets/eu2/pair.yml", "classes: [homeserver.pair]\n"),
+            lambda repository: (repository.top / STANDBY).unlink(),
+        ),
+        "inventory/targets/eu2/pair.yml:1: expected another name than 'pair', which is eu1.pair's: archives are called by it; rename the file",
+    ),
+    "a standby whose media is on a volume": (
+        chain(with_standby, edit(PAIR, MEDIA, "media: {}")),
+        f"{PAIR}:5: matrix: expected media.kind: s3, since active is said, got 'pvc'; a standby cannot mount another cluster's volume",
+    ),
+    "a restore of a standby": (
+        chain(
+            with_standby, add(STANDBY, "parameters: {matrix: {state: stopped, restore: {name: again, source: dump}}}\n")
+        ),
+        f"{STANDBY}:3: matrix.restore: a standby has what eu1 archives; restore there, or make it active",
+    ),
+    "an archive of the platform's without the plugin": (
+        edit(AP1, ROOM, f"{ROOM}      archive: {{bucket: {{region: one, bucket: platform}}}}\n"),
+        f"{AP1}:18: platform.postgresql.archive: an archive with CloudNativePG takes the Barman Cloud plugin and cluster ap1 has none;"
+        " install it and say cluster.operators.cloudnative_pg.barman_cloud: true, or do without",
+    ),
+    "an archive of the platform's behind an authority of its own": (
+        edit(
+            AP1,
+            ROOM,
+            f"{ROOM}      archive: {{bucket: {{endpoint: 'https://s3.example.net', region: one, bucket: platform, ca: {CA!r}}}}}\n",
+        ),
+        f"{AP1}:18: platform.postgresql.archive: expected bucket without ca, got '-----BEGIN CERTIFICATE-----'; Barman Cloud here trusts what everybody trusts",
     ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),

@@ -13,7 +13,7 @@ from matrixfleet.kubernetes.objects import make
 from matrixfleet.kubernetes.pods import Mount, claimed, container, cron_job, job, pod_template, scratch
 from matrixfleet.model.choices import Backup, State
 from matrixfleet.plan import TenantPlan, waves
-from matrixfleet.plan.backup import duties
+from matrixfleet.plan.backup import duties, loads_by_job
 from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.storage import MEDIA
 
@@ -30,12 +30,13 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     read = scripts(plan, "dump", "verify", "drill", *(("restore",) if plan.tenant.restore else ()))
     read |= archive(plan) | from_postgresql(plan, "dump")[2]
     yield make(plan, "ConfigMap", "dump", wave=waves.DATABASE, data=read)
-    # Nothing is tried, and nothing old is replaced, while something is brought back.
+    # Nothing is tried, and nothing old is replaced, while something is brought back; nor by a standby.
     restoring = plan.tenant.restore is not None
+    idle = restoring or plan.tenant.follows(plan.cluster.name)
     stopped = plan.tenant.state is State.STOPPED
-    yield cron_job(plan, "dump", dump(plan, read), spec.schedule, suspend=restoring)
+    yield cron_job(plan, "dump", dump(plan, read), spec.schedule, suspend=idle)
     yield cron_job(plan, "verify", verify(plan, read), "23 7 * * *", suspend=stopped)
-    yield cron_job(plan, "drill", drill(plan, read), spec.drill, suspend=restoring)
+    yield cron_job(plan, "drill", drill(plan, read), spec.drill, suspend=idle)
     if restoring:
         yield job(plan, "restore", restore(plan, read))
 
@@ -105,6 +106,8 @@ def restore(plan: TenantPlan, read: dict[str, str]) -> Object:
     assert said is not None
     env, reached, _ = from_postgresql(plan, "restore")
     more = {"RESTORE": said.name, "RESTORE_MEDIA": "yes" if said.media else "no", "UNTIL": said.until_utc}
+    if loads_by_job(plan.tenant):
+        more["RESTORE_DATABASE"] = "yes"
     for volume in plan.volumes:
         if volume.purpose == "media":
             reached = [*reached, claimed(volume)]

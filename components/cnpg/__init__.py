@@ -11,7 +11,7 @@ from matrixfleet.model.choices import Database, Pooling
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import Plan, PlatformPlan, TenantPlan, waves
-from matrixfleet.plan.backup import archive_folder, archived_by_operator
+from matrixfleet.plan.backup import Archive
 from matrixfleet.plan.database import roles_on_shared
 from matrixfleet.plan.names import component_name
 from matrixfleet.plan.postgresql import settings_of
@@ -37,8 +37,8 @@ def main(plan: TenantPlan | PlatformPlan) -> Iterator[Object | In]:
     reload = {"labels": {"cnpg.io/reload": ""}}
     yield signed(plan, "postgresql", SERVER, dnsNames=names(plan, server), secretTemplate=reload)
     yield cluster(plan, server)
-    if isinstance(plan, TenantPlan) and archived_by_operator(plan.tenant):
-        yield from archived(plan)
+    if plan.archive:
+        yield from archived(plan, plan.archive)
     if server.pooling is Pooling.PGBOUNCER:
         yield pooler(plan, server)
 
@@ -61,6 +61,8 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
     the primary."""
     tls = plan.called("postgresql-tls")
     many = server.instances > 1
+    # A minute of messages is what a lost cluster costs at most; the operator's own is five.
+    timeout = {"archive_timeout": "60s"} if plan.archive else {}
     spec = {
         "instances": server.instances,
         "imageName": plan.release.images.cloudnative_pg.reference,
@@ -73,7 +75,7 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
         "managed": {"roles": list(managed_roles(plan))},
         "certificates": {"serverTLSSecret": tls, "serverCASecret": tls},
         "postgresql": {
-            "parameters": settings_of(server),
+            "parameters": settings_of(server) | timeout,
             "pg_hba": list(HBA),
             **({"synchronous": {"method": "any", "number": 1, "dataDurability": "preferred"}} if many else {}),
         },
@@ -82,7 +84,7 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
             "storageClass": plan.cluster.storage.database.name,
             "resizeInUseVolumes": True,
         },
-        **({"plugins": [archiver(plan)]} if isinstance(plan, TenantPlan) and archived_by_operator(plan.tenant) else {}),
+        **({"plugins": [archiver(plan)]} if plan.archive else {}),
         "resources": {
             "requests": {"cpu": server.resources.cpu, "memory": server.resources.memory},
             "limits": {"memory": server.resources.memory},
@@ -97,27 +99,43 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
         "seccompProfile": {"type": "RuntimeDefault"},
         "inheritedMetadata": {"labels": {"app.kubernetes.io/part-of": PART_OF}},
     }
-    return of_cnpg(plan, "Cluster", plan.called("postgresql"), spec, keep=True)
+    made = of_cnpg(plan, "Cluster", plan.called("postgresql"), spec, keep=True)
+    if isinstance(plan, TenantPlan) and plan.tenant.active:
+        # What was active before is built anew from another's archive and goes on with its own: one server's history.
+        made["metadata"]["annotations"]["cnpg.io/skipEmptyWalArchiveCheck"] = "enabled"
+        if plan.tenant.follows(plan.cluster.name):
+            spec |= following(plan, plan.tenant.active)
+    return made
 
 
-def archiver(plan: TenantPlan) -> Object:
+def following(plan: TenantPlan, active: str) -> Object:
+    """A replica cluster: it begins with a base backup of the active cluster's server and replays that one's archive."""
+    origin = {
+        "barmanObjectName": plan.called("postgresql"),
+        "serverName": component_name(plan.target.places[active], "postgresql"),
+    }
+    return {
+        "bootstrap": {"recovery": {"source": active, "database": "synapse", "owner": "synapse"}},
+        "replica": {"enabled": True, "source": active},
+        "externalClusters": [{"name": active, "plugin": {"name": BARMAN, "parameters": origin}}],
+    }
+
+
+def archiver(plan: TenantPlan | PlatformPlan) -> Object:
     """The plugin that archives the log. The in-tree Barman is on its way out of CloudNativePG."""
     parameters = {"barmanObjectName": plan.called("postgresql")}
     return {"name": BARMAN, "enabled": True, "isWALArchiver": True, "parameters": parameters}
 
 
-def archived(plan: TenantPlan) -> Iterator[Object]:
+def archived(plan: Plan, spec: Archive) -> Iterator[Object]:
     """Where the log and base backups go, and when base backups are made."""
-    spec = plan.tenant.backup
-    assert spec.bucket
-    secret, name = plan.secret("backup").name, plan.called("postgresql")
+    name = plan.called("postgresql")
     keys = {
-        "accessKeyId": {"name": secret, "key": "access_key_id"},
-        "secretAccessKey": {"name": secret, "key": "secret_access_key"},
+        "accessKeyId": {"name": spec.secret, "key": "access_key_id"},
+        "secretAccessKey": {"name": spec.secret, "key": "secret_access_key"},
     }
-    folder = f"{plan.tenant.folder(spec.bucket)}/{archive_folder(plan.tenant)}"
     store: Object = {
-        "destinationPath": f"s3://{spec.bucket.bucket}/{folder}",
+        "destinationPath": f"s3://{spec.bucket.bucket}/{spec.folder}",
         **({"endpointURL": spec.bucket.endpoint} if spec.bucket.endpoint else {}),
         "s3Credentials": keys,
         "wal": {"compression": "gzip"},
@@ -134,7 +152,7 @@ def archived(plan: TenantPlan) -> Iterator[Object]:
         wave=waves.SECRETS,
         spec={
             "configuration": store,
-            "retentionPolicy": f"{spec.keep.archive}d",
+            "retentionPolicy": f"{spec.keep}d",
             "instanceSidecarConfiguration": {
                 "env": env,
                 "resources": resources,

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from matrixfleet.drawing import Text, component
 from matrixfleet.model.choices import Archiver, Backup, Database
+from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import archive_folder, archived_by_operator, duties
+from matrixfleet.plan.backup import archive_folder, archive_of_platform, archived_by_operator, duties
+from matrixfleet.plan.names import component_name
 from matrixfleet.templates import render
 
 
@@ -19,16 +21,49 @@ def main(plan: TenantPlan) -> Iterator[Text]:
         return
     restorable = plan.tenant.database.kind is Database.STATEFULSET
     by_operator = archived_by_operator(plan.tenant)
+    active, standby = sides(plan)
     archiver = "WAL-G" if plan.tenant.backup.archiver is Archiver.WAL_G else "pgBackRest"
     facts = {
         "archived": archive_folder(plan.tenant),
         "archiver": "Barman" if by_operator else archiver,
         "by_operator": by_operator,
         "media": any("media" in what for what in duties(plan.tenant).values()),
+        "moment": moment(plan),
+        "active": active,
+        "standby": standby,
+        "places": " and ".join(f"`{cluster}` ({name})" for cluster, name in plan.target.places.items()),
         "restorable": restorable,
         "policy": lambda place: policy(plan, place),
     }
     yield Text("recovery.md", render(__file__, "recovery.md.j2", plan=plan, **facts))
+
+
+def moment(plan: TenantPlan) -> dict[str, object] | None:
+    """The server of CloudNativePG's, archived, that has the tenant's database: it is restored to a moment beside."""
+    platform = plan.target.platform
+    shared = plan.tenant.database.kind is Database.SHARED
+    archive = archive_of_platform(platform, plan.cluster.name) if shared else plan.archive
+    if archive is None:
+        return None
+    return {
+        "shared": shared,
+        "archive": archive,
+        "namespace": SHARED_NAMESPACE if shared else plan.namespace,
+        "server": component_name(PLATFORM if shared else plan.name, "postgresql"),
+        "spec": platform.postgresql if shared else plan.server,
+        "database": PLATFORM if shared else "synapse",
+    }
+
+
+def sides(plan: TenantPlan) -> tuple[dict[str, str], dict[str, str]]:
+    """Of a homeserver with a standby: where each side's server is, the active one's first."""
+
+    def side(cluster: str) -> dict[str, str]:
+        name = plan.target.places.get(cluster, plan.name)
+        return {"cluster": cluster, "namespace": name, "server": component_name(name, "postgresql")}
+
+    others = [cluster for cluster in plan.target.places if cluster != plan.tenant.active]
+    return side(plan.tenant.active or ""), side((others or [""])[0])
 
 
 def policy(plan: TenantPlan, place: str) -> str:

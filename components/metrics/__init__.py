@@ -31,6 +31,8 @@ def pod_monitor(plan: Plan, name: str, pods: dict[str, str], path: str) -> Objec
         if plan.tenant.state is State.STOPPED:
             # What is meant to be down is no alert.
             fixed["stopped"] = "true"
+        if plan.tenant.follows(plan.cluster.name):
+            fixed["standby"] = "true"
     relabelings: list[Object] = [
         {"action": "replace", "targetLabel": label, "replacement": value} for label, value in fixed.items()
     ]

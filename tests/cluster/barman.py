@@ -13,8 +13,12 @@ from joined import Joined
 from plane import encoded
 
 from conftest import GIVEN
+from fleetnode import overlays
 
-HOST, BUCKET, FOLDER = "s3.nbg.example.net", "matrix-backups-group", "group.example.com"
+HOST, BUCKET = "s3.nbg.example.net", "matrix-backups-group"
+FOLDERS = ("group.example.com", "pair.example.com")
+"""Of tenants in the bucket."""
+AUTHORITY, DEBIAN = "s3-authority", "ghcr.io/cloudnative-pg/postgresql:15.14"
 OWNER = "owner"
 ASK = """
 import sys, boto3
@@ -39,7 +43,7 @@ def install(joined: Joined) -> None:
     service = until("the bucket has an address", lambda: (found := api.get("v1", "Service", "storage", "s3")) and found["status"].get("loadBalancer") and found)  # fmt: skip
     (address,) = (each["ip"] for each in service["status"]["loadBalancer"]["ingress"])
     # As the policy on the tenant's page, but that Barman's first question (HeadBucket) takes Read here and s3:ListBucket at S3.
-    actions = [f"Write:{BUCKET}/{FOLDER}/*", f"Read:{BUCKET}", f"List:{BUCKET}"]
+    actions = [*(f"Write:{BUCKET}/{folder}/*" for folder in FOLDERS), f"Read:{BUCKET}", f"List:{BUCKET}"]
     identities = [identity(OWNER, ["Admin", "Read", "Write", "List"]), identity(GIVEN, actions)]
     certified(joined, "storage", "s3", "tls", HOST, {"s3.json": json.dumps({"identities": identities})})
     joined.node.network.outside[HOST] = address
@@ -47,6 +51,59 @@ def install(joined: Joined) -> None:
     with Path("/etc/hosts").open("a") as hosts:
         hosts.write(f"{address} {HOST}\n")
     until("the bucket is there", lambda: ask(joined, "create") is not None, 60)
+
+
+def older(one: Object) -> Object:
+    """The PostgreSQL that is installed, in the words by which the operator chooses its settings."""
+    if one["kind"] == "Cluster":
+        one["spec"]["imageName"] = DEBIAN
+    return one
+
+
+def trusting(one: Object) -> Object:
+    """The bucket's certificate is of this run's own authority."""
+    if one["kind"] == "ObjectStore":
+        one["spec"]["configuration"]["endpointCA"] = {"name": AUTHORITY, "key": "ca.crt"}
+    return one
+
+
+OVERLAYS = (
+    overlays.Overlay(f"Cluster: {DEBIAN}", "Debian's PostgreSQL is 15", older),
+    overlays.Overlay("ObjectStore: endpointCA", "the bucket's certificate is of this run's own authority", trusting),
+)
+
+
+def authority(joined: Joined, namespace: str) -> Object:
+    """What the bucket's certificate is of."""
+    where = {"name": AUTHORITY, "namespace": namespace}
+    data = {"ca.crt": encoded(joined.plane.certificates.folder / "ca.crt")}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": where, "data": data}
+
+
+def base_backup(joined: Joined, namespace: str) -> list[str]:
+    """See the base backup done that the compiled ScheduledBackup asks for at once; the names of those that are."""
+
+    def asked(phase: str) -> list[Object]:
+        every = joined.api.list("postgresql.cnpg.io/v1", "Backup", namespace)
+        return [one for one in every if one.get("status", {}).get("phase") == phase]
+
+    # The operator has it run by `exec` in the instance's Pod. This node's kubelet serves no exec: the same is run for it.
+    (one,) = until(f"a base backup is asked for in {namespace}", lambda: asked("failed"), 120)
+    assert "error dialing backend" in one["status"]["error"]
+    said = joined.plane.folder / "backup.txt"
+    pod = joined.node.runs[f"{namespace}/{one['status']['instanceID']['podName']}"]
+    command = ["/controller/manager", "backup", one["metadata"]["name"]]
+    assert pod.container("postgres").execute(command, 60, said) == 0, said.read_text()
+    done = until(f"a base backup is done in {namespace}", lambda: asked("completed"), 180)
+    return [one["metadata"]["name"] for one in done]
+
+
+def shell(joined: Joined, namespace: str, name: str, command: str) -> Path:
+    """What a command of a tenant's page said in an instance's Pod, as `kubectl exec` has it run there."""
+    said = joined.plane.folder / f"{namespace}-{name}.txt"
+    code = joined.node.runs[f"{namespace}/{name}"].container("postgres").execute(["bash", "-c", command], 120, said)
+    assert code == 0, said.read_bytes()[-2000:].decode(errors="replace")
+    return said
 
 
 def identity(key: str, actions: list[str]) -> Object:

@@ -209,3 +209,11 @@ def joined() -> Iterator[Joined]:
     say(f"from an empty cluster to Synced and Healthy, with Pods that run: {made.bootstrap():.0f} s")
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def operators(joined: Joined) -> None:
+    """CloudNativePG with its plugin, and a bucket."""
+    import barman
+
+    barman.install(joined)

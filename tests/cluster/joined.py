@@ -53,9 +53,9 @@ REAL = ("certificate", "cluster", "ingress", "service", "pod-complete", "pod-del
 
 
 class SomeTenants(Repository):
-    """compiled/ of eu1 with some of its tenants, and what must differ on one machine."""
+    """compiled/ with some of its targets, and what must differ on one machine. Another cluster than eu1 is the same one."""
 
-    kept = ("platform", "matrix-prod")
+    kept = ("eu1/platform", "eu1/matrix-prod")
     overlays: Sequence[overlays.Overlay] = (
         overlays.EXPORTER,
         overlays.without("DaemonSet", "logs", "no program of this machine stands for Vector"),
@@ -64,10 +64,10 @@ class SomeTenants(Repository):
     def put(self, top: Path) -> None:
         super().put(top)
         for folder in (self.work / "compiled").glob("*/*"):
-            if folder.is_dir() and (folder.parent.name != "eu1" or folder.name not in self.kept):
+            if folder.is_dir() and f"{folder.parent.name}/{folder.name}" not in self.kept:
                 shutil.rmtree(folder)
         for name in self.kept:
-            for path, thing in documents(self.work / f"compiled/eu1/{name}").items():
+            for path, thing in documents(self.work / f"compiled/{name}").items():
                 changed = overlays.laid([thing], self.overlays)
                 if changed != [thing]:
                     path.unlink()

@@ -9,7 +9,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import barman
 import pytest
@@ -17,7 +16,6 @@ import yaml
 from api import Object, documents, until
 from change import PullRequests
 from joined import Homeserver, Joined, SomeTenants
-from plane import encoded
 from repository import TOP
 
 from conftest import give, say
@@ -27,57 +25,30 @@ TENANT, NAMESPACE = "eu1-matrix-ha", "matrix-ha"
 CLUSTER = ("postgresql.cnpg.io/v1", "Cluster", NAMESPACE, "matrix-ha-postgresql")
 HA, PAGE = "inventory/targets/eu1/matrix-ha.yml", TOP / f"compiled/eu1/{NAMESPACE}/docs/recovery.md"
 ASIDE = f"{NAMESPACE}-restored"
-AUTHORITY = "s3-authority"
-DEBIAN = "ghcr.io/cloudnative-pg/postgresql:15.14"
-
-
-def older(one: Object) -> Object:
-    """The PostgreSQL that is installed, in the words by which the operator chooses its settings."""
-    if one["kind"] == "Cluster":
-        one["spec"]["imageName"] = DEBIAN
-    return one
-
-
-def trusting(one: Object) -> Object:
-    """The bucket's certificate is of this run's own authority."""
-    if one["kind"] == "ObjectStore":
-        one["spec"]["configuration"]["endpointCA"] = {"name": AUTHORITY, "key": "ca.crt"}
-    return one
-
-
 OVERLAYS = (
     overlays.scaled("generic", 2, "each Synapse costs 80 MiB and 3 s to start; two show that a pool is one"),
-    overlays.Overlay(f"Cluster: {DEBIAN}", "Debian's PostgreSQL is 15", older),
-    overlays.Overlay("ObjectStore: endpointCA", "the bucket's certificate is of this run's own authority", trusting),
+    *barman.OVERLAYS,
 )
 
 
 @pytest.fixture(scope="module")
-def ha(joined: Joined) -> Homeserver:
+def ha(joined: Joined, operators: None) -> Homeserver:
     """The homeserver, brought by a commit that adds it to the cluster."""
-    barman.install(joined)
     repository, start = joined.repository, time.monotonic()
-    repository.kept, repository.overlays = (*SomeTenants.kept, NAMESPACE), (*SomeTenants.overlays, *OVERLAYS)
+    repository.kept, repository.overlays = (*SomeTenants.kept, f"eu1/{NAMESPACE}"), (*SomeTenants.overlays, *OVERLAYS)
     say(f"otherwise only:\n{overlays.told(OVERLAYS)}")
     repository.put(TOP)
     revision = repository.commit("high availability")
     joined.argo.refresh("eu1-root")
     joined.settle("eu1-root", revision=revision)
     until("the namespace is there", lambda: joined.api.get("v1", "Namespace", None, NAMESPACE))
-    joined.api.apply(authority(joined, NAMESPACE))
+    joined.api.apply(barman.authority(joined, NAMESPACE))
     give(joined.api, documents(repository.work / f"compiled/eu1/{NAMESPACE}").values())
     joined.settle(TENANT, seconds=600)
     say(f"{TENANT} Synced and Healthy {time.monotonic() - start:.0f} s after the push")
     made = Homeserver(joined, NAMESPACE, "matrix.group.example.com")
     until("the homeserver answers", made.answers, 60)
     return made
-
-
-def authority(joined: Joined, namespace: str) -> Object:
-    """What the bucket's certificate is of."""
-    where = {"name": AUTHORITY, "namespace": namespace}
-    data = {"ca.crt": encoded(joined.plane.certificates.folder / "ca.crt")}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": where, "data": data}
 
 
 def cluster(joined: Joined) -> Object:
@@ -104,24 +75,12 @@ def conditions(joined: Joined) -> dict[str, str]:
 def test_its_log_is_archived_and_a_base_backup_is_made(joined: Joined, ha: Homeserver) -> None:
     """The compiled ScheduledBackup asks for the first at once. The keys are for the tenant's folder alone."""
     until("the log is archived", lambda: conditions(joined).get("ContinuousArchiving") == "True", 120)
-    backups = "postgresql.cnpg.io/v1", "Backup", NAMESPACE
-
-    def asked(phase: str) -> list[Object]:
-        return [one for one in joined.api.list(*backups) if one.get("status", {}).get("phase") == phase]
-
-    # The operator has it run by `exec` in the instance's Pod. This node's kubelet serves no exec: the same is run for it.
-    (one,) = until("a base backup is asked for", lambda: asked("failed"), 120)
-    assert "error dialing backend" in one["status"]["error"]
-    name = one["metadata"]["name"]
-    said = joined.plane.folder / "backup.txt"
-    pod = joined.node.runs[f"{NAMESPACE}/{one['status']['instanceID']['podName']}"]
-    assert pod.container("postgres").execute(["/controller/manager", "backup", name], 60, said) == 0, said.read_text()
-    done = until("a base backup is done", lambda: asked("completed"), 180)
+    done = barman.base_backup(joined, NAMESPACE)
     kept = barman.ask(joined) or []
-    folder = f"{barman.FOLDER}/postgresql/{CLUSTER[3]}/"
-    assert kept and all(key.startswith(f"{barman.FOLDER}/") for key in kept)
+    part, folder = f"{barman.FOLDERS[0]}/", f"{barman.FOLDERS[0]}/postgresql/{CLUSTER[3]}/"
+    assert kept and all(key.startswith(part) for key in kept)
     assert {"base", "wals"} <= {key.removeprefix(folder).partition("/")[0] for key in kept}
-    say(f"base backups: {[one['metadata']['name'] for one in done]}, {len(kept)} objects in the bucket")
+    say(f"base backups: {done}, {len(kept)} objects in the bucket")
 
 
 class Writer(threading.Thread):
@@ -185,14 +144,6 @@ def test_a_killed_primary_is_replaced_and_nothing_accepted_is_lost(
         f"{len(writer.accepted)} messages accepted and read again, {writer.refused} refused")  # fmt: skip
 
 
-def shell(joined: Joined, namespace: str, name: str, command: str) -> Path:
-    """What a command of the page said in an instance's Pod, as `kubectl exec` has it run there."""
-    said = joined.plane.folder / f"{namespace}-{name}.txt"
-    code = joined.node.runs[f"{namespace}/{name}"].container("postgres").execute(["bash", "-c", command], 120, said)
-    assert code == 0, said.read_bytes()[-2000:].decode(errors="replace")
-    return said
-
-
 def on_page(command: str) -> str:
     """A command that the tenant's page has."""
     assert f" -- {command}" in PAGE.read_text(), command
@@ -208,9 +159,9 @@ def beside(joined: Joined, moment: str) -> None:
         assert found
         body = {key: value for key, value in found.items() if key not in ("metadata", "status")}
         api.create(body | {"apiVersion": kind[0], "kind": kind[1], "metadata": {"name": kind[2], "namespace": ASIDE}})
-    api.apply(authority(joined, ASIDE))
+    api.apply(barman.authority(joined, ASIDE))
     (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    server = older(yaml.safe_load(textwrap.dedent(block)))
+    server = barman.older(yaml.safe_load(textwrap.dedent(block)))
     server["spec"]["bootstrap"]["recovery"]["recoveryTarget"]["targetTime"] = moment
     api.create(server)
 
@@ -234,12 +185,12 @@ def test_it_comes_back_to_a_moment_by_the_tenants_page(joined: Joined, ha: Homes
     time.sleep(1.1)
     second = ha.send(token, room, "the second")
     primary = cluster(joined)["currentPrimary"]
-    segment = shell(
+    segment = barman.shell(
         joined, NAMESPACE, primary, "psql -XAtqc 'SELECT pg_walfile_name(pg_current_wal_lsn())'"
     ).read_text()
-    shell(joined, NAMESPACE, primary, "psql -XAtqc 'SELECT pg_switch_wal()'")
+    barman.shell(joined, NAMESPACE, primary, "psql -XAtqc 'SELECT pg_switch_wal()'")
     last = "psql -XAtqc 'SELECT last_archived_wal FROM pg_stat_archiver'"
-    until("it is archived", lambda: shell(joined, NAMESPACE, primary, last).read_text() >= segment, 60)
+    until("it is archived", lambda: barman.shell(joined, NAMESPACE, primary, last).read_text() >= segment, 60)
     start = time.monotonic()
     pull = PullRequests(joined.plane.folder / "pull-ha", joined.repository)
     pull.source.edit(HA, "  matrix:\n", "  matrix:\n    state: stopped\n")
@@ -247,13 +198,13 @@ def test_it_comes_back_to_a_moment_by_the_tenants_page(joined: Joined, ha: Homes
     joined.argo.push("stopped")
     beside(joined, moment)
     create = "createdb --owner=synapse --template=template0 --encoding=UTF8 --locale=C synapse_restored"
-    shell(joined, NAMESPACE, primary, on_page(create))
+    barman.shell(joined, NAMESPACE, primary, on_page(create))
     dump = "pg_dump --format=custom --exclude-table-data=e2e_one_time_keys_json synapse"
-    dumped = shell(joined, ASIDE, "restored-1", on_page(dump)).rename(joined.plane.folder / "synapse.dump")
+    dumped = barman.shell(joined, ASIDE, "restored-1", on_page(dump)).rename(joined.plane.folder / "synapse.dump")
     load = "pg_restore --exit-on-error --dbname=synapse_restored"
-    shell(joined, NAMESPACE, primary, f"{on_page(load)} <{dumped}")
+    barman.shell(joined, NAMESPACE, primary, f"{on_page(load)} <{dumped}")
     (exchange,) = re.findall(r"psql --set=ON_ERROR_STOP=1 <<'END'\n(.*?)END\n", PAGE.read_text(), re.DOTALL)
-    shell(joined, NAMESPACE, primary, f"psql --set=ON_ERROR_STOP=1 <<'END'\n{textwrap.dedent(exchange)}\nEND")
+    barman.shell(joined, NAMESPACE, primary, f"psql --set=ON_ERROR_STOP=1 <<'END'\n{textwrap.dedent(exchange)}\nEND")
     pull.source.edit(HA, "    state: stopped\n", "")
     pull.compile()
     joined.argo.push("running", seconds=600)

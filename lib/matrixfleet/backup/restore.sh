@@ -2,9 +2,24 @@
 . /etc/backup/lib.sh
 sql() { psql -XAtq -v ON_ERROR_STOP=1 "$@"; }
 until [ "$(sql -c 'SELECT pg_is_in_recovery()')" = f ]; do sleep 2; done
-connected=$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-  AND application_name <> 'restore' AND backend_type = 'client backend' AND usename = session_user")
+# Of another role no more than its name is seen.
+connected=$(sql -c "SELECT count(*) FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.application_name IS DISTINCT FROM 'restore'
+  AND NOT r.rolsuper AND pg_has_role(r.oid, current_user, 'MEMBER')")
 [ "$connected" = 0 ] || fail "restore: Synapse is connected ($connected sessions); stop it first (state: stopped)"
+# A dump becomes the database in one transaction: what was there is the schema before_<name> then, or nothing changed.
+restored() { sql -c "SELECT obj_description('public'::regnamespace)"; }
+if [ "${RESTORE_DATABASE-}" = yes ] && [ "$(restored)" != "restored $RESTORE" ]; then
+  repository database
+  last=$(newest dump "${UNTIL:-9999}") || fail "restore: there is no dump${UNTIL:+ before $UNTIL}"
+  say "restore: the dump of ${last#* }"
+  {
+    echo "BEGIN; ALTER SCHEMA public RENAME TO \"before_$RESTORE\"; CREATE SCHEMA public;"
+    restic dump "${last% *}" synapse.dump | pg_restore --no-owner --no-privileges --file=- || exit 1
+    echo "COMMENT ON SCHEMA public IS 'restored $RESTORE'; COMMIT;"
+  } | psql -Xq -v ON_ERROR_STOP=1 -o /dev/null || fail "restore: not restored; what was there is as it was"
+  say "restore: the database is back; what was there is the schema before_$RESTORE"
+fi
 # Clients were given these since: one key must never serve twice.
 sql -c 'TRUNCATE e2e_one_time_keys_json'
 if [ -n "${KEY-}" ] && [ -s /secrets/restored-key/signing.key ] && ! cmp --quiet /secrets/restored-key/signing.key "$KEY"; then

@@ -96,7 +96,9 @@ def one_of(
     ages = [age for age in (number("archived"), number("dumped")) if age is not None]
     alerts, database = words("alerts", "alertname"), number("database")
     ready, count = (pods or {}).get(short, (None, None))
-    if tenant.state is State.STOPPED:
+    if tenant.follows(fleet.target(name).cluster.name):
+        health = f"standby of {tenant.active}"
+    elif tenant.state is State.STOPPED:
         health = "stopped"
     elif targets is None:
         health = "unseen"

@@ -102,8 +102,3 @@ class DatabaseSpec(Server):
         if self.kind is Database.SHARED and "pgbouncer" in self.model_fields_set:
             raise expected("no pgbouncer, since the shared server's is the platform's", "one")
         return self
-
-
-class SharedPostgresql(Server):
-    """The platform's PostgreSQL, by CloudNativePG: tenants with database.kind shared have a database and roles
-    of their own on it. One of them that is busy is felt by all."""

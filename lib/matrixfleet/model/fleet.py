@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
 from matrixfleet.inventory.source import Key, Said, Source, dotted
 from matrixfleet.model.alerts import Alerts
+from matrixfleet.model.backup import Cron
 from matrixfleet.model.base import Model
-from matrixfleet.model.choices import Database, Turn
+from matrixfleet.model.choices import Database, State, Turn
 from matrixfleet.model.cluster import Cluster
-from matrixfleet.model.database import SharedPostgresql
+from matrixfleet.model.database import Server
 from matrixfleet.model.faults import sentences
-from matrixfleet.model.media import server_of
+from matrixfleet.model.media import S3Bucket, server_of
 from matrixfleet.model.release import Release
+from matrixfleet.model.resources import Resources
 from matrixfleet.model.tenant import Element, Tenant
 from matrixfleet.model.turn import SharedTurn, ports_on_nodes
-from matrixfleet.model.types import Cpu, Host, HttpsUrl, Memory, Name
+from matrixfleet.model.types import Cpu, Host, HttpsUrl, Memory, Name, expected
 
 # Set by Kapitan and reclass themselves, not by an operator.
 _FOREIGN = ("kapitan", "_reclass_", "_kapitan_")
@@ -33,6 +35,11 @@ PLATFORM = "platform"
 SHARED_NAMESPACE = "fleet"
 """Of what the platform runs for its tenants; beside it fleet-turn and fleet-logs."""
 _T = TypeVar("_T", bound=Model)
+
+
+def platform_folder(cluster: str) -> str:
+    """The first folder of what a cluster's platform has in a bucket."""
+    return f"{PLATFORM}-{cluster}"
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,6 +62,34 @@ class SharedElement(Element):
     """The homeserver that it offers first."""
     homeserver: HttpsUrl
     """That one's address (`base_url`)."""
+
+
+class SharedArchive(Model):
+    """The log and base backups of the platform's PostgreSQL, by the Barman Cloud plugin: any moment of any one tenant.
+    Barman encrypts nothing: turn on the bucket's own encryption, and give it nobody else's."""
+
+    bucket: S3Bucket
+    """Where. The keys are the Secret `platform-backup-<generation>`; the folder is `platform-<cluster>` unless said."""
+    keep: int = Field(default=14, ge=7, le=365)
+    """How many days back any moment can be restored."""
+    schedule: Cron = "47 1 * * *"
+    """When a base backup is made."""
+    resources: Resources = Resources(cpu="100m", memory="512Mi")
+    """Of the container beside each instance that archives."""
+
+    @model_validator(mode="after")
+    def _the_operator_trusts_the_bucket(self) -> SharedArchive:
+        if self.bucket.ca:
+            raise expected("bucket without ca", self.bucket.ca[:27], "Barman Cloud here trusts what everybody trusts")
+        return self
+
+
+class SharedPostgresql(Server):
+    """The platform's PostgreSQL, by CloudNativePG: tenants with database.kind shared have a database and roles
+    of their own on it. One of them that is busy is felt by all."""
+
+    archive: SharedArchive | None = None
+    """Where its log is archived; nowhere unless said."""
 
 
 class Platform(Model):
@@ -147,6 +182,8 @@ class Target:
     """Whether a tenant's namespace is one for several tenants."""
     sharers: tuple[tuple[str, Tenant], ...] = ()
     """Of a platform target: the tenants, by name, whose database is the platform's."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Of a tenant that says `active`: every cluster with a target of its homeserver, and that target's name."""
 
     @property
     def short(self) -> str:
@@ -208,7 +245,16 @@ class Fleet:
             namespace,
             tenant is not None and self._shared(name, tenant.namespace),
             sharers,
+            self.places(name),
         )
+
+    def places(self, name: str) -> dict[str, str]:
+        """Of a target that says `active`: cluster and name of each target of its homeserver, itself included."""
+        server = self.raw(name, ("matrix", "server_name"))
+        if not isinstance(self.raw(name, ("matrix", "active")), str):
+            return {}
+        found = (other.rpartition(".") for other in self.names if self.raw(other, ("matrix", "server_name")) == server)
+        return {folder: short for folder, _, short in found}
 
     def _shared(self, name: str, namespace: str | None) -> bool:
         """Whether a target's namespace is a target of its own."""
@@ -237,7 +283,9 @@ class Fleet:
                 message = f"no size {size!r} on {platform.cluster.name}{offered}"
                 raise FleetError([self.fault(name, ("matrix", "size"), message)])
             said["matrix"] = _merged(platform.sizes[size], tenant)
-        return self._parsed(name, TenantTarget, said).matrix
+        parsed = self._parsed(name, TenantTarget, said).matrix
+        standby = parsed.follows(platform.cluster.name)
+        return parsed.model_copy(update={"state": State.STOPPED}) if standby else parsed
 
     @staticmethod
     def platform_name(name: str) -> str:
@@ -331,6 +379,10 @@ class Fleet:
                 shared = self.raw(name, ("platform", part))
                 if isinstance(shared, Mapping):
                     yield "host name", str(shared.get("host")), name, ("platform", part, "host")
+            bucket = self.raw(name, ("platform", "postgresql", "archive", "bucket"))
+            if isinstance(bucket, Mapping):
+                where = self._part(bucket, platform_folder(folder))
+                yield "bucket's part", where, name, ("platform", "postgresql", "archive", "bucket")
             if name == self.platform_name(name):
                 for owned in (SHARED_NAMESPACE, f"{SHARED_NAMESPACE}-turn", f"{SHARED_NAMESPACE}-logs"):
                     yield f"namespace on cluster {folder}", owned, name, ("platform",)
@@ -346,8 +398,7 @@ class Fleet:
             for said in (("media", "s3"), ("backup", "bucket"), ("backup", "second")):
                 bucket = self.raw(name, ("matrix", *said))
                 if isinstance(bucket, Mapping):
-                    prefix = bucket.get("prefix") or tenant.get("server_name")
-                    where = f"{server_of(bucket.get('endpoint'))}/{bucket.get('bucket')}/{prefix}"
+                    where = self._part(bucket, str(tenant.get("server_name")))
                     yield "bucket's part", where, name, ("matrix", *said)
             namespace = tenant.get("namespace") or short
             if self._shared(name, str(namespace)):
@@ -356,6 +407,11 @@ class Fleet:
                 continue
             for owned in (namespace, f"{namespace}-turn"):
                 yield f"namespace on cluster {folder}", str(owned), name, ("matrix", "namespace")
+
+    @staticmethod
+    def _part(bucket: Mapping[str, Any], folder: str) -> str:
+        """Whose part of which bucket, as it was written."""
+        return f"{server_of(bucket.get('endpoint'))}/{bucket.get('bucket')}/{bucket.get('prefix') or folder}"
 
     def _relays(self) -> Iterator[tuple[str, Key, Mapping[str, Any], list[tuple[int, int]]]]:
         """Every Coturn on nodes: its target, where that says so, which nodes, and which of their ports. Read
@@ -400,8 +456,41 @@ class Fleet:
         holders: dict[tuple[str, str], tuple[str, Key]] = {}
         for kind, value, name, key in self._claims():
             holder = holders.setdefault((kind, value), (name, key))
-            if holder[0] != name:
+            if holder[0] != name and not self._one_homeserver(holder[0], name):
                 place = self.fault(*holder, "")
                 said = f"{kind} {value!r} is {holder[0]}'s already ({place.file}:{place.line})"
-                faults.append(self.fault(name, key, f"{said}; expected one tenant's alone"))
-        return (*faults, *self._port_clashes())
+                wanted = "expected one tenant's alone"
+                if key == ("matrix", "server_name"):
+                    wanted += ", or the same matrix.active in both, on two clusters"
+                faults.append(self.fault(name, key, f"{said}; {wanted}"))
+        return (*faults, *self._standby_faults(), *self._port_clashes())
+
+    def _one_homeserver(self, one: str, other: str) -> bool:
+        """Whether two targets are one homeserver on two clusters, of which one is active."""
+        said = [[self.raw(name, ("matrix", key)) for key in ("server_name", "active")] for name in (one, other)]
+        return said[0] == said[1] and said[0][1] is not None and one.partition(".")[0] != other.partition(".")[0]
+
+    def _standby_faults(self) -> Iterator[Fault]:
+        """What keeps a standby from following."""
+        for name in self.names:
+            places = self.places(name)
+            key: Key = ("matrix", "active")
+            active, here = self.raw(name, key), name.rpartition(".")
+            if not places:
+                continue
+            if active not in places:
+                message = f"no target of this homeserver on cluster {active!r}"
+                yield self.fault(name, key, f"{message}; expected one of {', '.join(sorted(places))}")
+            elif active != here[0]:
+                origin = f"{active}.{places[active]}"
+                if places[active] == here[2]:
+                    message = f"expected another name than {here[2]!r}, which is {origin}'s: archives are called by it"
+                    yield self.fault(name, (), f"{message}; rename the file")
+                kept = ("matrix", "backup", "bucket")
+                for each in ("endpoint", "bucket", "prefix"):
+                    mine, its = (self.raw(one, (*kept, each)) for one in (name, origin))
+                    if mine != its:
+                        message = (
+                            f"expected {its!r}, as {origin} has it, got {mine!r}; its database follows that archive"
+                        )
+                        yield self.fault(name, (*kept, each), message)

@@ -285,6 +285,10 @@ class Tenant(Model):
     """Which of the cluster's sizes gives the numbers; what is said here beside it wins over them."""
     state: Built[State] = State.RUNNING
     """Whether Synapse runs."""
+    active: Name | None = None
+    """Of a homeserver that several clusters have a target of: the cluster on which it runs. On the others its database
+    follows that one's archive, and Synapse does not run. Say it in a class that these targets share: one word moves
+    the homeserver, and it is never active twice."""
     hosts: Hosts
     """Its public names."""
     well_known: WellKnown = WellKnown()
@@ -428,10 +432,29 @@ class Tenant(Model):
         if self.backup.kind not in wanted[self.restore.source]:
             told = " or ".join(wanted[self.restore.source])
             raise expected(f"backup.kind: {told}, since restore.source is {self.restore.source}", str(self.backup.kind))
-        if self.database.kind is not Database.STATEFULSET:
-            hint = "docs/restore.md has the steps for the others"
-            raise expected("database.kind: statefulset, since restore is said", str(self.database.kind), hint)
+        if self.restore.source is RestoreFrom.ARCHIVE and self.database.kind is not Database.STATEFULSET:
+            hint = "to a moment it is restored by the tenant's page recovery.md"
+            raise expected(f"restore.source: dump, since database.kind is {self.database.kind}", "archive", hint)
         return self
+
+    @model_validator(mode="after")
+    def _active_can_be_followed(self) -> Tenant:
+        if self.active is None:
+            return self
+        wanted = (
+            ("database.kind", Database.CNPG, self.database.kind, "CloudNativePG's replica clusters follow an archive"),
+            ("backup.kind", Backup.POINT_IN_TIME, self.backup.kind, "a standby follows the archive"),
+            ("media.kind", Media.S3, self.media.kind, "a standby cannot mount another cluster's volume"),
+            ("synapse.signing_key", SigningKey.SECRET, self.synapse.signing_key, "both clusters sign with one key"),
+        )
+        for key, needed, said, why in wanted:
+            if said is not needed:
+                raise expected(f"{key}: {needed}, since active is said", str(said), why)
+        return self
+
+    def follows(self, cluster: str) -> bool:
+        """Whether on this cluster it only follows the one that is active."""
+        return self.active is not None and self.active != cluster
 
     @model_validator(mode="after")
     def _room_for_caches(self) -> Tenant:

@@ -6,9 +6,14 @@ process that has them, the database's files beside PostgreSQL. Everything else i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from matrixfleet.model import Tenant
 from matrixfleet.model.choices import Archiver, Backup, Database, Media, RestoreFrom
+from matrixfleet.model.fleet import PLATFORM, Platform, platform_folder
 from matrixfleet.model.media import S3Bucket
+from matrixfleet.model.resources import Resources
+from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.storage import media_keeper
 
 CONNECTIONS = 2
@@ -27,6 +32,35 @@ CLIENTS = {"dump": "reads the whole database", "restore": "looks at what was res
 """Who connects to PostgreSQL for it, and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where CloudNativePG archives a server's log and base backups."""
+
+    bucket: S3Bucket
+    folder: str
+    """Of the bucket."""
+    secret: str
+    """The keys to it."""
+    keep: int
+    """Days."""
+    schedule: str
+    """Of base backups, as cron says it."""
+    resources: Resources
+    """Of the container that archives."""
+
+
+def archive_of_platform(platform: Platform, cluster: str) -> Archive | None:
+    """The shared server's."""
+    said = platform.postgresql.archive if platform.postgresql else None
+    if said is None:
+        return None
+    folder, secret = (
+        said.bucket.prefix or platform_folder(cluster),
+        secret_name(PLATFORM, "backup", said.bucket.generation),
+    )
+    return Archive(said.bucket, folder, secret, said.keep, said.schedule, said.resources)
+
+
 def archives(tenant: Tenant) -> bool:
     """Whether the tenant's own PostgreSQL archives its log by itself."""
     return tenant.backup.kind is Backup.POINT_IN_TIME and tenant.database.kind is Database.STATEFULSET
@@ -35,6 +69,20 @@ def archives(tenant: Tenant) -> bool:
 def archived_by_operator(tenant: Tenant) -> bool:
     """Whether CloudNativePG archives the log of the tenant's own cluster."""
     return tenant.backup.kind is Backup.POINT_IN_TIME and tenant.database.kind is Database.CNPG
+
+
+def _loads(tenant: Tenant) -> bool:
+    return tenant.restore is not None and tenant.restore.source is RestoreFrom.DUMP
+
+
+def loads_beside(tenant: Tenant) -> bool:
+    """Whether a dump is loaded by a container beside PostgreSQL: Synapse's roles own nothing there but tables."""
+    return _loads(tenant) and tenant.database.kind is Database.STATEFULSET
+
+
+def loads_by_job(tenant: Tenant) -> bool:
+    """Whether the restore's Job loads it: it logs in as the owner of the database."""
+    return _loads(tenant) and tenant.database.kind is not Database.STATEFULSET
 
 
 def archive_folder(tenant: Tenant) -> str:
@@ -64,11 +112,7 @@ def buckets_of(tenant: Tenant) -> dict[str, tuple[S3Bucket, ...]]:
     first: tuple[S3Bucket, ...] = (spec.bucket,)
     both = (*first, spec.second)
     found = {component: both if "keys" in what else first for component, what in duties(tenant).items()}
-    if (
-        archives(tenant)
-        or archived_by_operator(tenant)
-        or (tenant.restore and tenant.restore.source is RestoreFrom.DUMP)
-    ):
+    if archives(tenant) or archived_by_operator(tenant) or loads_beside(tenant):
         found["postgresql"] = first
     found |= {"dump": first, "verify": both, "drill": first}
     return found | ({"restore": first} if tenant.restore else {})

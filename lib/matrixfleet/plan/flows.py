@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
 from matrixfleet.model.peers import Reach
-from matrixfleet.plan.backup import CLIENTS, archived_by_operator, buckets_of, duties
+from matrixfleet.plan.backup import CLIENTS, Archive, archived_by_operator, buckets_of, duties
 from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.probes import CANARY
 from matrixfleet.plan.processes import Kind, Process
@@ -167,6 +167,17 @@ def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flo
             yield Flow(component, Outside("the bucket of backups", (one,)), ((TCP, one.port),), "backups")
         if component in CLIENTS:
             yield Flow(component, server.place, ((TCP, server.port),), CLIENTS[component])
+
+
+def archive_flows(cluster: Cluster, archive: Archive | None) -> Iterator[Flow]:
+    """The way of the platform's instances to the bucket that they archive to."""
+    if archive:
+        bucket = archive.bucket
+        places = [Outside("the bucket of backups", (one,)) for one in bucket.reach] or [
+            _internet(cluster.network.private)
+        ]
+        for place in places:
+            yield Flow("postgresql", place, ((TCP, bucket.port),), "its log and base backups")
 
 
 def bootstrap_flow(cluster: Cluster) -> Flow:

@@ -14,7 +14,7 @@ from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.model.release import Release
 from matrixfleet.model.types import bytes_of, millicores_of
-from matrixfleet.plan.backup import archived_by_operator, clients
+from matrixfleet.plan.backup import Archive, archive_folder, archive_of_platform, archived_by_operator, clients
 from matrixfleet.plan.database import (
     OWN,
     Reached,
@@ -37,14 +37,22 @@ from matrixfleet.plan.edge import (
     well_known_of,
 )
 from matrixfleet.plan.element import Web, web_of_platform, web_of_tenant
-from matrixfleet.plan.flows import Flow, bootstrap_flow, flows_of, logs_flows, probe_flows, visitor_flows
+from matrixfleet.plan.flows import Flow, archive_flows, bootstrap_flow, flows_of, logs_flows, probe_flows, visitor_flows
 from matrixfleet.plan.mesh import mesh_flows, with_proxies
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
 from matrixfleet.plan.probes import Check, checks_of, probed
 from matrixfleet.plan.processes import RESERVED_CONNECTIONS, ConnectionBudget, Process, budget_of, processes_of
 from matrixfleet.plan.routes import Backend, Route, routes_of
-from matrixfleet.plan.secrets import Secret, alert_secrets, borrowed, logs_secret, secrets_of, shared_turn_secret
+from matrixfleet.plan.secrets import (
+    Secret,
+    alert_secrets,
+    archive_secrets,
+    borrowed,
+    logs_secret,
+    secrets_of,
+    shared_turn_secret,
+)
 from matrixfleet.plan.storage import Volume, media_keeper, volumes_of
 from matrixfleet.plan.turn import TurnServer, turn_of_platform, turn_of_tenant, uris_for
 from matrixfleet.plan.workloads import (
@@ -156,6 +164,11 @@ class Plan:
         return None
 
     @cached_property
+    def archive(self) -> Archive | None:
+        """Where CloudNativePG archives the server that is this target's."""
+        return None
+
+    @cached_property
     def web(self) -> Web | None:
         """The Element Web that this target runs."""
         return None
@@ -223,6 +236,16 @@ class Plan:
                 " say cluster.operators.cloudnative_pg, or database.kind: statefulset",
             )
 
+    def verify_archive(self, key: tuple[str | int, ...]) -> None:
+        """Refuse an archive that nobody would write."""
+        operator = self.cluster.operators.cloudnative_pg
+        if self.archive and operator and not operator.barman_cloud:
+            raise Refused(
+                key,
+                f"an archive with CloudNativePG takes the Barman Cloud plugin and cluster {self.cluster.name} has none;"
+                " install it and say cluster.operators.cloudnative_pg.barman_cloud: true, or do without",
+            )
+
     def verify_name(self) -> None:
         """Refuse a name that would be two things."""
         if len(self.name) > LONGEST_TENANT:
@@ -267,6 +290,11 @@ class PlatformPlan(Plan):
     def alerts(self) -> Alerts | None:
         """Who is told of alerts on what is its own."""
         return self.target.platform.alerts
+
+    @cached_property
+    def archive(self) -> Archive | None:
+        """As the platform says."""
+        return archive_of_platform(self.target.platform, self.cluster.name)
 
     @cached_property
     def web(self) -> Web | None:
@@ -317,6 +345,7 @@ class PlatformPlan(Plan):
         found = [shared_turn_secret(self.target.platform, self.turn_namespace)] if self.turn else []
         if self.target.platform.postgresql:
             found.append(shared_ca(self.target.platform))
+            found += archive_secrets(self.target.platform, self.cluster, self.namespace)
         for name, tenant in self.target.sharers:
             found += shared_passwords(name, tenant)
         if self.cluster.logs.store and self.cluster.logs.store.user:
@@ -332,6 +361,7 @@ class PlatformPlan(Plan):
         found += logs_flows(self.cluster, self.workloads)
         found += probe_flows(self.cluster, self.workloads)
         found += instance_flows(self.cluster, self.guests)
+        found += archive_flows(self.cluster, self.archive)
         for name, tenant in self.target.sharers:
             found += sharer_flows(name, tenant, self.guests)
         found += visitor_flows(self.cluster, self.workloads, self.guests)
@@ -377,6 +407,7 @@ class PlatformPlan(Plan):
                 )
         if self.target.platform.postgresql:
             self.verify_operator(("platform", "postgresql"))
+            self.verify_archive(("platform", "postgresql", "archive"))
         self.verify_shared_budget()
 
 
@@ -598,6 +629,16 @@ class TenantPlan(Plan):
         return self.tenant.alerts
 
     @cached_property
+    def archive(self) -> Archive | None:
+        """As the tenant says."""
+        spec = self.tenant.backup
+        if spec.bucket is None or not archived_by_operator(self.tenant):
+            return None
+        folder = f"{self.tenant.folder(spec.bucket)}/{archive_folder(self.tenant)}"
+        secret = self.secret("backup").name
+        return Archive(spec.bucket, folder, secret, spec.keep.archive, spec.schedule, spec.resources)
+
+    @cached_property
     def web(self) -> Web | None:
         """The tenant's own Element Web."""
         return web_of_tenant(self.tenant)
@@ -643,6 +684,11 @@ class TenantPlan(Plan):
                 f" its platform target, or another kind",
             )
         self.verify_database()
+        if self.tenant.restore and self.tenant.follows(self.cluster.name):
+            raise Refused(
+                ("matrix", "restore"),
+                f"a standby has what {self.tenant.active} archives; restore there, or make it active",
+            )
         if self.tenant.mesh is Mesh.ISTIO and self.cluster.istio is None:
             raise Refused(
                 ("matrix", "mesh"), f"cluster {self.cluster.name} has no Istio; say cluster.istio, or mesh: none"
@@ -661,13 +707,7 @@ class TenantPlan(Plan):
         kind, key = self.tenant.database.kind, ("matrix", "database", "kind")
         if kind is Database.CNPG:
             self.verify_operator(key)
-        operator = self.cluster.operators.cloudnative_pg
-        if archived_by_operator(self.tenant) and operator and not operator.barman_cloud:
-            raise Refused(
-                ("matrix", "backup", "kind"),
-                f"point-in-time with cnpg takes the Barman Cloud plugin and cluster {self.cluster.name} has none;"
-                " install it and say cluster.operators.cloudnative_pg.barman_cloud: true, or dumps here",
-            )
+        self.verify_archive(("matrix", "backup", "kind"))
         if kind is Database.SHARED:
             server = self.target.platform.postgresql
             if server is None:

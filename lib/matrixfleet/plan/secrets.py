@@ -12,7 +12,7 @@ from matrixfleet.model.choices import Database, Metrics, Pooling, Secrets, Signi
 from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.model.logs import LogStore
 from matrixfleet.model.stores import SecretsSpec
-from matrixfleet.plan.backup import archived_by_operator, buckets_of, clients
+from matrixfleet.plan.backup import archive_of_platform, archived_by_operator, buckets_of, clients
 from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.probes import CANARY
 from matrixfleet.plan.storage import media_keeper
@@ -116,6 +116,19 @@ def logs_secret(cluster: Cluster, store: LogStore, namespace: str) -> Secret:
     )
     rotate = ("cluster", "logs", "store", "generation")
     return Secret("logs", name, (("password", GIVEN),), (namespace,), ("logs",), rotate, remote)
+
+
+def archive_secrets(platform: Platform, cluster: Cluster, namespace: str) -> Iterator[Secret]:
+    """The keys to the bucket of the platform's PostgreSQL."""
+    if archive := archive_of_platform(platform, cluster.name):
+        rotate = ("platform", "postgresql", "archive", "bucket", "generation")
+        remote = remote_key(cluster.secrets, cluster.name, PLATFORM, f"backup-{archive.bucket.generation}")
+        keys = tuple((key, GIVEN) for key in KEYS_OF_BARMAN)
+        yield Secret("backup", archive.secret, keys, (namespace,), (), rotate, remote)
+
+
+KEYS_OF_BARMAN = ("access_key_id", "secret_access_key")
+"""Barman Cloud reads no file of the AWS tools."""
 
 
 def alert_secrets(
@@ -268,10 +281,21 @@ def secrets_of(
             rotate = ("matrix", "backup", said, "generation")
             keys = (("credentials", GIVEN),)
             if said == "bucket" and archived_by_operator(tenant):
-                # Barman Cloud reads no file of the AWS tools.
-                keys = (*keys, ("access_key_id", GIVEN), ("secret_access_key", GIVEN))
+                keys = (*keys, *((key, GIVEN) for key in KEYS_OF_BARMAN))
             found.append(secret(purpose, place.generation, keys, readers=mine, rotate=rotate))
+    if tenant.follows(cluster.name):
+        found = [brought(one) if one.purpose in CARRIED else one for one in found]
     return tuple(found)
+
+
+CARRIED = ("synapse", "signing-key", "backup-key")
+"""Purposes of what is the homeserver's, whichever cluster it runs on."""
+
+
+def brought(secret: Secret) -> Secret:
+    """A secret as a standby has it: from the cluster that is active, and never made here. Another signing key would be
+    another server."""
+    return replace(secret, keys=tuple((key, GIVEN) for key, _ in secret.keys))
 
 
 def given_of(tenant: Tenant) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:

@@ -155,7 +155,7 @@ def probes_workload(release: Release) -> Workload:
     )
 
 
-def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workload]:
+def _database(tenant: Tenant, release: Release, scraped: bool, standby: bool) -> Iterator[Workload]:
     """What of PostgreSQL is ours to run; an operator's Pods are guests."""
     spec, images = tenant.database, release.images
     if spec.kind is Database.STATEFULSET:
@@ -177,7 +177,7 @@ def _database(tenant: Tenant, release: Release, scraped: bool) -> Iterator[Workl
             {"exporter": images.postgres_exporter},
             "/metrics" if scraped else "",
         )
-    if spec.kind is not Database.EXTERNAL:
+    if spec.kind is not Database.EXTERNAL and not standby:
         # In the server's wave, since it waits for the server, and done before Synapse's.
         yield Workload("roles", "postgresql", images.postgresql, 1, 0, waves.DATABASE, {"roles": _HELPER}, {})
     if spec.pooling is Pooling.PGBOUNCER and spec.kind in (Database.STATEFULSET, Database.EXTERNAL):
@@ -230,7 +230,7 @@ def workloads_of(
     cleans = {media_keeper(tenant): {"cache": _HELPER}} if bucket else {}
     backs_up = {component: {backup.SIDECAR: tenant.backup.resources} for component in backup.duties(tenant)}
     found = [
-        *_database(tenant, release, scraped),
+        *_database(tenant, release, scraped, tenant.follows(cluster.name)),
         *(
             _synapse(
                 process,
