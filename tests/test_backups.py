@@ -14,11 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
-from fleets import TOP
+from fleets import PAIR, TOP, Repository, with_standby
 from matrixfleet.checks import Tree, run
 from matrixfleet.checks.tree import Entry
+from matrixfleet.cli.compile import read_fleet
+from matrixfleet.drawing import draw_target
 from matrixfleet.model import Fleet
 from matrixfleet.model.choices import Archiver, Backup, RestoreFrom
+from matrixfleet.plan import plan_of
+from test_base import put
 from test_plan import EXTERNAL, PROD, changed, drawn
 
 SCRIPTS = TOP / "lib/matrixfleet/backup"
@@ -108,6 +112,147 @@ def test_a_restore(fleet: Fleet, source: RestoreFrom) -> None:
     assert named(tree, "Job", "roles").name != named(stopped(fleet), "Job", "roles").name
     suspended = {one.name: one.spec["suspend"] for one in tree.of_kind("CronJob") if one.target == PROD}
     assert all(suspended.values()), suspended
+
+
+@pytest.mark.parametrize("kind", ["cnpg", "external"])
+def test_a_dump_is_restored_by_the_job_on_servers_of_others(fleet: Fleet, kind: str) -> None:
+    """Which has no container beside them: it logs in as the database's owner."""
+    database = EXTERNAL if kind == "external" else {"kind": kind}
+    said = {"name": "again", "source": "dump"}
+    base = changed(fleet, (("matrix", "database"), {**fleet.raw(PROD, ("matrix", "database")), **database}))
+    tree = stopped(base, backup={**BACKUP, "kind": "dumps"}, restore=said)
+    job = named(tree, "Job", "restore").spec["template"]["spec"]["containers"][0]
+    assert environment(job)["RESTORE_DATABASE"] == "yes"
+    assert not [one for one in tree.of_kind("StatefulSet") if one.name.endswith("-postgresql")]
+
+
+def test_a_dump_of_an_older_postgresql_goes_aside(tmp_path: Path) -> None:
+    """The data directory of another major version is kept, and only a restore puts it aside."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/initdb"
+    program.write_text(
+        '#!/bin/sh\ncase $1 in --version) echo "initdb (PostgreSQL) 18.6 (Debian 18.6-1)";;\n'
+        '*) d=${1#--pgdata=}; mkdir "$d"; echo 18 >"$d/PG_VERSION";; esac\n'
+    )
+    program.chmod(0o755)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("17\n")
+
+    def started(*words: str) -> subprocess.CompletedProcess[str]:
+        command = ["sh", TOP / "components/postgresql/initdb.sh", data, *words]
+        environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    done = started()
+    assert (done.returncode, done.stderr.strip()) == (
+        1,
+        "data directory is of PostgreSQL 17 and this is 18, expected 17; see docs/restore.md,"
+        ' "PostgreSQL\'s next major version"',
+    )
+    done = started("to-18")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "before-to-18/PG_VERSION").read_text() == "17\n"
+    assert (data / "PG_VERSION").read_text() == "18\n"
+    assert "data directory of PostgreSQL 18 is there" in started("to-18").stdout
+    (data / "PG_VERSION").write_text("17\n")
+    done = started("to-18")
+    assert done.returncode == 1 and "give this restore another name" in done.stderr
+    assert (data / "PG_VERSION").read_text() == "17\n"
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Repository:
+    """A homeserver that eu1 and eu2 have."""
+    repository = Repository(tmp_path)
+    with_standby(repository)
+    return repository
+
+
+def both(repository: Repository) -> tuple[Fleet, Tree]:
+    fleet = read_fleet(repository.top)
+    texts = drawn(fleet, "eu1.pair").texts | drawn(fleet, "eu2.pair-standby").texts
+    return fleet, Tree.of(texts, fleet)
+
+
+@pytest.mark.parametrize(("active", "standby"), [("eu1", "eu2"), ("eu2", "eu1")])
+def test_a_standby_follows_and_runs_no_synapse(pair: Repository, active: str, standby: str) -> None:
+    pair.edit(PAIR, "active: eu1", f"active: {active}")
+    _, tree = both(pair)
+    targets = {"eu1": "eu1.pair", "eu2": "eu2.pair-standby"}
+    assert [str(finding) for finding in run(tree, whole_fleet=True) if "pair" in str(finding)] == []
+    server = {one.cluster: one for one in tree.of_kind("Cluster") if "pair" in one.target}
+    assert "replica" not in server[active].spec
+    assert server[standby].spec["replica"] == {"enabled": True, "source": active}
+    (origin,) = server[standby].spec["externalClusters"]
+    assert origin["plugin"]["parameters"] == {
+        "barmanObjectName": server[standby].name,
+        "serverName": server[active].name,
+    }
+    stores = {one.spec["configuration"]["destinationPath"] for one in tree.of_kind("ObjectStore")}
+    assert len(stores) == 1, "one bucket, a folder each by the servers' names"
+    for place, runs in ((active, 1), (standby, 0)):
+        mine = [one for one in tree.objects if one.target == targets[place]]
+        (main,) = [one for one in mine if one.kind == "Deployment" and one.name.endswith("-synapse")]
+        assert main.spec["replicas"] == runs
+        suspended = {one.name.rpartition("-")[2]: one.spec["suspend"] for one in mine if one.kind == "CronJob"}
+        assert suspended == dict.fromkeys(("dump", "verify", "drill"), not runs)
+        assert len([one for one in mine if one.kind == "Job" and "-roles-" in one.name]) == runs
+
+
+def test_a_standby_is_given_what_is_the_homeservers(pair: Repository) -> None:
+    """Another signing key would be another server."""
+    fleet, _ = both(pair)
+    for name, kind in (("eu1.pair", {"random", "signing-key"}), ("eu2.pair-standby", {"given"})):
+        secrets = {one.purpose: {how for _, how in one.keys} for one in plan_of(fleet, name).secrets}
+        for purpose in ("synapse", "signing-key", "backup-key"):
+            assert secrets[purpose] <= kind, (name, purpose)
+        assert secrets["database"] > {"random"}
+
+
+def test_one_server_name_is_active_in_one_place(pair: Repository) -> None:
+    """Also where somebody changed what is compiled."""
+    _, tree = both(pair)
+    (main,) = [path for path in tree.entries if path.endswith("deployment-pair-standby-synapse.yaml")]
+    awake = put(main, "spec", "replicas", to=1)(tree)
+    found = [str(one) for one in run(awake, whole_fleet=True) if one.rule == "isolation"]
+    assert any("server_name pair.example.com is eu1.pair's already" in one for one in found), found
+
+
+def test_pages_of_a_homeserver_on_two_clusters(pair: Repository) -> None:
+    fleet, _ = both(pair)
+    for name in ("eu1.pair", "eu2.pair-standby"):
+        page = draw_target(fleet, name, TOP)["docs/recovery.md"]
+        assert "`active: eu2` in that class" in page
+        assert "kubectl -n pair delete cluster.postgresql.cnpg.io pair-postgresql" in page
+        assert "kubectl -n pair-standby get backups" in page
+
+
+def test_a_tenant_of_the_shared_server_comes_back_alone(fleet: Fleet) -> None:
+    """Its page restores the platform's server beside, and of that this tenant's database alone."""
+    archive = {"bucket": {"endpoint": "https://s3.example.net", "region": "one", "bucket": "platform"}}
+    fleet = changed(
+        fleet,
+        (("platform", "postgresql"), {**fleet.raw("ap1.platform", ("platform", "postgresql")), "archive": archive}),
+        (("cluster", "operators"), {"cloudnative_pg": {"barman_cloud": True}}),
+        (("matrix", "backup"), {**BACKUP, "kind": "dumps"}),
+        name="ap1.tenant-a",
+    )
+    page = draw_target(fleet, "ap1.tenant-a", TOP)["docs/recovery.md"]
+    for told in (
+        "kubectl -n fleet get -o json secret/platform-backup-1 objectstore/platform-postgresql",
+        "createdb --owner=synapse_tenant_a --template=template0 --encoding=UTF8 --locale=C synapse_tenant_a_restored",
+        "ALTER DATABASE synapse_tenant_a_restored RENAME TO synapse_tenant_a;",
+        "        owner: platform\n",
+    ):
+        assert told in page, told
+    tree = drawn(fleet, "ap1.tenant-a")
+    (store,) = tree.of_kind("ObjectStore")
+    assert store.spec["configuration"]["destinationPath"] == "s3://platform/platform-ap1"
+    (server,) = [one for one in tree.of_kind("Cluster") if one.target == "ap1.platform"]
+    assert server.spec["postgresql"]["parameters"]["archive_timeout"] == "60s"
+    assert server.spec["plugins"][0]["parameters"] == {"barmanObjectName": "platform-postgresql"}
+    assert [one for one in run(tree) if "platform" in str(one) and one.rule != "targets"] == []
 
 
 def test_a_restore_along_another_timeline(fleet: Fleet) -> None:

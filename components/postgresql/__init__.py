@@ -21,7 +21,7 @@ from matrixfleet.kubernetes.pods import (
 )
 from matrixfleet.model.choices import RestoreFrom
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import ARCHIVE, SIDECAR, archives
+from matrixfleet.plan.backup import ARCHIVE, SIDECAR, archives, loads_beside
 from matrixfleet.plan.postgresql import settings_of
 from matrixfleet.templates import read, render
 
@@ -153,14 +153,16 @@ def server(plan: TenantPlan, files: dict[str, str], kept: dict[str, str]) -> Obj
         ["sh", "/etc/postgresql/reconcile.sh"],
         [config, socket, tls],
     )
-    initdb = container(plan, "postgresql", "initdb", ["sh", "/etc/postgresql/initdb.sh", DATA], [data, config, tmp])
+    restore = plan.tenant.restore
+    aside = [restore.name] if restore and loads_beside(plan.tenant) else []
+    initdb = ["sh", "/etc/postgresql/initdb.sh", DATA, *aside]
     exporters = [exporter(plan, socket)] if "exporter" in plan.workloads["postgresql"].containers else []
     template = pod_template(
         plan,
         "postgresql",
         [postgres, reconciler, *exporters, *beside],
         [data, config, socket, tls, shared, tmp, *others],
-        init=[*prepare, initdb],
+        init=[*prepare, container(plan, "postgresql", "initdb", initdb, [data, config, tmp])],
         reads={plan.called("postgresql"): files, plan.called("archive"): kept} if kept else files,
         # Fast shutdown writes a checkpoint; killed before, the next start replays the log instead.
         terminationGracePeriodSeconds=120,

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from matrixfleet.checks.pods import stopped
 from matrixfleet.checks.rules.resources import ASKED, amount, asked_of
 from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree
 from matrixfleet.errors import Fault, FleetError
@@ -46,7 +47,6 @@ IMMUTABLE: dict[str, tuple[str, ...]] = {
     "RoleBinding": ("roleRef",),
 }
 KEPT = ("PersistentVolumeClaim", "Namespace", "StatefulSet")
-MAIN = "synapse.app.homeserver"
 
 
 def tree_at(top: Path, base: str) -> Tree:
@@ -105,20 +105,11 @@ def immutable(before: Tree, after: Tree) -> Iterator[Finding]:
                 yield after.finding(new, "immutable", message)
 
 
-def _stopped(tree: Tree, target: str) -> bool:
-    """Whether a target runs no main process: stopped, or not a tenant at all."""
-    return not any(
-        entry.target == target and entry.spec.get("replicas", 1) > 0
-        for entry in tree.of_kind("Deployment", "StatefulSet")
-        if MAIN in repr(entry.spec.get("template"))
-    )
-
-
 def data_kept(before: Tree, after: Tree) -> Iterator[Finding]:
     """What holds data stays, or its tenant was stopped before."""
     for old in before.of_kind(*KEPT):
         gone = after.find(old.cluster, old.kind, old.namespace, old.name) is None
-        if gone and not _stopped(before, old.target):
+        if gone and not stopped(before, old.target):
             message = f"removed while {old.target} runs; set matrix.state: stopped in a pull request"
             yield after.finding(old, "data-kept", f"{message} of its own first")
 
@@ -169,7 +160,7 @@ def duties_move_while_stopped(before: Tree, after: Tree) -> Iterator[Finding]:
     """Who does what among Synapse's processes changes while none of them runs."""
     now = {entry.target: (entry, options) for entry, options in _homeservers(after)}
     for old, options in _homeservers(before):
-        if old.target not in now or _stopped(before, old.target):
+        if old.target not in now or stopped(before, old.target):
             continue
         new, wanted = now[old.target]
         for option in (*SHARED_OUT, *ALONE):
@@ -182,7 +173,7 @@ def duties_move_while_stopped(before: Tree, after: Tree) -> Iterator[Finding]:
 
 
 def postgresql_major(before: Tree, after: Tree) -> Iterator[Finding]:
-    """A bundled PostgreSQL keeps its major version: a data directory belongs to one."""
+    """A bundled PostgreSQL keeps its major version, to which its files belong; a restore of a dump begins anew."""
 
     def major(entry: Entry) -> str:
         version = str(entry.labels.get("app.kubernetes.io/version", ""))
@@ -191,8 +182,9 @@ def postgresql_major(before: Tree, after: Tree) -> Iterator[Finding]:
     for old, new in _pairs(before, after):
         if new.kind == "StatefulSet" and new.labels.get("app.kubernetes.io/name") == "postgresql":
             was, now = major(old), major(new)
-            if was != now:
-                message = f"PostgreSQL {was} cannot become {now} in place; expected {was}, or dump and restore"
+            beside = {one["name"] for one in new.spec["template"]["spec"]["containers"]}
+            if was != now and "restore" not in beside:
+                message = f"PostgreSQL {was} cannot become {now} in place; expected {was}, or a restore of a dump"
                 yield after.finding(new, "postgresql-major", message)
 
 
@@ -203,7 +195,7 @@ def room_to_shrink(before: Tree, after: Tree) -> Iterator[Finding]:
     the larger ones, never have their turn. Told of Pods that are replaced one by one; surges are left out.
     """
     for old, new in _pairs(before, after):
-        if new.kind != "ResourceQuota" or _stopped(before, old.target):
+        if new.kind != "ResourceQuota" or stopped(before, old.target):
             continue
         was = {(pod.entry.kind, pod.entry.name): pod for pod in before.pods_in(old.cluster, old.namespace)}
         now = {(pod.entry.kind, pod.entry.name): pod for pod in after.pods_in(new.cluster, new.namespace)}

@@ -26,6 +26,10 @@ class Reference:
     optional: bool = False
 
 
+MAIN = "synapse.app.homeserver"
+"""The program of a main process."""
+
+
 def references(pod: Pod) -> Iterator[Reference]:
     """Everything a Pod needs by name."""
     if "serviceAccountName" in pod.spec:
@@ -100,6 +104,15 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
     return matches(selector.get("matchLabels") or {}, labels) and all(
         tests[said["operator"]](said["key"], said.get("values") or [])
         for said in selector.get("matchExpressions") or []
+    )
+
+
+def stopped(tree: Tree, target: str) -> bool:
+    """Whether a target runs no main process: stopped, or not a tenant at all."""
+    return not any(
+        entry.target == target and entry.spec.get("replicas", 1) > 0
+        for entry in tree.of_kind("Deployment", "StatefulSet")
+        if MAIN in repr(entry.spec.get("template"))
     )
 
 

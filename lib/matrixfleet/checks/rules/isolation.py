@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import combinations, product
 
 from matrixfleet.checks.network import GUESTS, NAMESPACE, allowances, labels_in, place_of
-from matrixfleet.checks.pods import relays, selector_of
+from matrixfleet.checks.pods import relays, selector_of, stopped
 from matrixfleet.checks.said import homeservers
 from matrixfleet.checks.tree import ORDERS, Entry, Finding, Json, Pod, Tree, made_in, ordered_secret
 from matrixfleet.model.fleet import PLATFORM
@@ -22,6 +22,8 @@ from matrixfleet.model.media import server_of
 
 WHOLE_FLEET = True
 SEVERAL = "matrix-fleet/several-tenants"
+WORLDS = ("host", "server_name", "media")
+"""Claims that one cluster alone may make in all the world."""
 INSTANCE = "app.kubernetes.io/instance"
 SOLVER = "acme.cert-manager.io/http01-solver"
 """Of cert-manager's solvers: alike for all tenants, and gone when they have answered."""
@@ -56,13 +58,22 @@ def is_tenants(entry: Entry) -> bool:
 
 
 def claimed_twice(tree: Tree) -> Iterator[Finding]:
-    """Each claim has one holder."""
+    """Each claim has one holder. A standby claims nothing of the world's: the homeserver is active elsewhere."""
     holders: dict[tuple[str, ...], Entry] = {}
+    followers = standbys(tree)
     for claim, entry in claims(tree):
+        if claim[0] in WORLDS and entry.target in followers:
+            continue
         holder = holders.setdefault(claim, entry)
         if holder.target != entry.target:
             message = f"{' '.join(claim)} is {holder.target}'s already ({holder}, {holder.path})"
             yield tree.finding(entry, "isolation", f"{message}; expected its own")
+
+
+def standbys(tree: Tree) -> set[str]:
+    """Targets whose database only follows another cluster's, and that run no main process."""
+    following = {one.target for one in tree.of_kind("Cluster") if (one.spec.get("replica") or {}).get("enabled")}
+    return {target for target in following if stopped(tree, target)}
 
 
 def claims(tree: Tree) -> Iterator[tuple[tuple[str, ...], Entry]]:

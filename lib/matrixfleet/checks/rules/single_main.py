@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from matrixfleet.checks.pods import MAIN
 from matrixfleet.checks.said import homeservers
 from matrixfleet.checks.scaling import key_of, scalers
 from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree
 
-MAIN = "synapse.app.homeserver"
 ONE_POD = ["ReadWriteOncePod"]
 
 
