@@ -59,9 +59,14 @@ class Repository:
 
 def with_standby(repository: Repository) -> None:
     """A homeserver on eu1, followed by a standby on another cluster like it, eu2."""
+    with_another_cluster(repository)
     repository.write(PAIR, _PAIR)
     for name in ("eu1/pair", "eu2/pair-standby"):
         repository.write(f"inventory/targets/{name}.yml", "classes:\n  - homeserver.pair\n")
+
+
+def with_another_cluster(repository: Repository) -> None:
+    """A cluster like eu1, called eu2."""
     cluster = repository.read("inventory/classes/cluster/eu1.yml")
     repository.write("inventory/classes/cluster/eu2.yml", cluster.replace("name: eu1", "name: eu2"))
     platform = repository.read("inventory/targets/eu1/platform.yml")

@@ -145,6 +145,13 @@ def test_a_quota_may_fall_that_has_room_left(tree: Tree) -> None:
     assert list(RULES["room-to-shrink"](tree, less)) == []
 
 
+def test_a_restore_of_a_dump_may_change_the_major_version(tree: Tree) -> None:
+    containers = tree.entries[POSTGRESQL].spec["template"]["spec"]["containers"]
+    newer = put(POSTGRESQL, "metadata", "labels", "app.kubernetes.io/version", to="19.1")(tree)
+    newer = put(POSTGRESQL, "spec", "template", "spec", "containers", to=[*containers, {"name": "restore"}])(newer)
+    assert list(RULES["postgresql-major"](tree, newer)) == []
+
+
 def test_a_claim_may_grow(tree: Tree) -> None:
     grown = put(MEDIA, "spec", "resources", "requests", "storage", to="1Ti")(tree)
     for rule in RULES.values():

@@ -110,14 +110,16 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
 
 def following(plan: TenantPlan, active: str) -> Object:
     """A replica cluster: it begins with a base backup of the active cluster's server and replays that one's archive."""
-    origin = {
+    parameters = {
         "barmanObjectName": plan.called("postgresql"),
         "serverName": component_name(plan.target.places[active], "postgresql"),
     }
+    # What the API server would fill in is written out, or Argo CD reports it.
+    origin = {"name": BARMAN, "enabled": True, "isWALArchiver": False, "parameters": parameters}
     return {
         "bootstrap": {"recovery": {"source": active, "database": "synapse", "owner": "synapse"}},
         "replica": {"enabled": True, "source": active},
-        "externalClusters": [{"name": active, "plugin": {"name": BARMAN, "parameters": origin}}],
+        "externalClusters": [{"name": active, "plugin": origin}],
     }
 
 

@@ -25,13 +25,12 @@ sys.path.insert(0, str(harness.TOP / "tests"))
 
 from fleetnode import overlays
 from fleetnode.tenant import Tenant, boot
-from fleets import Repository
+from fleets import Repository, with_another_cluster
 from podrunner.objects import CONTROLLERS
 from podrunner.objects import identity as identity_of
 
 TENANT = "matrix-prod"
 CLASS = "inventory/classes/feature/backups.yml"
-FILE = f"inventory/targets/eu1/{TENANT}.yml"
 OWNER, KEYS, SECOND = ("owner", "all-of-it"), ("backup", "its-own-part"), ("keys", "another-part")
 FIRST_BUCKET, SECOND_BUCKET = "matrix-backups", "matrix-keys"
 # A backup every few seconds instead of days, so that a drill need not wait; nothing else differs.
@@ -58,26 +57,40 @@ class Backed:
     repository: Repository
     home: object = None
     changes: int = 0
+    cluster: str = "eu1"
+
+    @property
+    def file(self):
+        """The tenant's file."""
+        return f"inventory/targets/{self.cluster}/{TENANT}.yml"
+
+    def moved(self, cluster):
+        """The tenant's file is in another cluster's folder from now on. Both clusters are this node."""
+        text = self.repository.read(self.file)
+        (self.repository.top / self.file).unlink()
+        self.cluster = cluster
+        self.repository.write(self.file, text)
 
     def compiled(self, **matrix):
         """The tenant's compiled folder after a change of its file: keys of `matrix`, as YAML."""
-        before = self.repository.read(FILE)
-        self.repository.write(FILE, before + "".join(f"    {key}: {value}\n" for key, value in matrix.items()))
-        command = [harness.TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"eu1.{TENANT}"]
+        before = self.repository.read(self.file)
+        self.repository.write(self.file, before + "".join(f"    {key}: {value}\n" for key, value in matrix.items()))
+        command = [harness.TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"{self.cluster}.{TENANT}"]
         environment = {**os.environ, "PYTHONPATH": str(harness.TOP / "lib")}
         done = subprocess.run(
             command, cwd=self.repository.top, env=environment, capture_output=True, text=True, check=False
         )
-        self.repository.write(FILE, before)
+        self.repository.write(self.file, before)
         assert done.returncode == 0, done.stdout + done.stderr
         self.changes += 1
-        folder = self.repository.top / f"change-{self.changes}/eu1/{TENANT}"
-        shutil.copytree(self.repository.top / f"compiled/eu1/{TENANT}", folder)
+        folder = self.repository.top / f"change-{self.changes}/{self.cluster}/{TENANT}"
+        shutil.copytree(self.repository.top / f"compiled/{self.cluster}/{TENANT}", folder)
         return folder
 
     @property
     def overlays(self):
-        return (*overlays.BACKED_UP, overlays.trusted(self.world.pem, "the S3 server's is the world's"), *QUICK)
+        trusted = overlays.trusted(self.world.pem, "the S3 server's is the world's"), overlays.trusting(self.world.pem)
+        return (*overlays.BACKED_UP, *trusted, *QUICK)
 
     def synced(self, folder, timeout=180):
         """Have the tenant be what a folder says, as Argo CD does: in the order of the waves, and what is no longer
@@ -192,8 +205,9 @@ def tenant(node, world, store, people, tmp_path_factory):
     for known, recipient in zip(re.findall(r"age1\w+", text), people.values(), strict=True):
         text = text.replace(known, recipient)
     repository.write(CLASS, text)
-    repository.edit(FILE, "  - pattern.single-tenant\n", "  - pattern.single-tenant\n  - feature.backups\n")
     backed = Backed(node, world, store, repository)
+    repository.edit(backed.file, "  - pattern.single-tenant\n", "  - pattern.single-tenant\n  - feature.backups\n")
+    with_another_cluster(repository)
     node.objects.add(secret(TENANT, f"{TENANT}-backup-1", {"credentials": credentials(KEYS)}))
     node.objects.add(secret(TENANT, f"{TENANT}-backup-second-1", {"credentials": credentials(SECOND)}))
     backed.home = harness.bring_up(node, world, backed.compiled(), backed.overlays)

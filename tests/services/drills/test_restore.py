@@ -1,4 +1,4 @@
-"""Everything is lost, and comes back: to a moment between two messages, from a dump, on an empty cluster."""
+"""Everything is lost, and comes back: to a moment between two messages, from a dump, on another cluster."""
 
 import base64
 import subprocess
@@ -7,10 +7,12 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import harness
 import pytest
 from harness import eventually, secret, together
 
 from conftest import SECOND_BUCKET, TABLE, TENANT
+from fleetnode import overlays
 
 CLAIMS = {"database": f"data-{TENANT}-postgresql-0", "media": f"{TENANT}-media", "key": f"{TENANT}-signing-key"}
 
@@ -22,11 +24,11 @@ def now():
 class Alice:
     """Somebody who logged in once, before anything was lost."""
 
-    def __init__(self, home):
+    def __init__(self, home, name="alice"):
         self.home = home
 
         async def scenario():
-            client = await home.client("alice")
+            client = await home.client(name)
             room = (await client.room_create()).room_id
             await client.close()
             return client.access_token, room
@@ -163,11 +165,28 @@ def test_a_dump(tenant, alice):
     TABLE.append(("database from a dump", "since it", took))
 
 
-def test_an_empty_cluster(tenant, alice, people, tmp_path):
-    """Every volume and every Secret is gone; one of the people who hold its keys, and the buckets, are all there is."""
+@pytest.fixture
+def bob(tenant, alice):
+    """Somebody on another server, who is in Alice's room."""
+    trusting = overlays.trusting(tenant.world.pem)
+    other = harness.bring_up(tenant.node, tenant.world, "eu1/chess-club", (*overlays.SINGLE_TENANT, trusting))
+    made = Alice(other, "bob")
+    body = {"user_id": f"@bob:{other.server_name}"}
+    answer = alice.ask("POST", f"/_matrix/client/v3/rooms/{alice.room}/invite", json=body)
+    assert answer.ok, answer.text
+    made.room = alice.room
+    path = f"/_matrix/client/v3/rooms/{alice.room}/join"
+    eventually(lambda: made.ask("POST", path, json={}).ok, 60)
+    return made
+
+
+def test_another_cluster(tenant, alice, bob, people, tmp_path):
+    """The first one is gone with every volume and every Secret; one of the people who hold its keys, the buckets and an
+    empty cluster are all there is. Other servers trust it as before."""
     keys = keys_of(tenant.home)
     alice.say("the last")
     archived(tenant)
+    eventually(lambda: "the last" in bob.reads(), 60)
     tenant.lost(*CLAIMS.values())
     kept = ("backup-1", "backup-second-1")
     for one in list(tenant.node.objects.of_kind("Secret", namespace=tenant.namespace)):
@@ -188,7 +207,12 @@ def test_an_empty_cluster(tenant, alice, people, tmp_path):
         tenant.node.objects.add({"kind": "Secret", "metadata": where, "data": data})
     key = (tmp_path / "data/signing-key/signing.key").read_text()
     tenant.node.objects.add(secret(tenant.namespace, f"{TENANT}-restored-key-1", {"signing.key": key}))
+    tenant.moved("eu2")
     restored(tenant, "moved")
     eventually(lambda: "the last" in alice.reads(), 60)
     assert keys_of(tenant.home) == keys
-    TABLE.append(("everything on an empty cluster", "none", time.monotonic() - begun))
+    TABLE.append(("everything on another, empty cluster", "none", time.monotonic() - begun))
+    alice.say("still me")
+    eventually(lambda: "still me" in bob.reads(), 60)
+    bob.say("welcome back")
+    eventually(lambda: "welcome back" in alice.reads(), 60)
