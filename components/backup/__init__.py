@@ -13,7 +13,7 @@ from matrixfleet.kubernetes.objects import make
 from matrixfleet.kubernetes.pods import Mount, claimed, container, cron_job, job, pod_template, scratch
 from matrixfleet.model.choices import Backup, State
 from matrixfleet.plan import TenantPlan, waves
-from matrixfleet.plan.backup import duties, loads_by_job
+from matrixfleet.plan.backup import COPY, by_the_clock, copies_media, duties, loads_by_job
 from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.storage import MEDIA
 
@@ -27,7 +27,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     if spec.kind is Backup.NONE:
         return
     yield make(plan, "ConfigMap", "backup", wave=waves.DATABASE, data=files(plan))
-    read = scripts(plan, "dump", "verify", "drill", *(("restore",) if plan.tenant.restore else ()))
+    read = scripts(plan, *by_the_clock(plan.tenant), *(("restore",) if plan.tenant.restore else ()))
     read |= archive(plan) | from_postgresql(plan, "dump")[2]
     yield make(plan, "ConfigMap", "dump", wave=waves.DATABASE, data=read)
     # Nothing is tried, and nothing old is replaced, while something is brought back; nor by a standby.
@@ -37,6 +37,9 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     yield cron_job(plan, "dump", dump(plan, read), spec.schedule, suspend=idle)
     yield cron_job(plan, "verify", verify(plan, read), "23 7 * * *", suspend=stopped)
     yield cron_job(plan, "drill", drill(plan, read), spec.drill, suspend=idle)
+    if copies_media(plan.tenant):
+        # Also while Synapse is stopped: what it took last is copied.
+        yield cron_job(plan, COPY, copy(plan, read), spec.schedule, suspend=idle)
     if restoring:
         yield job(plan, "restore", restore(plan, read))
 
@@ -77,12 +80,19 @@ def archive_of(plan: TenantPlan) -> tuple[dict[str, str], list[Mount]]:
     return {"ARCHIVER": "/etc/backup/archiver.sh", **found.environment}, list(found.memory)
 
 
+def copy(plan: TenantPlan, read: dict[str, str]) -> Object:
+    """Reads one bucket, writes the other."""
+    return clockwork(plan, COPY, [], read, [], environment(plan, media=True))
+
+
 def verify(plan: TenantPlan, read: dict[str, str]) -> Object:
     """Asks the buckets alone."""
     media = [duty for what in duties(plan.tenant).values() for duty in what if duty == "media"]
     more, memory = archive_of(plan)
     env = environment(plan, places=True, OLDEST=str(OLDEST), **more)
-    what = ["keys", "dump", *(["base"] if more else []), *media]
+    media += [COPY] if copies_media(plan.tenant) else []
+    lock = ["lock"] if plan.tenant.backup.lock else []
+    what = ["keys", "dump", *(["base"] if more else []), *media, *lock]
     return clockwork(plan, "verify", what, read, memory, env)
 
 
@@ -117,4 +127,5 @@ def restore(plan: TenantPlan, read: dict[str, str]) -> Object:
             name = secret_name(plan.name, "restored-key", 1)
             given = {"secret": {"secretName": name, "optional": True, "defaultMode": 0o440}}
             reached = [*reached, claimed(volume), Mount("restored-key", "/secrets/restored-key", given)]
-    return clockwork(plan, "restore", [], read, reached, [*env, *environment(plan, **more)])
+    env += environment(plan, media=copies_media(plan.tenant), **more)
+    return clockwork(plan, "restore", [], read, reached, env)

@@ -7,7 +7,7 @@ from matrixfleet.drawing import Text, component
 from matrixfleet.model.choices import Archiver, Backup, Database
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import archive_folder, archive_of_platform, archived_by_operator, duties
+from matrixfleet.plan.backup import archive_folder, archive_of_platform, archived_by_operator, copies_media, duties
 from matrixfleet.plan.names import component_name
 from matrixfleet.templates import render
 
@@ -28,6 +28,7 @@ def main(plan: TenantPlan) -> Iterator[Text]:
         "archiver": "Barman" if by_operator else archiver,
         "by_operator": by_operator,
         "media": any("media" in what for what in duties(plan.tenant).values()),
+        "copied": copies_media(plan.tenant),
         "moment": moment(plan),
         "active": active,
         "standby": standby,
@@ -71,15 +72,20 @@ def policy(plan: TenantPlan, place: str) -> str:
     spec = plan.tenant.backup
     bucket = spec.bucket if place == "first" else spec.second
     assert bucket
+    lock = place == "first" and spec.lock is not None
     arn, folder = f"arn:aws:s3:::{bucket.bucket}", plan.tenant.folder(bucket)
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     # Keys in the second place are written once: whoever takes these keys over cannot remove them.
     objects = objects if place == "first" else objects[:2]
+    # What is locked is read by its version; nothing of these keys removes one.
+    objects += ["s3:GetObjectVersion"] if lock else []
+    listing = ["s3:ListBucket", "s3:ListBucketVersions"] if lock else "s3:ListBucket"
     # Barman first asks whether the bucket is there (HeadBucket), and says no prefix with it.
     asks = place == "first" and archived_by_operator(plan.tenant)
     within = {"StringLikeIfExists" if asks else "StringLike": {"s3:prefix": f"{folder}/*"}}
     statements = [
         {"Effect": "Allow", "Action": objects, "Resource": f"{arn}/{folder}/*"},
-        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn, "Condition": within},
+        {"Effect": "Allow", "Action": listing, "Resource": arn, "Condition": within},
+        *([{"Effect": "Allow", "Action": "s3:GetBucketVersioning", "Resource": arn}] if lock else []),
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements})

@@ -13,7 +13,14 @@ fail() {
 # stale locks by host, process and time.
 repository() {
   export RESTIC_REPOSITORY=rclone:$PLACE_FIRST/$1
-  restic unlock --quiet
+  # What is read as it was then is not written to.
+  [ -n "${AS_OF-}" ] || restic unlock --quiet
+}
+
+# The remote `copy`: media in the bucket of backups, content and names encrypted.
+with_copy() {
+  RCLONE_CONFIG_COPY_PASSWORD=$(rclone obscure - <"$RESTIC_PASSWORD_FILE")
+  export RCLONE_CONFIG_COPY_PASSWORD
 }
 
 # The same, made where there is none. A wrong passphrase is no missing repository, nor is a bucket that is away.

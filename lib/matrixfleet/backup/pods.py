@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from matrixfleet.backup.archivers import AUTHORITIES, FOLDER
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.pods import Mount, container, scratch, secret_files, tls_files
+from matrixfleet.model.backup import utc
 from matrixfleet.model.choices import SigningKey
+from matrixfleet.model.media import S3Bucket
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.backup import SECRETS, SIDECAR, duties
+from matrixfleet.plan.backup import COPY, SECRETS, SIDECAR, copies_media, duties
 from matrixfleet.plan.storage import MEDIA
 from matrixfleet.templates import read
 
@@ -21,7 +23,8 @@ def scripts(plan: TenantPlan, *names: str) -> dict[str, str]:
     """Scripts of this folder with what they source, and the authorities of the buckets."""
     found = {f"{name}.sh": read(__file__, f"{name}.sh") for name in ("lib", *names)}
     spec = plan.tenant.backup
-    private = dict.fromkeys(bucket.ca for bucket in (spec.bucket, spec.second) if bucket and bucket.ca)
+    known = (spec.bucket, spec.second, plan.tenant.media.s3)
+    private = dict.fromkeys(bucket.ca for bucket in known if bucket and bucket.ca)
     return found | ({AUTHORITIES: "".join(one for one in private if one)} if private else {})
 
 
@@ -30,14 +33,17 @@ def files(plan: TenantPlan) -> dict[str, str]:
     return scripts(plan, "loop", *sorted({duty for what in duties(plan.tenant).values() for duty in what}))
 
 
-def environment(plan: TenantPlan, *, places: bool = False, **more: str) -> list[Object]:
+def environment(plan: TenantPlan, *, places: bool = False, media: bool = False, **more: str) -> list[Object]:
     """What the scripts and their tools read. restic reaches its bucket through rclone: by itself it asks for the whole
     bucket, which keys to a part of one may not.
 
     places: whether it reaches the second place of keys too
+    media: whether it reaches the bucket of media too
     """
-    spec = plan.tenant.backup
-    buckets = {"first": (spec.bucket, "backup")} | ({"second": (spec.second, "backup-second")} if places else {})
+    spec, restore = plan.tenant.backup, plan.tenant.restore
+    buckets: dict[str, tuple[S3Bucket | None, str]] = {"first": (spec.bucket, "backup")}
+    buckets |= {"second": (spec.second, "backup-second")} if places else {}
+    buckets |= {"media": (plan.tenant.media.s3, "media")} if media else {}
     values = {
         "SERVER_NAME": plan.tenant.server_name,
         "RESTIC_PASSWORD_FILE": plan.secret("backup-key").path("passphrase"),
@@ -60,6 +66,11 @@ def environment(plan: TenantPlan, *, places: bool = False, **more: str) -> list[
             remote + "SHARED_CREDENTIALS_FILE": plan.secret(purpose).path("credentials"),
             remote + "NO_CHECK_BUCKET": "true",
         }
+    if copies_media(plan.tenant):
+        # Encrypted by what lib.sh adds: the passphrase.
+        values |= {"RCLONE_CONFIG_COPY_TYPE": "crypt", "RCLONE_CONFIG_COPY_REMOTE": f"{values['PLACE_FIRST']}/media"}
+    if restore and restore.as_of:
+        values |= {"AS_OF": utc(restore.as_of), "RCLONE_CONFIG_FIRST_VERSION_AT": utc(restore.as_of)}
     if any(bucket and bucket.ca for bucket, _ in buckets.values()):
         # Go's programs read it beside the authorities that everybody trusts.
         values["SSL_CERT_FILE"] = f"{FOLDER}/{AUTHORITIES}"
@@ -73,7 +84,8 @@ def folder(config_map: str) -> Mount:
 
 def mounts(plan: TenantPlan, component: str, config_map: str) -> list[Mount]:
     """The scripts, and the keys that a component reads."""
-    keys = [secret_files(one) for one in plan.secrets if one.purpose in SECRETS and component in one.readers]
+    purposes = (*SECRETS, "media") if component in (COPY, "restore") else SECRETS
+    keys = [secret_files(one) for one in plan.secrets if one.purpose in purposes and component in one.readers]
     return [folder(config_map), *keys]
 
 
@@ -123,7 +135,7 @@ def sidecar(plan: TenantPlan, component: str, mounted: Sequence[Mount]) -> tuple
         }
     if "media" in mine:
         more |= {"MEDIA": MEDIA, "KEEP_MEDIA": str(plan.tenant.backup.keep.media)}
-    env = environment(plan, places=keys, **more)
+    env = environment(plan, places=keys, media=False, **more)
     command = ["bash", f"{FOLDER}/loop.sh", *mine]
     return [container(plan, component, SIDECAR, command, [*own, *seen], env=env)], own
 

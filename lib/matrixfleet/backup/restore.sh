@@ -15,7 +15,7 @@ if [ "${RESTORE_DATABASE-}" = yes ] && [ "$(restored)" != "restored $RESTORE" ];
   say "restore: the dump of ${last#* }"
   {
     echo "BEGIN; ALTER SCHEMA public RENAME TO \"before_$RESTORE\"; CREATE SCHEMA public;"
-    restic dump "${last% *}" synapse.dump | pg_restore --no-owner --no-privileges --file=- || exit 1
+    restic dump --no-lock "${last% *}" synapse.dump | pg_restore --no-owner --no-privileges --file=- || exit 1
     echo "COMMENT ON SCHEMA public IS 'restored $RESTORE'; COMMIT;"
   } | psql -Xq -v ON_ERROR_STOP=1 -o /dev/null || fail "restore: not restored; what was there is as it was"
   say "restore: the database is back; what was there is the schema before_$RESTORE"
@@ -27,25 +27,34 @@ if [ -n "${KEY-}" ] && [ -s /secrets/restored-key/signing.key ] && ! cmp --quiet
   cp /secrets/restored-key/signing.key "$KEY.new" && chmod 440 "$KEY.new" && mv "$KEY.new" "$KEY"
   say "restore: the signing key is the given one"
 fi
-[ -n "${MEDIA-}" ] || exit 0
+[ -n "${MEDIA-}${PLACE_MEDIA-}" ] || exit 0
 umask 007
-if [ "$RESTORE_MEDIA" = yes ]; then
+if [ -n "${PLACE_MEDIA-}" ]; then
+  if [ "$RESTORE_MEDIA" = yes ]; then
+    with_copy
+    say "restore: media of $(rclone cat copy:copied || echo 'no copy')"
+    rclone copy --ignore-existing --exclude /copied copy: "$PLACE_MEDIA"
+  fi
+elif [ "$RESTORE_MEDIA" = yes ]; then
   repository media
   if last=$(newest media "${UNTIL:-9999}") || last=$(newest media); then
     say "restore: media of ${last#* }"
     rm -rf "$MEDIA/.restoring" && mkdir "$MEDIA/.restoring"
-    restic restore --quiet "${last% *}" --exclude /.nothing --target "$MEDIA/.restoring"
+    restic restore --quiet --no-lock "${last% *}" --exclude /.nothing --target "$MEDIA/.restoring"
     cp --recursive --link --no-clobber "$MEDIA/.restoring/." "$MEDIA/"
     rm -rf "$MEDIA/.restoring"
   else
     say "restore: there is no backup of media"
   fi
 fi
-missing=0 known=0
-while read -r id; do
-  known=$((known + 1))
-  [ -e "$MEDIA/local_content/${id:0:2}/${id:2:2}/${id:4}" ] && continue
-  missing=$((missing + 1))
-  [ "$missing" -gt 20 ] || say "restore: media $id is in the database and not on the volume"
-done < <(sql -c 'SELECT media_id FROM local_media_repository WHERE url_cache IS NULL')
-say "restore: $known media in the database, $missing of them not on the volume"
+# local_content/aa/bb/rest is the media aabbrest.
+stored() {
+  if [ -n "${PLACE_MEDIA-}" ]; then rclone lsf --recursive --files-only "$PLACE_MEDIA/local_content"
+  elif [ -d "$MEDIA/local_content" ]; then find "$MEDIA/local_content" -type f -printf '%P\n'; fi | tr -d / | sort
+}
+work=$(mktemp -d)
+sql -c 'SELECT media_id FROM local_media_repository WHERE url_cache IS NULL' | sort >"$work/known"
+stored >"$work/stored"
+comm -23 "$work/known" "$work/stored" >"$work/missing"
+while read -r id; do say "restore: media $id is in the database and not stored"; done < <(head -n 20 "$work/missing")
+say "restore: $(wc -l <"$work/known") media in the database, $(wc -l <"$work/missing") of them not stored"

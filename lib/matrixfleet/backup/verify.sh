@@ -28,6 +28,18 @@ for one in "$@"; do
       if [ -n "$last" ]; then young base "@${last%% *}"; else wrong "base: there is none"; fi
       whole || wrong "base: a part of the archive is missing"
       ;;
+    media-copy)
+      with_copy
+      copied=$(rclone cat copy:copied) || copied=
+      if [ -n "$copied" ]; then young media-copy "$copied"; else wrong "media-copy: there is none"; fi
+      while read -r name; do
+        rclone cat "copy:$name" >/dev/null || wrong "media-copy: $name is damaged"
+      done < <(rclone lsf --recursive --files-only copy: | shuf -n 20)
+      ;;
+    lock)
+      [ "$(rclone backend versioning "${PLACE_FIRST%%/*}")" = Enabled ] ||
+        wrong "lock: the bucket keeps no versions; turn on its object lock (recovery.md)"
+      ;;
     *)
       tag=$one
       [ "$one" != dump ] || one=database

@@ -24,8 +24,8 @@ ARCHIVE, SIDECAR = "archive", "backup"
 """Containers: the one that lets no empty volume begin anew, and the one that backs up what its Pod mounts."""
 FOLDERS = {Archiver.PGBACKREST: "postgresql", Archiver.WAL_G: "wal-g"}
 """Where in the tenant's part of the bucket each archiver has what it stores."""
-CRON = ("dump", "verify", "drill")
-"""What runs by the clock."""
+COPY = "media-copy"
+"""What copies media from its bucket."""
 RESTORED = ("media", "signing-key")
 """Volumes that a restore's Job mounts."""
 CLIENTS = {"dump": "reads the whole database", "restore": "looks at what was restored"}
@@ -103,6 +103,16 @@ def duties(tenant: Tenant) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def copies_media(tenant: Tenant) -> bool:
+    """Whether media is copied from its bucket to the one of backups: no Pod has it all."""
+    return tenant.backup.kind is not Backup.NONE and tenant.media.kind is Media.S3
+
+
+def by_the_clock(tenant: Tenant) -> tuple[str, ...]:
+    """The CronJobs of backups."""
+    return ("dump", "verify", "drill", *((COPY,) if copies_media(tenant) else ()))
+
+
 def buckets_of(tenant: Tenant) -> dict[str, tuple[S3Bucket, ...]]:
     """The buckets that each component reaches for backups."""
     spec = tenant.backup
@@ -115,7 +125,9 @@ def buckets_of(tenant: Tenant) -> dict[str, tuple[S3Bucket, ...]]:
     if archives(tenant) or archived_by_operator(tenant) or loads_beside(tenant):
         found["postgresql"] = first
     found |= {"dump": first, "verify": both, "drill": first}
-    return found | ({"restore": first} if tenant.restore else {})
+    copied = (*first, tenant.media.s3) if tenant.media.s3 else first
+    found |= {COPY: copied} if copies_media(tenant) else {}
+    return found | ({"restore": copied} if tenant.restore else {})
 
 
 def clients(tenant: Tenant) -> tuple[str, ...]:

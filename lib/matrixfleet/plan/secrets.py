@@ -270,7 +270,8 @@ def secrets_of(
         found += alert_secrets(tenant.alerts, cluster, tenant_name, namespace, ("matrix", "alerts"))
     if bucket := tenant.media.s3:
         keys, rotate = (("credentials", GIVEN),), ("matrix", "media", "s3", "generation")
-        found.append(secret("media", bucket.generation, keys, readers=(media_keeper(tenant),), rotate=rotate))
+        copies = (name for name, reached in buckets_of(tenant).items() if bucket in reached)
+        found.append(secret("media", bucket.generation, keys, readers=(media_keeper(tenant), *copies), rotate=rotate))
     if tenant.backup.bucket and tenant.backup.second:
         buckets = buckets_of(tenant)
         holders = tuple(buckets)

@@ -211,7 +211,7 @@ def _backups(tenant: Tenant, release: Release) -> Iterator[Workload]:
     if spec.kind is Backup.NONE:
         return
     # A drill runs a whole server.
-    resources = dict.fromkeys(backup.CRON, spec.resources) | {"drill": tenant.database.resources}
+    resources = dict.fromkeys(backup.by_the_clock(tenant), spec.resources) | {"drill": tenant.database.resources}
     for name, needs in resources.items():
         yield Workload(name, "backup", image, 1, 0, waves.FRONT, {name: needs}, {})
     if tenant.restore:

@@ -54,14 +54,14 @@ def test_the_next_major_version_and_back(tenant):
         tenant.lost()
         tenant.synced(tenant.compiled(state="stopped", restore="{name: to-18, source: dump}"), 240)
         # Debian's pgBackRest is older than PostgreSQL 18, and archives nothing of it.
-        tenant.runs(tenant.compiled(backup="{kind: dumps}"))
+        tenant.runs(tenant.compiled())
         eventually(lambda: alice.reads() == ["on the version before"], 60)
         TABLE.append(("PostgreSQL's next major version", "none", time.monotonic() - begun))
         assert tenant.sql(version) == "18"
         assert (tenant.claim(CLAIMS["database"]) / "before-to-18/PG_VERSION").read_text().strip() == "15"
         alice.say("on the next one")
         eventually(lambda: "on the next one" in alice.reads(), 30)
-        tenant.synced(tenant.compiled(state="stopped", backup="{kind: dumps}"))
+        tenant.synced(tenant.compiled(state="stopped"))
     # Back: the archive of the version before is as it was.
     tenant.lost(CLAIMS["database"])
     restored(tenant, "back")
