@@ -195,7 +195,9 @@ def test_a_standby_follows_and_runs_no_synapse(pair: Repository, active: str, st
         mine = [one for one in tree.objects if one.target == targets[place]]
         (main,) = [one for one in mine if one.kind == "Deployment" and one.name.endswith("-synapse")]
         assert main.spec["replicas"] == runs
-        suspended = {one.component: one.spec["suspend"] for one in mine if one.kind == "CronJob"}
+        suspended = {
+            one.labels["app.kubernetes.io/component"]: one.spec["suspend"] for one in mine if one.kind == "CronJob"
+        }
         assert suspended == dict.fromkeys(("dump", "verify", "drill", "media-copy"), not runs)
         assert len([one for one in mine if one.kind == "Job" and "-roles-" in one.name]) == runs
 
