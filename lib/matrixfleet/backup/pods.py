@@ -68,7 +68,7 @@ def environment(plan: TenantPlan, *, places: bool = False, media: bool = False, 
         }
     if copies_media(plan.tenant):
         # Encrypted by what lib.sh adds: the passphrase.
-        values |= {"RCLONE_CONFIG_COPY_TYPE": "crypt", "RCLONE_CONFIG_COPY_REMOTE": f"{values['PLACE_FIRST']}/media"}
+        values |= {"RCLONE_CONFIG_COPY_TYPE": "crypt", "RCLONE_CONFIG_COPY_REMOTE": f"{values['PLACE_FIRST']}/{COPY}"}
     if restore and restore.as_of:
         values |= {"AS_OF": utc(restore.as_of), "RCLONE_CONFIG_FIRST_VERSION_AT": utc(restore.as_of)}
     if any(bucket and bucket.ca for bucket, _ in buckets.values()):

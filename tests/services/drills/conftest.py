@@ -33,6 +33,8 @@ TENANT = "matrix-prod"
 CLASS = "inventory/classes/feature/backups.yml"
 OWNER, KEYS, SECOND = ("owner", "all-of-it"), ("backup", "its-own-part"), ("keys", "another-part")
 FIRST_BUCKET, SECOND_BUCKET = "matrix-backups", "matrix-keys"
+LOCKED, MEDIA, OF_MEDIA = "matrix-locked", "matrix-media", ("media", "no-backups")
+"""A bucket with object lock; one with media, and the keys to that."""
 # A backup every few seconds instead of days, so that a drill need not wait; nothing else differs.
 QUICK = (
     overlays.variable("synapse", "INTERVAL", "1", "a day is too long for a drill"),
@@ -172,16 +174,21 @@ class Backed:
 @pytest.fixture(scope="session")
 def store(node, world, tmp_path_factory):
     server_name = "example.com"
-    mine = [f"{action}:{FIRST_BUCKET}/{server_name}/*" for action in ("Read", "Write", "List")]
-    second = [f"{action}:{SECOND_BUCKET}/{server_name}/*" for action in ("Read", "Write", "List")]
+    everything = ("Admin", "Read", "Write", "List")
+
+    def part(*buckets):
+        return [f"{action}:{bucket}/{server_name}/*" for bucket in buckets for action in everything[1:]]
+
     identities = [
-        identity(OWNER, ["Admin", "Read", "Write", "List"]),
-        identity(KEYS, mine),
-        identity(SECOND, second),
+        identity(OWNER, everything),
+        # Whether a bucket has versions is asked of the whole of it.
+        identity(KEYS, [*part(FIRST_BUCKET, LOCKED), f"Read:{LOCKED}"]),
+        identity(SECOND, part(SECOND_BUCKET)),
+        identity(OF_MEDIA, part(MEDIA)),
     ]
     data = tmp_path_factory.mktemp("seaweedfs")
     names = ["s3.nbg.example.net", "s3.hel.example.net"]
-    with served(node, world, data, names, 443, identities, OWNER, [FIRST_BUCKET, SECOND_BUCKET]) as made:
+    with served(node, world, data, names, 443, identities, OWNER, [FIRST_BUCKET, SECOND_BUCKET, MEDIA]) as made:
         node.network.outside.update(dict.fromkeys(names, made.address))
         node.sync()
         yield made

@@ -126,7 +126,7 @@ def test_a_moment_between_two_messages(tenant, alice, moments):
     eventually(lambda: alice.reads() == ["the first"], 30)
     assert alice.download(media) == b"a picture" * 1000, log
     assert keys_of(tenant.home) == keys
-    assert "0 of them not on the volume" in log
+    assert "0 of them not stored" in log
     TABLE.append(("database and media to a moment", "as asked", took))
 
 

@@ -1,0 +1,116 @@
+"""What buckets do to backups: one that somebody empties, and one that has the media."""
+
+import time
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from harness import eventually, secret
+from s3 import credentials
+from test_restore import Alice, archived, now
+
+from conftest import FIRST_BUCKET, KEYS, LOCKED, MEDIA, OF_MEDIA, TABLE, TENANT
+
+BACKUP = f"{{lock: 1, bucket: {{bucket: {LOCKED}}}}}"
+IN_A_BUCKET = f'{{kind: s3, s3: {{endpoint: "https://s3.nbg.example.net", region: nbg, bucket: {MEDIA}}}}}'
+
+
+@pytest.fixture
+def with_lock(tenant):
+    """The tenant's backups go to a bucket with object lock; to its own again afterwards."""
+    client = tenant.store.client
+    client.create_bucket(Bucket=LOCKED, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    client.put_object_lock_configuration(
+        Bucket=LOCKED, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
+    tenant.synced(tenant.compiled(state="stopped", backup=BACKUP))
+    tenant.runs(tenant.compiled(backup=BACKUP))
+    yield tenant
+    tenant.synced(tenant.compiled(state="stopped"))
+    tenant.runs(tenant.compiled())
+
+
+def emptied(tenant):
+    """All that somebody can do who has the tenant's own keys: nothing is left to be seen. How many versions were kept."""
+    thief = boto3.client(
+        "s3",
+        endpoint_url=tenant.store.client.meta.endpoint_url,
+        region_name="nbg",
+        aws_access_key_id=KEYS[0],
+        aws_secret_access_key=KEYS[1],
+        verify=tenant.home.authority,
+    )
+    pages = tenant.store.client.get_paginator("list_object_versions").paginate(Bucket=LOCKED)
+    versions = [one for page in pages for one in page.get("Versions", [])]
+    kept = 0
+    for one in versions:
+        thief.delete_object(Bucket=LOCKED, Key=one["Key"])
+        try:
+            thief.delete_object(Bucket=LOCKED, Key=one["Key"], VersionId=one["VersionId"])
+        except ClientError:
+            kept += 1
+    assert kept == len(versions) > 0
+    return kept
+
+
+def test_somebody_empties_a_locked_bucket(with_lock):
+    """A restore reads it as it was before."""
+    tenant, alice = with_lock, Alice(with_lock.home)
+    alice.say("kept")
+    phase, log = tenant.job("dump")
+    assert phase == "Succeeded", log
+    eventually(lambda: tenant.job("verify", 240)[0] == "Succeeded", 180)
+    time.sleep(1.1)
+    moment = now()
+    time.sleep(1.1)
+    alice.say("after the dump")
+    tenant.synced(tenant.compiled(state="stopped", backup=BACKUP))
+    emptied(tenant)
+    assert not [key for key in tenant.store.keys(LOCKED) if "/database/" in key]
+    phase, log = tenant.job("verify", 240)
+    assert phase == "Failed", log
+    begun = time.monotonic()
+    restore = f'{{name: emptied, source: dump, as_of: "{moment}"}}'
+    tenant.synced(tenant.compiled(state="stopped", backup=BACKUP, restore=restore), 240)
+    tenant.runs(tenant.compiled())
+    eventually(lambda: alice.reads() == ["kept"], 60)
+    TABLE.append(("database from an emptied, locked bucket", "since a dump", time.monotonic() - begun))
+
+
+@pytest.fixture
+def in_a_bucket(tenant):
+    """The tenant's media is in a bucket; on its volume again afterwards."""
+    tenant.node.objects.add(secret(TENANT, f"{TENANT}-media-1", {"credentials": credentials(OF_MEDIA)}))
+    tenant.synced(tenant.compiled(state="stopped", media=IN_A_BUCKET))
+    tenant.runs(tenant.compiled(media=IN_A_BUCKET))
+    yield tenant
+    tenant.synced(tenant.compiled(state="stopped"))
+    tenant.runs(tenant.compiled())
+
+
+def test_media_of_a_bucket_that_is_lost(in_a_bucket):
+    """It was copied to another one, where nobody reads it."""
+    tenant, alice = in_a_bucket, Alice(in_a_bucket.home)
+    media = alice.upload(b"a picture in a bucket" * 1000)
+    phase, log = tenant.job("media-copy")
+    assert phase == "Succeeded", log
+    client = tenant.store.client
+    copied = [key for key in tenant.store.keys(FIRST_BUCKET) if "/media-copy/" in key]
+    assert len(copied) >= 2
+    for key in copied:
+        assert "local_content" not in key
+        assert b"a picture" not in client.get_object(Bucket=FIRST_BUCKET, Key=key)["Body"].read(), key
+    archived(tenant)
+    tenant.synced(tenant.compiled(state="stopped", media=IN_A_BUCKET))
+    tenant.lost()
+    for key in tenant.store.keys(MEDIA):
+        client.delete_object(Bucket=MEDIA, Key=key)
+    begun = time.monotonic()
+    tenant.synced(tenant.compiled(state="stopped", media=IN_A_BUCKET, restore="{name: bucket}"), 240)
+    (job,) = tenant.node.pods(namespace=tenant.namespace, component="restore")
+    log = job.container("restore").log.read_text()
+    tenant.runs(tenant.compiled(media=IN_A_BUCKET))
+    assert alice.download(media) == b"a picture in a bucket" * 1000, log
+    assert " 0 of them not stored" in log or "media in the database" in log
+    TABLE.append(("media of a bucket", "since its copy", time.monotonic() - begun))
