@@ -230,6 +230,37 @@ def test_pages_of_a_homeserver_on_two_clusters(pair: Repository) -> None:
         assert "kubectl -n pair-standby get backups" in page
 
 
+def test_a_bucket_that_nobody_can_empty(fleet: Fleet) -> None:
+    """Its keys may read versions and remove none; a restore reads it as it was, and writes nothing there."""
+    said = {"name": "again", "source": "dump", "as_of": "2026-03-01T15:05:00+01:00"}
+    locked = {**BACKUP, "lock": 14}
+    tree = stopped(fleet, backup=locked, restore=said)
+    server = named(tree, "StatefulSet", "postgresql").spec["template"]["spec"]["containers"]
+    for container in (
+        next(one for one in server if one["name"] == "restore"),
+        named(tree, "Job", "restore").spec["template"]["spec"]["containers"][0],
+    ):
+        assert environment(container)["RCLONE_CONFIG_FIRST_VERSION_AT"] == "2026-03-01T14:05:00Z"
+    verify = named(tree, "CronJob", "verify").spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    assert "lock" in verify["command"]
+    page = draw_target(changed(fleet, (("matrix", "backup"), locked)), PROD, TOP)["docs/recovery.md"]
+    assert '"Mode": "COMPLIANCE", "Days": 14' in page and "s3:GetObjectVersion" in page
+    assert "s3:DeleteObjectVersion" not in page and "Bypass" not in page
+
+
+def test_media_of_a_bucket_is_copied(tree: Tree, fleet: Fleet) -> None:
+    for name in fleet.names:
+        tenant = fleet.target(name).tenant
+        copies = [one for one in tree.of_kind("CronJob") if one.target == name and one.name.endswith("-media-copy")]
+        assert len(copies) == bool(tenant and tenant.media.s3 and tenant.backup.bucket), name
+        for one in copies:
+            container = one.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+            said = environment(container)
+            assert said["RCLONE_CONFIG_COPY_TYPE"] == "crypt"
+            assert said["RCLONE_CONFIG_COPY_REMOTE"].startswith(said["PLACE_FIRST"] + "/")
+            assert said["RCLONE_CONFIG_MEDIA_SHARED_CREDENTIALS_FILE"] == "/secrets/media/credentials"
+
+
 def test_a_tenant_of_the_shared_server_comes_back_alone(fleet: Fleet) -> None:
     """Its page restores the platform's server beside, and of that this tenant's database alone."""
     archive = {"bucket": {"endpoint": "https://s3.example.net", "region": "one", "bucket": "platform"}}
