@@ -202,6 +202,14 @@ def test_a_standby_follows_and_runs_no_synapse(pair: Repository, active: str, st
         assert len([one for one in mine if one.kind == "Job" and "-roles-" in one.name]) == runs
 
 
+def test_a_claim_that_nobody_mounts_is_waited_for_by_nobody(pair: Repository) -> None:
+    """It stays Pending, for which Argo CD would take the standby for Progressing as long as it is one."""
+    _, tree = both(pair)
+    ignored = "argocd.argoproj.io/ignore-healthcheck"
+    found = {one.target: one.annotations.get(ignored) for one in tree.of_kind("PersistentVolumeClaim")}
+    assert found == {"eu1.pair": None, "eu2.pair-standby": "true"}
+
+
 def test_a_standby_is_given_what_is_the_homeservers(pair: Repository) -> None:
     """Another signing key would be another server."""
     fleet, _ = both(pair)

@@ -131,18 +131,21 @@ def _claim_spec(volume: Volume) -> Object:
 def claim(plan: Plan, volume: Volume) -> Object:
     """A volume's claim, in the wave of the Pod that mounts it: with WaitForFirstConsumer an earlier one
     would stay Pending, and the sync would wait for it for ever (argo-cd#12840). Where no Pod mounts it now, it is
-    the last."""
-    owner = plan.workloads[volume.owner]
-    wave = owner.wave if owner.replicas else waves.ALERTS
+    the last, and may stay Pending: the Application is Healthy without it."""
+    owner, annotations = plan.workloads[volume.owner], KEEP
     if volume.purpose in RESTORED and "restore" in plan.workloads:
         wave = plan.workloads["restore"].wave
+    elif owner.replicas:
+        wave = owner.wave
+    else:
+        wave, annotations = waves.ALERTS, {**KEEP, "argocd.argoproj.io/ignore-healthcheck": "true"}
     return make(
         plan,
         "PersistentVolumeClaim",
         volume.owner,
         name=volume.name,
         wave=wave,
-        annotations=KEEP,
+        annotations=annotations,
         spec=_claim_spec(volume),
     )
 
