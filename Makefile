@@ -12,6 +12,9 @@ IN_SYNAPSE := attrs automat constantly hyperlink idna incremental packaging psyc
 SERVICES := .cache/services
 NODE := tests/services/node
 CLUSTER := .cache/cluster
+# Two halves at a time: a drill mostly waits.
+HALF := $(addprefix tests/services/drills/test_,backups.py restore.py)
+DRILLS := $(HALF) --beside $(filter-out $(HALF),$(wildcard tests/services/drills/test_*.py))
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -35,7 +38,7 @@ test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use 
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services --ignore=tests/services/drills --ignore=tests/services/test_observability.py)
 
 test-drills: $(VENV)/ready ## Lose a tenant's data in every way and restore it, with real programs (root); ONLY=<test> for one
-	@$(MAKE) --no-print-directory test-services ONLY="$(or $(ONLY),tests/services/drills)"
+	@$(MAKE) --no-print-directory test-services ONLY="$(or $(ONLY),$(DRILLS))"
 
 test-observability: ## Watch a running tenant with a real Prometheus and Alertmanager, and take its parts away (as test-services)
 	@$(MAKE) --no-print-directory test-services ONLY=tests/services/test_observability.py

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import build
+import yaml
 from api import Object, until
 from joined import Joined
 from plane import encoded
@@ -16,7 +20,7 @@ from conftest import GIVEN
 from fleetnode import overlays
 
 HOST, BUCKET = "s3.nbg.example.net", "matrix-backups-group"
-FOLDERS = ("group.example.com", "pair.example.com")
+FOLDERS = ("group.example.com", "pair.example.com", "club.example.com", "choir.example.com", "platform-eu1")
 """Of tenants in the bucket."""
 AUTHORITY, DEBIAN = "s3-authority", "ghcr.io/cloudnative-pg/postgresql:15.14"
 OWNER = "owner"
@@ -104,6 +108,78 @@ def shell(joined: Joined, namespace: str, name: str, command: str) -> Path:
     code = joined.node.runs[f"{namespace}/{name}"].container("postgres").execute(["bash", "-c", command], 120, said)
     assert code == 0, said.read_bytes()[-2000:].decode(errors="replace")
     return said
+
+
+def archived(joined: Joined, namespace: str, primary: str) -> None:
+    """All that was committed on a server is in its archive."""
+
+    def sql(query: str) -> str:
+        return shell(joined, namespace, primary, f"psql -XAtqc '{query}'").read_text()
+
+    segment = sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+    sql("SELECT pg_switch_wal()")
+    until("it is archived", lambda: sql("SELECT last_archived_wal FROM pg_stat_archiver") >= segment, 60)
+
+
+def primary_of(joined: Joined, namespace: str, server: str) -> str:
+    """A server's primary, by its operator."""
+    found = joined.api.get("postgresql.cnpg.io/v1", "Cluster", namespace, server)
+    assert found
+    return str(found["status"]["currentPrimary"])
+
+
+def by_page(joined: Joined, page: str, moment: str) -> None:
+    """A tenant's page recovery.md, "The database, to a moment", from its second step to its fourth."""
+    page = page[page.index("## The database, to a moment") : page.index("## The keys")]
+
+    def said(pattern: str) -> tuple[str, ...]:
+        (found,) = re.findall(pattern, page, re.DOTALL)
+        return found if isinstance(found, tuple) else (found,)
+
+    (aside,) = said(r"kubectl create namespace (\S+)\n")
+    where, secret, server = said(r"kubectl -n (\S+) get -o json secret/(\S+) objectstore/(\S+) \|")
+    beside(joined, where, aside, (("v1", "Secret", secret), ("barmancloud.cnpg.io/v1", "ObjectStore", server)),
+           said(r"```yaml\n(.*?)```")[0], moment)  # fmt: skip
+    primary = primary_of(joined, where, server)
+    exec_primary, exec_aside = (
+        rf"kubectl -n {where} exec \$primary -c postgres -- ",
+        rf"kubectl -n {aside} exec restored-1 -c postgres -- ",
+    )
+    shell(joined, where, primary, said(rf"{exec_primary}(createdb [^\n]+)\n")[0])
+    dump = shell(joined, aside, "restored-1", said(rf"{exec_aside}(pg_dump [^\n]+) >synapse.dump\n")[0])
+    dump = dump.rename(joined.plane.folder / "synapse.dump")
+    on_primary = exec_primary.replace("exec ", "exec -i ")
+    (load,) = said(rf"{on_primary}(pg_restore [^\n]+) <synapse.dump\n")
+    shell(joined, where, primary, f"{load} <{dump}")
+    command, exchange = said(rf"{on_primary}(psql [^\n]+) <<'END'\n(.*?)END\n")
+    shell(joined, where, primary, f"{command} <<'END'\n{textwrap.dedent(exchange)}\nEND")
+
+
+def beside(
+    joined: Joined, where: str, aside: str, copied: Iterable[tuple[str, str, str]], server: str, moment: str
+) -> None:
+    """Another server, restored to a moment in a namespace of its own."""
+    api = joined.api
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": aside}})
+    for version, kind, name in copied:
+        found = api.get(version, kind, where, name)
+        assert found
+        body = {key: value for key, value in found.items() if key not in ("metadata", "status")}
+        api.create(body | {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": aside}})
+    api.apply(authority(joined, aside))
+    made = older(yaml.safe_load(textwrap.dedent(server)))
+    made["spec"]["bootstrap"]["recovery"]["recoveryTarget"]["targetTime"] = moment
+    api.create(made)
+
+    def healthy() -> bool:
+        found = api.get("postgresql.cnpg.io/v1", "Cluster", aside, "restored")
+        return bool(found and found.get("status", {}).get("readyInstances") == 1)
+
+    try:
+        until("the other server is there", healthy, 240)
+    except AssertionError as error:
+        reports = [run.report() for run in list(joined.node.runs.values()) if run.pod.namespace == aside]
+        raise AssertionError("\n".join([str(error), *reports])) from None
 
 
 def identity(key: str, actions: list[str]) -> Object:

@@ -4,15 +4,12 @@ PostgreSQL under its own instance manager, and its primary is killed while a cli
 
 from __future__ import annotations
 
-import re
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
 
 import barman
 import pytest
-import yaml
 from api import Object, documents, until
 from change import PullRequests
 from joined import Homeserver, Joined, SomeTenants
@@ -24,7 +21,6 @@ from fleetnode import overlays
 TENANT, NAMESPACE = "eu1-matrix-ha", "matrix-ha"
 CLUSTER = ("postgresql.cnpg.io/v1", "Cluster", NAMESPACE, "matrix-ha-postgresql")
 HA, PAGE = "inventory/targets/eu1/matrix-ha.yml", TOP / f"compiled/eu1/{NAMESPACE}/docs/recovery.md"
-ASIDE = f"{NAMESPACE}-restored"
 OVERLAYS = (
     overlays.scaled("generic", 2, "each Synapse costs 80 MiB and 3 s to start; two show that a pool is one"),
     *barman.OVERLAYS,
@@ -144,38 +140,6 @@ def test_a_killed_primary_is_replaced_and_nothing_accepted_is_lost(
         f"{len(writer.accepted)} messages accepted and read again, {writer.refused} refused")  # fmt: skip
 
 
-def on_page(command: str) -> str:
-    """A command that the tenant's page has."""
-    assert f" -- {command}" in PAGE.read_text(), command
-    return command
-
-
-def beside(joined: Joined, moment: str) -> None:
-    """The page's second step: another server, restored to a moment."""
-    api = joined.api
-    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ASIDE}})
-    for kind in (("v1", "Secret", "matrix-ha-backup-1"), ("barmancloud.cnpg.io/v1", "ObjectStore", CLUSTER[3])):
-        found = api.get(kind[0], kind[1], NAMESPACE, kind[2])
-        assert found
-        body = {key: value for key, value in found.items() if key not in ("metadata", "status")}
-        api.create(body | {"apiVersion": kind[0], "kind": kind[1], "metadata": {"name": kind[2], "namespace": ASIDE}})
-    api.apply(barman.authority(joined, ASIDE))
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    server = barman.older(yaml.safe_load(textwrap.dedent(block)))
-    server["spec"]["bootstrap"]["recovery"]["recoveryTarget"]["targetTime"] = moment
-    api.create(server)
-
-    def healthy() -> bool:
-        found = api.get("postgresql.cnpg.io/v1", "Cluster", ASIDE, "restored")
-        return bool(found and found.get("status", {}).get("readyInstances") == 1)
-
-    try:
-        until("the other server is there", healthy, 240)
-    except AssertionError as error:
-        reports = [run.report() for run in list(joined.node.runs.values()) if run.pod.namespace == ASIDE]
-        raise AssertionError("\n".join([str(error), *reports])) from None
-
-
 def test_it_comes_back_to_a_moment_by_the_tenants_page(joined: Joined, ha: Homeserver) -> None:
     token = ha.log_in("bob")
     room = ha.client("POST", "createRoom", {"name": "Tea"}, token)["room_id"]
@@ -185,26 +149,13 @@ def test_it_comes_back_to_a_moment_by_the_tenants_page(joined: Joined, ha: Homes
     time.sleep(1.1)
     second = ha.send(token, room, "the second")
     primary = cluster(joined)["currentPrimary"]
-    segment = barman.shell(
-        joined, NAMESPACE, primary, "psql -XAtqc 'SELECT pg_walfile_name(pg_current_wal_lsn())'"
-    ).read_text()
-    barman.shell(joined, NAMESPACE, primary, "psql -XAtqc 'SELECT pg_switch_wal()'")
-    last = "psql -XAtqc 'SELECT last_archived_wal FROM pg_stat_archiver'"
-    until("it is archived", lambda: barman.shell(joined, NAMESPACE, primary, last).read_text() >= segment, 60)
+    barman.archived(joined, NAMESPACE, primary)
     start = time.monotonic()
     pull = PullRequests(joined.plane.folder / "pull-ha", joined.repository)
     pull.source.edit(HA, "  matrix:\n", "  matrix:\n    state: stopped\n")
     pull.compile()
     joined.argo.push("stopped")
-    beside(joined, moment)
-    create = "createdb --owner=synapse --template=template0 --encoding=UTF8 --locale=C synapse_restored"
-    barman.shell(joined, NAMESPACE, primary, on_page(create))
-    dump = "pg_dump --format=custom --exclude-table-data=e2e_one_time_keys_json synapse"
-    dumped = barman.shell(joined, ASIDE, "restored-1", on_page(dump)).rename(joined.plane.folder / "synapse.dump")
-    load = "pg_restore --exit-on-error --dbname=synapse_restored"
-    barman.shell(joined, NAMESPACE, primary, f"{on_page(load)} <{dumped}")
-    (exchange,) = re.findall(r"psql --set=ON_ERROR_STOP=1 <<'END'\n(.*?)END\n", PAGE.read_text(), re.DOTALL)
-    barman.shell(joined, NAMESPACE, primary, f"psql --set=ON_ERROR_STOP=1 <<'END'\n{textwrap.dedent(exchange)}\nEND")
+    barman.by_page(joined, PAGE.read_text(), moment)
     pull.source.edit(HA, "    state: stopped\n", "")
     pull.compile()
     joined.argo.push("running", seconds=600)

@@ -69,15 +69,11 @@ class Pair:
         self.pull.compile()
         return self.joined.argo.push(message, *names, seconds=600)
 
-    def primary(self, namespace: str) -> str:
-        found = self.joined.api.get("postgresql.cnpg.io/v1", "Cluster", namespace, f"{namespace}-postgresql")
-        assert found
-        return str(found["status"]["currentPrimary"])
-
     def sql(self, namespace: str, query: str, database: str = "synapse") -> str:
         """An answer of one of the two servers."""
+        primary = barman.primary_of(self.joined, namespace, f"{namespace}-postgresql")
         command = f"psql -XAtq -d {database} -c {query!r}"
-        return barman.shell(self.joined, namespace, self.primary(namespace), command).read_text().strip()
+        return barman.shell(self.joined, namespace, primary, command).read_text().strip()
 
     def has(self, namespace: str, event: str) -> bool:
         try:

@@ -43,7 +43,7 @@ from fleetnode.certificates import Authority
 from podrunner.network import own_namespace
 from podrunner.node import NamespacedNode
 
-DIRECTORY = harness.TOP / ".cache/services/run"
+DIRECTORY = harness.TOP / f".cache/services/run-{os.environ.get('MATRIX_FLEET_SERVICES')}"
 
 
 def pytest_configure(config):
