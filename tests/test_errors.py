@@ -658,14 +658,6 @@ CASES: dict[str, tuple[Change, str]] = {
         backed_up("state: stopped\n    restore: {name: again, source: dump, timeline: 2}"),
         f"{PROD}:23: matrix.restore: expected source: archive, since timeline is said, got 'dump'; a dump has none",
     ),
-    "versions of a bucket that keeps none": (
-        backed_up("state: stopped\n    restore: {name: again, source: dump, as_of: '2026-03-01T14:05:00Z'}"),
-        f"{PROD}:7: matrix: expected backup.lock, since restore.as_of is said, got 'none'; nothing else keeps what was removed",
-    ),
-    "versions of an archive": (
-        backed_up("state: stopped\n    restore: {name: again, as_of: '2026-03-01T14:05:00Z'}"),
-        f"{PROD}:23: matrix.restore: expected source: dump, since as_of is said, got 'archive'; docs/backups.md has the archive's way",
-    ),
     "a timeline without a moment": (
         backed_up("state: stopped\n    restore: {name: again, timeline: 2}"),
         f"{PROD}:23: matrix.restore: expected until, since timeline is said, got 'none'; the newest base backup may be of another timeline",

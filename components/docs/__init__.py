@@ -77,15 +77,13 @@ def policy(plan: TenantPlan, place: str) -> str:
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     # Keys in the second place are written once: whoever takes these keys over cannot remove them.
     objects = objects if place == "first" else objects[:2]
-    # What is locked is read by its version; nothing of these keys removes one.
-    objects += ["s3:GetObjectVersion"] if lock else []
-    listing = ["s3:ListBucket", "s3:ListBucketVersions"] if lock else "s3:ListBucket"
     # Barman first asks whether the bucket is there (HeadBucket), and says no prefix with it.
     asks = place == "first" and archived_by_operator(plan.tenant)
     within = {"StringLikeIfExists" if asks else "StringLike": {"s3:prefix": f"{folder}/*"}}
     statements = [
         {"Effect": "Allow", "Action": objects, "Resource": f"{arn}/{folder}/*"},
-        {"Effect": "Allow", "Action": listing, "Resource": arn, "Condition": within},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn, "Condition": within},
+        # verify looks whether it keeps versions; nothing of these keys reads or removes one.
         *([{"Effect": "Allow", "Action": "s3:GetBucketVersioning", "Resource": arn}] if lock else []),
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements})

@@ -13,8 +13,7 @@ fail() {
 # stale locks by host, process and time.
 repository() {
   export RESTIC_REPOSITORY=rclone:$PLACE_FIRST/$1
-  # What is read as it was then is not written to.
-  [ -n "${AS_OF-}" ] || restic unlock --quiet
+  restic unlock --quiet
 }
 
 # The remote `copy`: media in the bucket of backups, content and names encrypted.

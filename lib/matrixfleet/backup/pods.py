@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from matrixfleet.backup.archivers import AUTHORITIES, FOLDER
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.pods import Mount, container, scratch, secret_files, tls_files
-from matrixfleet.model.backup import utc
 from matrixfleet.model.choices import SigningKey
 from matrixfleet.model.media import S3Bucket
 from matrixfleet.plan import TenantPlan
@@ -40,7 +39,7 @@ def environment(plan: TenantPlan, *, places: bool = False, media: bool = False, 
     places: whether it reaches the second place of keys too
     media: whether it reaches the bucket of media too
     """
-    spec, restore = plan.tenant.backup, plan.tenant.restore
+    spec = plan.tenant.backup
     buckets: dict[str, tuple[S3Bucket | None, str]] = {"first": (spec.bucket, "backup")}
     buckets |= {"second": (spec.second, "backup-second")} if places else {}
     buckets |= {"media": (plan.tenant.media.s3, "media")} if media else {}
@@ -69,8 +68,6 @@ def environment(plan: TenantPlan, *, places: bool = False, media: bool = False, 
     if copies_media(plan.tenant):
         # Encrypted by what lib.sh adds: the passphrase.
         values |= {"RCLONE_CONFIG_COPY_TYPE": "crypt", "RCLONE_CONFIG_COPY_REMOTE": f"{values['PLACE_FIRST']}/{COPY}"}
-    if restore and restore.as_of:
-        values |= {"AS_OF": utc(restore.as_of), "RCLONE_CONFIG_FIRST_VERSION_AT": utc(restore.as_of)}
     if any(bucket and bucket.ca for bucket, _ in buckets.values()):
         # Go's programs read it beside the authorities that everybody trusts.
         values["SSL_CERT_FILE"] = f"{FOLDER}/{AUTHORITIES}"

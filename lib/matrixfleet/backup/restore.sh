@@ -15,7 +15,7 @@ if [ "${RESTORE_DATABASE-}" = yes ] && [ "$(restored)" != "restored $RESTORE" ];
   say "restore: the dump of ${last#* }"
   {
     echo "BEGIN; ALTER SCHEMA public RENAME TO \"before_$RESTORE\"; CREATE SCHEMA public;"
-    restic dump --no-lock "${last% *}" synapse.dump | pg_restore --no-owner --no-privileges --file=- || exit 1
+    restic dump "${last% *}" synapse.dump | pg_restore --no-owner --no-privileges --file=- || exit 1
     echo "COMMENT ON SCHEMA public IS 'restored $RESTORE'; COMMIT;"
   } | psql -Xq -v ON_ERROR_STOP=1 -o /dev/null || fail "restore: not restored; what was there is as it was"
   say "restore: the database is back; what was there is the schema before_$RESTORE"
@@ -40,7 +40,7 @@ elif [ "$RESTORE_MEDIA" = yes ]; then
   if last=$(newest media "${UNTIL:-9999}") || last=$(newest media); then
     say "restore: media of ${last#* }"
     rm -rf "$MEDIA/.restoring" && mkdir "$MEDIA/.restoring"
-    restic restore --quiet --no-lock "${last% *}" --exclude /.nothing --target "$MEDIA/.restoring"
+    restic restore --quiet "${last% *}" --exclude /.nothing --target "$MEDIA/.restoring"
     cp --recursive --link --no-clobber "$MEDIA/.restoring/." "$MEDIA/"
     rm -rf "$MEDIA/.restoring"
   else

@@ -13,7 +13,7 @@ if [ "$(said)" != "restored $RESTORE" ]; then
   say "restore: the dump of ${last#* }"
   sql -c 'DROP DATABASE IF EXISTS synapse_restoring WITH (FORCE)' \
     -c "CREATE DATABASE synapse_restoring TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
-  restic dump --no-lock "${last% *}" synapse.dump | pg_restore --exit-on-error --no-privileges --dbname=synapse_restoring
+  restic dump "${last% *}" synapse.dump | pg_restore --exit-on-error --no-privileges --dbname=synapse_restoring
   connected=$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE datname = 'synapse' AND usename LIKE 'synapse%'")
   [ "$connected" = 0 ] || fail "restore: Synapse is connected ($connected sessions); stop it first (state: stopped)"
   sql -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'synapse'" >/dev/null

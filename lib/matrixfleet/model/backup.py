@@ -67,9 +67,8 @@ class BackupSpec(Model):
     recipients: tuple[Recipient, ...] = ()
     """People who can read the tenant's keys, each alone; two or more."""
     lock: int | None = Field(default=None, ge=1, le=365)
-    """Object lock of the first bucket, in days: for so long it keeps what was removed or overwritten, whoever asks, and
-    a restore reads it `as_of` a moment before. Its owner turns it on as the tenant's page says; verify looks whether it
-    is."""
+    """Object lock of the first bucket, in days: for so long it keeps what was removed or overwritten, whoever asks. Its
+    owner turns it on, and takes out what was there, as the tenant's page says; verify looks for versions."""
     schedule: Cron = "17 2 * * *"
     """When a dump is made, and media is copied from its bucket."""
     drill: Cron = "41 4 * * 0"
@@ -116,8 +115,6 @@ class Restore(Model):
     timeline: int | None = Field(default=None, ge=1)
     """Of the archive: whose log is replayed up to `until`. A server that was restored goes on on the next one, and that
     is followed unless said."""
-    as_of: Moment | None = None
-    """Of a bucket with object lock: read it as it was then, before somebody removed or overwrote what is in it."""
     media: bool = True
     """Whether media that is not there is restored too."""
 
@@ -131,20 +128,7 @@ class Restore(Model):
             raise expected("until, since timeline is said", "none", "the newest base backup may be of another timeline")
         return self
 
-    @model_validator(mode="after")
-    def _versions_of_dumps(self) -> Restore:
-        if self.as_of and self.source is not RestoreFrom.DUMP:
-            raise expected(
-                "source: dump, since as_of is said", str(self.source), "docs/backups.md has the archive's way"
-            )
-        return self
-
     @property
     def until_utc(self) -> str:
         """The moment in UTC, as scripts compare it; "" where the newest is meant."""
-        return utc(self.until)
-
-
-def utc(moment: datetime | None) -> str:
-    """A moment in UTC, or ""."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
+        return self.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if self.until else ""

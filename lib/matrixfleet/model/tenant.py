@@ -432,8 +432,6 @@ class Tenant(Model):
         if self.backup.kind not in wanted[self.restore.source]:
             told = " or ".join(wanted[self.restore.source])
             raise expected(f"backup.kind: {told}, since restore.source is {self.restore.source}", str(self.backup.kind))
-        if self.restore.as_of and not self.backup.lock:
-            raise expected("backup.lock, since restore.as_of is said", "none", "nothing else keeps what was removed")
         if self.restore.source is RestoreFrom.ARCHIVE and self.database.kind is not Database.STATEFULSET:
             hint = "to a moment it is restored by the tenant's page recovery.md"
             raise expected(f"restore.source: dump, since database.kind is {self.database.kind}", "archive", hint)

@@ -75,8 +75,11 @@ class Backed:
 
     def compiled(self, **matrix):
         """The tenant's compiled folder after a change of its file: keys of `matrix`, as YAML."""
-        before = self.repository.read(self.file)
-        self.repository.write(self.file, before + "".join(f"    {key}: {value}\n" for key, value in matrix.items()))
+        before = text = self.repository.read(self.file)
+        for key, value in matrix.items():
+            # In the place of what the file says of it.
+            text = re.sub(rf"^    {key}:.*\n(      .*\n)*", "", text, flags=re.MULTILINE) + f"    {key}: {value}\n"
+        self.repository.write(self.file, text)
         command = [harness.TOP / ".venv/bin/matrix-fleet", "compile", "--target", f"{self.cluster}.{TENANT}"]
         environment = {**os.environ, "PYTHONPATH": str(harness.TOP / "lib")}
         done = subprocess.run(
@@ -176,13 +179,13 @@ def store(node, world, tmp_path_factory):
     server_name = "example.com"
     everything = ("Admin", "Read", "Write", "List")
 
-    def part(*buckets):
-        return [f"{action}:{bucket}/{server_name}/*" for bucket in buckets for action in everything[1:]]
+    def part(*buckets, folder=server_name):
+        return [f"{action}:{bucket}/{folder}/*" for bucket in buckets for action in everything[1:]]
 
     identities = [
         identity(OWNER, everything),
         # Whether a bucket has versions is asked of the whole of it.
-        identity(KEYS, [*part(FIRST_BUCKET, LOCKED), f"Read:{LOCKED}"]),
+        identity(KEYS, [*part(FIRST_BUCKET, LOCKED), *part(LOCKED, folder=f"{server_name}-whole"), f"Read:{LOCKED}"]),
         identity(SECOND, part(SECOND_BUCKET)),
         identity(OF_MEDIA, part(MEDIA)),
     ]
