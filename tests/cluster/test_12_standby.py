@@ -63,11 +63,11 @@ class Pair:
             where = {"name": f"{STANDBY}-{name}", "namespace": STANDBY}
             self.joined.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": where, "data": found["data"]})
 
-    def change(self, message: str, old: str, new: str, *names: str) -> float:
-        """One change of the class that both have, until Argo CD has it in these Applications; seconds."""
+    def change(self, message: str, old: str, new: str, *names: str) -> None:
+        """One change of the class that both have, until Argo CD has it in these Applications and in the walls of both."""
         self.pull.source.edit(PAIR, old, new)
         self.pull.compile()
-        return self.joined.argo.push(message, *names, seconds=600)
+        self.joined.argo.push(message, f"eu1-{ACTIVE}-fence", f"eu2-{STANDBY}-fence", *names, seconds=300)
 
     def sql(self, namespace: str, query: str, database: str = "synapse") -> str:
         """An answer of one of the two servers."""
