@@ -9,6 +9,7 @@ from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.backup import archive_folder, archive_of_platform, archived_by_operator, copies_media, duties
 from matrixfleet.plan.names import component_name
+from matrixfleet.plan.storage import media_keeper
 from matrixfleet.templates import render
 
 
@@ -29,6 +30,7 @@ def main(plan: TenantPlan) -> Iterator[Text]:
         "by_operator": by_operator,
         "media": any("media" in what for what in duties(plan.tenant).values()),
         "copied": copies_media(plan.tenant),
+        "keeper": media_keeper(plan.tenant),
         "moment": moment(plan),
         "active": active,
         "standby": standby,

@@ -1,6 +1,7 @@
 """Everything is lost, and comes back: to a moment between two messages, from a dump, on another cluster."""
 
 import base64
+import re
 import subprocess
 import tarfile
 import time
@@ -165,6 +166,15 @@ def test_a_dump(tenant, alice):
     TABLE.append(("database from a dump", "since it", took))
 
 
+def backed_up_now(tenant):
+    """Media, by the page's command in the container that backs it up."""
+    page = (tenant.home.tenant.folder / "docs/recovery.md").read_text()
+    ((component, command),) = re.findall(r"component=(\S+)\) -c backup -- (.*)", page)
+    output = tenant.node.directory / "backup.txt"
+    code = tenant.home.pod(component).container("backup").execute(command.split(), 60, output)
+    assert code == 0, output.read_text()
+
+
 @pytest.fixture
 def bob(tenant, alice):
     """Somebody on another server, who is in Alice's room."""
@@ -185,6 +195,8 @@ def test_another_cluster(tenant, alice, bob, people, tmp_path):
     empty cluster are all there is. Other servers trust it as before."""
     keys = keys_of(tenant.home)
     alice.say("the last")
+    media = alice.upload(b"the last picture" * 1000)
+    backed_up_now(tenant)
     archived(tenant)
     eventually(lambda: "the last" in bob.reads(), 60)
     tenant.lost(*CLAIMS.values())
@@ -212,6 +224,7 @@ def test_another_cluster(tenant, alice, bob, people, tmp_path):
     eventually(lambda: "the last" in alice.reads(), 60)
     assert keys_of(tenant.home) == keys
     TABLE.append(("everything on another, empty cluster", "none", time.monotonic() - begun))
+    assert alice.download(media) == b"the last picture" * 1000
     alice.say("still me")
     eventually(lambda: "still me" in bob.reads(), 60)
     bob.say("welcome back")
