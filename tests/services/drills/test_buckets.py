@@ -62,6 +62,8 @@ def taken_out(tenant, moment):
     page = page[page.index("## Somebody emptied the bucket") : page.index("The bucket's owner makes it so")]
     lines = [line.strip() for line in page.splitlines() if line.startswith("    ")]
     script = "\n".join(["set -eu", *lines]).replace("2026-03-01T14:05:00Z", moment)
+    # Names of the world are the Pods'.
+    script = script.replace("https://s3.nbg.example.net", tenant.store.client.meta.endpoint_url)
     script = script.replace("AWS_ACCESS_KEY_ID=...", f"AWS_ACCESS_KEY_ID={OWNER[0]}")
     script = script.replace("AWS_SECRET_ACCESS_KEY=...", f"AWS_SECRET_ACCESS_KEY={OWNER[1]}")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
