@@ -230,12 +230,14 @@ def test_one_server_name_is_active_in_one_place(pair: Repository) -> None:
 
 
 def test_pages_of_a_homeserver_on_two_clusters(pair: Repository) -> None:
-    fleet, _ = both(pair)
-    for name in ("eu1.pair", "eu2.pair-standby"):
-        page = draw_target(fleet, name, TOP)["docs/recovery.md"]
-        assert "`active: eu2` in that class" in page
-        assert "kubectl -n pair delete cluster.postgresql.cnpg.io pair-postgresql" in page
-        assert "kubectl -n pair-standby get backups" in page
+    """What they have deleted is never what is active."""
+    for active, other, standby in (("eu1", "eu2", "pair-standby"), ("eu2", "eu1", "pair")):
+        pair.write(PAIR, pair.read(PAIR).replace(f"active: {other}", f"active: {active}"))
+        fleet = read_fleet(pair.top)
+        for name in ("eu1.pair", "eu2.pair-standby"):
+            page = draw_target(fleet, name, TOP)["docs/recovery.md"]
+            assert f"`active: {other}` in that class" in page
+            assert re.findall("delete cluster.*", page) == [f"delete cluster.postgresql.cnpg.io {standby}-postgresql"]
 
 
 def test_a_bucket_that_nobody_can_empty(fleet: Fleet) -> None:

@@ -154,7 +154,9 @@ def test_a_standby_follows_and_takes_over(joined: Joined, pair: Pair) -> None:
     barman.base_backup(joined, STANDBY)
     start = time.monotonic()
     old = joined.api.get("postgresql.cnpg.io/v1", "Cluster", ACTIVE, f"{ACTIVE}-postgresql")
-    assert old and f"delete cluster.postgresql.cnpg.io {ACTIVE}-postgresql" in page(pair, "eu2", STANDBY)
+    # As the page has it after the fail-over: never what is active.
+    assert old and old["spec"]["replica"]["enabled"]
+    assert f"delete cluster.postgresql.cnpg.io {ACTIVE}-postgresql" in page(pair, "eu2", STANDBY)
     joined.api.delete(old)
     joined.argo.refresh("eu1-pair")
     joined.settle("eu1-pair", seconds=300)

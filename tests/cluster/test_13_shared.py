@@ -47,7 +47,7 @@ class Pulls:
         self.joined = joined
         repository = joined.repository
         repository.kept = (*SomeTenants.kept, *(f"eu1/{name}" for name in TENANTS))
-        authority = joined.plane.certificates.file("ca.crt").read_bytes()
+        authority = (joined.plane.certificates.folder / "ca.crt").read_bytes()
         trusted = overlays.trusted(authority, "the bucket's certificate is of this run's own authority")
         repository.overlays = (*SomeTenants.overlays, *barman.OVERLAYS, trusted)
         self.pull = PullRequests(joined.plane.folder / "pull-shared", repository)
