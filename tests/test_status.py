@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fleets import TOP
+from fleets import TOP, Repository, with_standby
 from matrixfleet.cli.status import QUERIES, as_json, as_table, status_of
 from matrixfleet.errors import FleetError
 
@@ -68,6 +68,13 @@ def test_the_same_for_programs(prometheus: str) -> None:
     found = {one["tenant"]: one for one in json.loads(as_json(status_of(TOP, "eu1", prometheus)))}
     assert found["matrix-prod"]["database_bytes"] == 5 * 1024**3 and found["matrix-prod"]["certificate_days"] == 40.0
     assert found["chess-club"]["version"] is None
+
+
+def test_a_standby_is_told_from_what_is_stopped(prometheus: str, tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    with_standby(repository)
+    (standby,) = [one for one in status_of(tmp_path, "eu2", prometheus) if one.tenant == "pair-standby"]
+    assert standby.health == "standby of eu1"
 
 
 def test_what_is_critical_is_the_health(prometheus: str, monkeypatch: pytest.MonkeyPatch) -> None:
