@@ -1,5 +1,6 @@
 """What buckets do to backups: one that somebody empties, and one that has the media."""
 
+import json
 import os
 import subprocess
 import time
@@ -15,7 +16,6 @@ from conftest import FIRST_BUCKET, KEYS, LOCKED, MEDIA, OF_MEDIA, OWNER, TABLE, 
 
 BACKUP = f"{{lock: 1, bucket: {{bucket: {LOCKED}}}}}"
 WHOLE = f"{{lock: 1, bucket: {{bucket: {LOCKED}, prefix: example.com-whole}}}}"
-IN_A_BUCKET = f'{{kind: s3, s3: {{endpoint: "https://s3.nbg.example.net", region: nbg, bucket: {MEDIA}}}}}'
 
 
 @pytest.fixture
@@ -106,12 +106,18 @@ def test_somebody_empties_a_locked_bucket(with_lock):
     TABLE.append(("everything, from an emptied bucket", "as asked", time.monotonic() - begun))
 
 
+def bucketed(tenant):
+    """matrix.media: a bucket, whose certificate Synapse is told to trust."""
+    where = {"endpoint": "https://s3.nbg.example.net", "region": "nbg", "bucket": MEDIA}
+    return json.dumps({"kind": "s3", "s3": {**where, "ca": tenant.world.pem.decode()}})
+
+
 @pytest.fixture
 def in_a_bucket(tenant):
     """The tenant's media is in a bucket; on its volume again afterwards."""
     tenant.node.objects.add(secret(TENANT, f"{TENANT}-media-1", {"credentials": credentials(OF_MEDIA)}))
-    tenant.synced(tenant.compiled(state="stopped", media=IN_A_BUCKET))
-    tenant.runs(tenant.compiled(media=IN_A_BUCKET))
+    tenant.synced(tenant.compiled(state="stopped", media=bucketed(tenant)))
+    tenant.runs(tenant.compiled(media=bucketed(tenant)))
     yield tenant
     tenant.synced(tenant.compiled(state="stopped"))
     tenant.runs(tenant.compiled())
@@ -130,15 +136,15 @@ def test_media_of_a_bucket_that_is_lost(in_a_bucket):
         assert "local_content" not in key
         assert b"a picture" not in client.get_object(Bucket=FIRST_BUCKET, Key=key)["Body"].read(), key
     archived(tenant)
-    tenant.synced(tenant.compiled(state="stopped", media=IN_A_BUCKET))
+    tenant.synced(tenant.compiled(state="stopped", media=bucketed(tenant)))
     tenant.lost()
     for key in tenant.store.keys(MEDIA):
         client.delete_object(Bucket=MEDIA, Key=key)
     begun = time.monotonic()
-    tenant.synced(tenant.compiled(state="stopped", media=IN_A_BUCKET, restore="{name: bucket}"), 240)
+    tenant.synced(tenant.compiled(state="stopped", media=bucketed(tenant), restore="{name: bucket}"), 240)
     (job,) = tenant.node.pods(namespace=tenant.namespace, component="restore")
     log = job.container("restore").log.read_text()
-    tenant.runs(tenant.compiled(media=IN_A_BUCKET))
+    tenant.runs(tenant.compiled(media=bucketed(tenant)))
     assert alice.download(media) == b"a picture in a bucket" * 1000, log
     # What was on the volume before is not in the bucket.
     assert f"media {media.partition('/')[2]} is in the database and not stored" not in log
