@@ -71,8 +71,9 @@ def variable(component: str, name: str, value: str, why: str) -> Overlay:
     """Another value of an environment variable, in every container of a component."""
 
     def change(one: Object) -> Object:
-        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
-            for container in one["spec"]["template"]["spec"]["containers"]:
+        template = _template(one)
+        if template and _component(template) == component:
+            for container in template["spec"]["containers"]:
                 for said in container.get("env", []):
                     if said["name"] == name:
                         said["value"] = value
@@ -88,7 +89,8 @@ def trusting(authority: bytes) -> Overlay:
     def change(one: Object) -> Object:
         if one["kind"] == "ConfigMap" and "homeserver.yaml" in (one.get("data") or {}):
             one["data"][key] = authority.decode()
-        for container in one.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+        template = _template(one)
+        for container in template["spec"]["containers"] if template else ():
             if container["name"] == "synapse":
                 container.setdefault("env", []).append({"name": "SSL_CERT_FILE", "value": f"/etc/synapse/{key}"})
         return one
@@ -101,8 +103,9 @@ def without_container(component: str, name: str, why: str) -> Overlay:
     """Leave one container out of a component's Pods."""
 
     def change(one: Object) -> Object:
-        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
-            spec = one["spec"]["template"]["spec"]
+        template = _template(one)
+        if template and _component(template) == component:
+            spec = template["spec"]
             spec["containers"] = [container for container in spec["containers"] if container["name"] != name]
         return one
 
@@ -119,8 +122,8 @@ def without_backups(why: str) -> Overlay:
             data["secrets.json"] = json.dumps([recipe for recipe in recipes if "-backup" not in recipe["name"]])
         if "postgresql.conf" in data:
             data["postgresql.conf"] = data["postgresql.conf"].replace("archive_mode = 'on'", "archive_mode = 'off'")
-        if "template" in one.get("spec", {}):
-            pod = one["spec"]["template"]["spec"]
+        if template := _template(one):
+            pod = template["spec"]
             for kind in ("initContainers", "containers"):
                 if kind in pod:
                     pod[kind] = [each for each in pod[kind] if each["name"] not in ("archive", "backup")]
@@ -147,8 +150,7 @@ def trusted(authority: bytes, why: str) -> Overlay:
             if "pgbackrest.conf" in data:
                 line = "repo1-storage-ca-file=/etc/backup/authorities.crt\n"
                 data["pgbackrest.conf"] = data["pgbackrest.conf"].replace("[global]\n", "[global]\n" + line)
-        spec = one.get("spec", {})
-        template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+        template = _template(one)
         for container in (
             template["spec"].get("initContainers", []) + template["spec"]["containers"] if template else ()
         ):
@@ -165,8 +167,9 @@ def command_without(component: str, name: str, words: Sequence[str], why: str) -
     """Leave words out of one container's command. Raises LookupError where they are not there."""
 
     def change(one: Object) -> Object:
-        if "template" in one.get("spec", {}) and _component(one["spec"]["template"]) == component:
-            for container in one["spec"]["template"]["spec"]["containers"]:
+        template = _template(one)
+        if template and _component(template) == component:
+            for container in template["spec"]["containers"]:
                 if container["name"] == name:
                     if absent := set(words) - set(container["command"]):
                         raise LookupError(f"{component}: {name} has no {min(absent)!r}: the overlay is out of date")
@@ -185,6 +188,13 @@ def scaled(component: str, replicas: int, why: str) -> Overlay:
         return one
 
     return Overlay(f"{component}: {replicas} Pods", why, change)
+
+
+def _template(one: Object) -> Object | None:
+    """The template of a workload's or a CronJob's Pods. A Database of CloudNativePG has one that is PostgreSQL's."""
+    spec = one.get("spec", {})
+    found = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+    return found if isinstance(found, dict) and "containers" in found.get("spec", {}) else None
 
 
 def _component(one: Object) -> str:

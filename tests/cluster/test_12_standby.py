@@ -75,6 +75,12 @@ class Pair:
         command = f"psql -XAtq -d {database} -c {query!r}"
         return barman.shell(self.joined, namespace, primary, command).read_text().strip()
 
+    def server(self, namespace: str) -> Object:
+        """One of the two, as the API server has it."""
+        found = self.joined.api.get("postgresql.cnpg.io/v1", "Cluster", namespace, f"{namespace}-postgresql")
+        assert found
+        return found
+
     def has(self, namespace: str, event: str) -> bool:
         try:
             return self.sql(namespace, f"SELECT count(*) FROM events WHERE event_id = $${event}$$") == "1"
@@ -153,9 +159,11 @@ def test_a_standby_follows_and_takes_over(joined: Joined, pair: Pair) -> None:
     # What was active before is built anew, and follows.
     barman.base_backup(joined, STANDBY)
     start = time.monotonic()
-    old = joined.api.get("postgresql.cnpg.io/v1", "Cluster", ACTIVE, f"{ACTIVE}-postgresql")
+    joined.argo.refresh("eu1-pair")
+    until("it is to follow", lambda: "replica" in pair.server(ACTIVE)["spec"], 120)
+    old = pair.server(ACTIVE)
     # As the page has it after the fail-over: never what is active.
-    assert old and old["spec"]["replica"]["enabled"]
+    assert old["spec"]["replica"]["enabled"]
     assert f"delete cluster.postgresql.cnpg.io {ACTIVE}-postgresql" in page(pair, "eu2", STANDBY)
     joined.api.delete(old)
     joined.argo.refresh("eu1-pair")
