@@ -175,11 +175,23 @@ def backed_up_now(tenant):
     assert code == 0, output.read_text()
 
 
+ABROAD = """\
+classes:
+  - pattern.single-tenant
+parameters:
+  matrix:
+    size: small
+    server_name: abroad.example.net
+    hosts: {matrix: matrix.abroad.example.net}
+"""
+
+
 @pytest.fixture
-def bob(tenant, alice):
+def bob(tenant, alice, tmp_path_factory):
     """Somebody on another server, who is in Alice's room."""
+    folder = harness.variant(tmp_path_factory.mktemp("fleet"), "abroad", ABROAD)
     trusting = overlays.trusting(tenant.world.pem)
-    other = harness.bring_up(tenant.node, tenant.world, "eu1/chess-club", (*overlays.SINGLE_TENANT, trusting))
+    other = harness.bring_up(tenant.node, tenant.world, folder, (*overlays.SINGLE_TENANT, trusting))
     made = Alice(other, "bob")
     body = {"user_id": f"@bob:{other.server_name}"}
     answer = alice.ask("POST", f"/_matrix/client/v3/rooms/{alice.room}/invite", json=body)
