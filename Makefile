@@ -13,7 +13,7 @@ SERVICES := .cache/services
 NODE := tests/services/node
 CLUSTER := .cache/cluster
 # Two halves at a time: a drill mostly waits.
-HALF := $(addprefix tests/services/drills/test_,backups.py restore.py)
+HALF := $(addprefix tests/services/drills/test_,backups.py restore.py upgrade.py)
 DRILLS := $(HALF) --beside $(filter-out $(HALF),$(wildcard tests/services/drills/test_*.py))
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
