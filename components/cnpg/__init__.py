@@ -141,7 +141,8 @@ def archived(plan: Plan, spec: Archive) -> Iterator[Object]:
         **({"endpointURL": spec.bucket.endpoint} if spec.bucket.endpoint else {}),
         "s3Credentials": keys,
         "wal": {"compression": "gzip"},
-        "data": {"compression": "gzip"},
+        # A base backup begins at once, not at the end of the next spread checkpoint.
+        "data": {"compression": "gzip", "immediateCheckpoint": True},
     }
     resources = {"requests": dict(spec.resources), "limits": {"memory": spec.resources.memory}}
     env = [{"name": "AWS_DEFAULT_REGION", "value": spec.bucket.region}]
