@@ -291,6 +291,23 @@ def test_a_tenant_of_the_shared_server_comes_back_alone(fleet: Fleet) -> None:
     assert [one for one in run(tree) if "platform" in str(one) and one.rule != "targets"] == []
 
 
+@pytest.mark.parametrize("source", RestoreFrom)
+def test_every_tenant_with_backups_can_be_restored(fleet: Fleet, source: RestoreFrom) -> None:
+    """By what compiles and what the rules admit: nobody finds out in the night."""
+    tried = 0
+    for name in fleet.names:
+        tenant = fleet.target(name).tenant
+        own = tenant and tenant.database.kind == "statefulset"
+        if not tenant or tenant.backup.kind is Backup.NONE or not (own or source is RestoreFrom.DUMP):
+            continue
+        said = {"name": "again", "source": str(source)}
+        tree = drawn(changed(fleet, (("matrix", "state"), "stopped"), (("matrix", "restore"), said), name=name), name)
+        found = [str(one) for one in run(tree) if one.rule not in ("targets", "yamllint")]
+        assert found == [], name
+        tried += 1
+    assert tried
+
+
 def test_a_restore_along_another_timeline(fleet: Fleet) -> None:
     said = {"name": "again", "until": "2026-03-01T15:05:00Z"}
     for more, asked in (({}, None), ({"timeline": 2}, "2")):

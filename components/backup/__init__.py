@@ -123,7 +123,7 @@ def restore(plan: TenantPlan, read: dict[str, str]) -> Object:
             reached = [*reached, claimed(volume)]
             more["MEDIA"] = MEDIA
         if volume.purpose == "signing-key":
-            more["KEY"] = signing_key(plan)
+            more |= {"KEY": signing_key(plan), "GIVEN_KEY": "/secrets/restored-key/signing.key"}
             name = secret_name(plan.name, "restored-key", 1)
             given = {"secret": {"secretName": name, "optional": True, "defaultMode": 0o440}}
             reached = [*reached, claimed(volume), Mount("restored-key", "/secrets/restored-key", given)]

@@ -22,9 +22,9 @@ if [ "${RESTORE_DATABASE-}" = yes ] && [ "$(restored)" != "restored $RESTORE" ];
 fi
 # Clients were given these since: one key must never serve twice.
 sql -c 'TRUNCATE e2e_one_time_keys_json'
-if [ -n "${KEY-}" ] && [ -s /secrets/restored-key/signing.key ] && ! cmp --quiet /secrets/restored-key/signing.key "$KEY"; then
+if [ -n "${KEY-}" ] && [ -s "$GIVEN_KEY" ] && ! cmp --quiet "$GIVEN_KEY" "$KEY"; then
   [ ! -e "$KEY" ] || mv "$KEY" "$KEY.before-$RESTORE"
-  cp /secrets/restored-key/signing.key "$KEY.new" && chmod 440 "$KEY.new" && mv "$KEY.new" "$KEY"
+  cp "$GIVEN_KEY" "$KEY.new" && chmod 440 "$KEY.new" && mv "$KEY.new" "$KEY"
   say "restore: the signing key is the given one"
 fi
 [ -n "${MEDIA-}${PLACE_MEDIA-}" ] || exit 0
