@@ -16,6 +16,18 @@ CHESS = "inventory/targets/eu1/chess-club.yml"
 PROD = "inventory/targets/eu1/matrix-prod.yml"
 STANDBY = "inventory/targets/eu2/pair-standby.yml"
 AP1 = "inventory/targets/ap1/platform.yml"
+DNS = """\
+      dns:
+        name: letsencrypt-dns
+        acme:
+          email: ops@example.com
+          dns01:
+            rfc2136:
+              nameserver: ns1.example.com:53
+              tsigKeyName: matrix-fleet
+              tsigAlgorithm: HMACSHA512
+              tsigSecretSecretRef: {name: rfc2136-tsig, key: key}
+"""
 ROOM = "      max_connections: 200\n"
 Change = Callable[[Repository], None]
 
@@ -661,6 +673,15 @@ CASES: dict[str, tuple[Change, str]] = {
     "a timeline without a moment": (
         backed_up("state: stopped\n    restore: {name: again, timeline: 2}"),
         f"{PROD}:23: matrix.restore: expected until, since timeline is said, got 'none'; the newest base backup may be of another timeline",
+    ),
+    "media whose backup is in its own bucket": (
+        chain(with_standby, edit(PAIR, "bucket: matrix-media-pair", "bucket: matrix-backups-group")),
+        f"{PAIR}:5: matrix: expected backup.bucket in another bucket than media.s3, got 'matrix-backups-group'; a bucket is no backup of itself",
+    ),
+    "a homeserver on two clusters without DNS-01": (
+        chain(with_standby, edit("inventory/classes/cluster/eu2.yml", DNS, "")),
+        f"{PAIR}:6: matrix.active: it takes a DNS-01 issuer and cluster eu2 has none: a standby's certificates are signed"
+        " while its names lead elsewhere; set cluster.issuers.dns",
     ),
     "two homeservers of one name": (
         chain(with_standby, add(STANDBY, "parameters: {matrix: {active: eu2}}\n")),

@@ -112,7 +112,7 @@ def following(plan: TenantPlan, active: str) -> Object:
     """A replica cluster: it begins with a base backup of the active cluster's server and replays that one's archive."""
     parameters = {
         "barmanObjectName": plan.called("postgresql"),
-        "serverName": component_name(plan.target.places[active], "postgresql"),
+        "serverName": component_name(plan.target.places[active][0], "postgresql"),
     }
     # What the API server would fill in is written out, or Argo CD reports it.
     origin = {"name": BARMAN, "enabled": True, "isWALArchiver": False, "parameters": parameters}

@@ -375,12 +375,18 @@ def postgresql() -> Any:
                 graph(
                     "Since the last archived segment",
                     "s",
-                    {"{{tenant}}": f"pg_stat_archiver_last_archive_age{{{MINE}}}"},
+                    {
+                        "{{tenant}}": f"pg_stat_archiver_last_archive_age{{{MINE}}}",
+                        "{{index}} (CloudNativePG)": f"cnpg_pg_stat_archiver_seconds_since_last_archival{{{MINE}}}",
+                    },
                 ),
                 graph(
                     "Archiving that failed",
                     "ops",
-                    {"{{tenant}}": per_second("pg_stat_archiver_failed_count", "tenant")},
+                    {
+                        "{{tenant}}": per_second("pg_stat_archiver_failed_count", "tenant"),
+                        "{{tenant}} (CloudNativePG)": per_second("cnpg_pg_stat_archiver_failed_count", "tenant"),
+                    },
                 ),
             ],
         },

@@ -22,7 +22,6 @@ def main(plan: TenantPlan) -> Iterator[Text]:
         return
     restorable = plan.tenant.database.kind is Database.STATEFULSET
     by_operator = archived_by_operator(plan.tenant)
-    active, standby = sides(plan)
     archiver = "WAL-G" if plan.tenant.backup.archiver is Archiver.WAL_G else "pgBackRest"
     facts = {
         "archived": archive_folder(plan.tenant),
@@ -32,9 +31,9 @@ def main(plan: TenantPlan) -> Iterator[Text]:
         "copied": copies_media(plan.tenant),
         "keeper": media_keeper(plan.tenant),
         "moment": moment(plan),
-        "active": active,
-        "standby": standby,
-        "places": " and ".join(f"`{cluster}` ({name})" for cluster, name in plan.target.places.items()),
+        "given": [one.name for one in plan.secrets if one.given],
+        "places": " and ".join(f"`{cluster}` ({name})" for cluster, (name, _) in plan.target.places.items()),
+        "sides": sides(plan),
         "restorable": restorable,
         "policy": lambda place: policy(plan, place),
     }
@@ -58,15 +57,18 @@ def moment(plan: TenantPlan) -> dict[str, object] | None:
     }
 
 
-def sides(plan: TenantPlan) -> tuple[dict[str, str], dict[str, str]]:
-    """Of a homeserver with a standby: where each side's server is, the active one's first."""
-
-    def side(cluster: str) -> dict[str, str]:
-        name = plan.target.places.get(cluster, plan.name)
-        return {"cluster": cluster, "namespace": name, "server": component_name(name, "postgresql")}
-
-    others = [cluster for cluster in plan.target.places if cluster != plan.tenant.active]
-    return side(plan.tenant.active or ""), side((others or [""])[0])
+def sides(plan: TenantPlan) -> dict[str, dict[str, str]]:
+    """Of a homeserver that two clusters have: where its active and its following server are; nothing of others."""
+    if len(plan.target.places) < 2:
+        return {}
+    return {
+        "active" if cluster == plan.tenant.active else "standby": {
+            "cluster": cluster,
+            "namespace": namespace,
+            "server": component_name(name, "postgresql"),
+        }
+        for cluster, (name, namespace) in plan.target.places.items()
+    }
 
 
 def policy(plan: TenantPlan, place: str) -> str:

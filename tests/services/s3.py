@@ -83,7 +83,7 @@ def served(node, world, data, names, port, identities, owner, buckets, **spec):
     }
     certificates.issue([certificate], node.objects, world)
     node.objects.add(secret("storage", "s3-keys", {"s3.json": json.dumps({"identities": identities})}))
-    command = "weed server -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.volumeSizeLimitMB=64 -volume.max=16 -s3"
+    command = "weed server -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.volumeSizeLimitMB=64 -volume.max=64 -s3"
     command += f" -s3.ip.bind=0.0.0.0 -s3.port=8332 -s3.port.https={INSIDE} -s3.config=/keys/s3.json"
     command += " -s3.cert.file=/tls/tls.crt -s3.key.file=/tls/tls.key -s3.port.iceberg=0 -s3.port.lance=0"
     mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("data", "keys", "tls")]

@@ -15,7 +15,9 @@ if [ "${RESTORE_DATABASE-}" = yes ] && [ "$(restored)" != "restored $RESTORE" ];
   say "restore: the dump of ${last#* }"
   {
     echo "BEGIN; ALTER SCHEMA public RENAME TO \"before_$RESTORE\"; CREATE SCHEMA public;"
-    restic dump "${last% *}" synapse.dump | pg_restore --no-owner --no-privileges --file=- || exit 1
+    # A server before PostgreSQL 17 does not know that setting, of which the head of a script has one.
+    restic dump "${last% *}" synapse.dump | pg_restore --no-owner --no-privileges --file=- |
+      sed '1,/^SELECT pg_catalog.set_config/{/^SET transaction_timeout = 0;$/d}' || exit 1
     echo "COMMENT ON SCHEMA public IS 'restored $RESTORE'; COMMIT;"
   } | psql -Xq -v ON_ERROR_STOP=1 -o /dev/null || fail "restore: not restored; what was there is as it was"
   say "restore: the database is back; what was there is the schema before_$RESTORE"

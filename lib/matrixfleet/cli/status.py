@@ -30,7 +30,10 @@ QUERIES = {
     "version": "count by (tenant, version) (synapse_build_info)",
     "alerts": 'count by (tenant, alertname) (ALERTS{alertstate="firing", severity="critical"})',
     "database": 'max by (tenant) (pg_database_size_bytes{datname!~"template.+|postgres"})',
-    "archived": "max by (tenant) (pg_stat_archiver_last_archive_age)",
+    "archived": (
+        "max by (tenant) (pg_stat_archiver_last_archive_age"
+        " or (cnpg_pg_stat_archiver_seconds_since_last_archival and cnpg_pg_stat_archiver_archived_count > 0))"
+    ),
     # kube-state-metrics knows no tenant: a CronJob's name begins with it.
     "dumped": (
         "time() - max by (tenant) (label_replace("

@@ -67,8 +67,9 @@ class BackupSpec(Model):
     recipients: tuple[Recipient, ...] = ()
     """People who can read the tenant's keys, each alone; two or more."""
     lock: int | None = Field(default=None, ge=1, le=365)
-    """Object lock of the first bucket, in days: for so long it keeps what was removed or overwritten, whoever asks. Its
-    owner turns it on, and takes out what was there, as the tenant's page says; verify looks for versions."""
+    """Object lock of the first bucket, in days: for so long it keeps what the tenant's keys removed or overwrote, and
+    for so long after it was written nobody removes anything. Its owner turns it on, and takes out what was there, as
+    the tenant's page says; verify looks for versions."""
     schedule: Cron = "17 2 * * *"
     """When a dump is made, and media is copied from its bucket."""
     drill: Cron = "41 4 * * 0"

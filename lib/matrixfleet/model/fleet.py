@@ -182,8 +182,8 @@ class Target:
     """Whether a tenant's namespace is one for several tenants."""
     sharers: tuple[tuple[str, Tenant], ...] = ()
     """Of a platform target: the tenants, by name, whose database is the platform's."""
-    places: Mapping[str, str] = field(default_factory=dict)
-    """Of a tenant that says `active`: every cluster with a target of its homeserver, and that target's name."""
+    places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Of a tenant that says `active`: every cluster with a target of its homeserver, that one's name and namespace."""
 
     @property
     def short(self) -> str:
@@ -248,13 +248,16 @@ class Fleet:
             self.places(name),
         )
 
-    def places(self, name: str) -> dict[str, str]:
-        """Of a target that says `active`: cluster and name of each target of its homeserver, itself included."""
+    def places(self, name: str) -> dict[str, tuple[str, str]]:
+        """Of a target that says `active`: cluster, name and namespace of each of its homeserver's, itself included."""
         server = self.raw(name, ("matrix", "server_name"))
         if not isinstance(self.raw(name, ("matrix", "active")), str):
             return {}
         found = (other.rpartition(".") for other in self.names if self.raw(other, ("matrix", "server_name")) == server)
-        return {folder: short for folder, _, short in found}
+        return {
+            folder: (short, str(self.raw(f"{folder}.{short}", ("matrix", "namespace")) or short))
+            for folder, _, short in found
+        }
 
     def _shared(self, name: str, namespace: str | None) -> bool:
         """Whether a target's namespace is a target of its own."""
@@ -481,9 +484,12 @@ class Fleet:
             if active not in places:
                 message = f"no target of this homeserver on cluster {active!r}"
                 yield self.fault(name, key, f"{message}; expected one of {', '.join(sorted(places))}")
+            elif len(places) > 2:
+                told = ", ".join(sorted(places))
+                yield self.fault(name, key, f"expected one standby, got targets of this homeserver on {told}")
             elif active != here[0]:
-                origin = f"{active}.{places[active]}"
-                if places[active] == here[2]:
+                origin = f"{active}.{places[active][0]}"
+                if places[active][0] == here[2]:
                     message = f"expected another name than {here[2]!r}, which is {origin}'s: archives are called by it"
                     yield self.fault(name, (), f"{message}; rename the file")
                 kept = ("matrix", "backup", "bucket")

@@ -24,7 +24,7 @@ from matrixfleet.model.choices import (
     Turn,
 )
 from matrixfleet.model.database import DatabaseSpec
-from matrixfleet.model.media import MediaSpec, S3Bucket
+from matrixfleet.model.media import MediaSpec, S3Bucket, server_of
 from matrixfleet.model.resources import Generation, Resources
 from matrixfleet.model.retention import Retention
 from matrixfleet.model.services import AppService, Consent, Mail, Module
@@ -450,6 +450,14 @@ class Tenant(Model):
         for key, needed, said, why in wanted:
             if said is not needed:
                 raise expected(f"{key}: {needed}, since active is said", str(said), why)
+        return self
+
+    @model_validator(mode="after")
+    def _media_is_backed_up_elsewhere(self) -> Tenant:
+        where = [(server_of(one.endpoint), one.bucket) for one in (self.media.s3, self.backup.bucket) if one]
+        if len(where) > len(set(where)):
+            wanted = "backup.bucket in another bucket than media.s3"
+            raise expected(wanted, where[0][1], "a bucket is no backup of itself")
         return self
 
     def follows(self, cluster: str) -> bool:

@@ -9,7 +9,7 @@ from matrixfleet.errors import FleetError, Refused, did_you_mean
 from matrixfleet.model import Fleet, Target, Tenant
 from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.choices import Database, Logs, Mesh, Metrics, Pooling, Secrets, Turn
-from matrixfleet.model.cluster import Cluster, Istio
+from matrixfleet.model.cluster import Cluster, Issuer, Istio
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.model.release import Release
@@ -167,6 +167,11 @@ class Plan:
     def archive(self) -> Archive | None:
         """Where CloudNativePG archives the server that is this target's."""
         return None
+
+    @cached_property
+    def web_issuer(self) -> Issuer:
+        """Who signs for its public hosts."""
+        return self.cluster.issuers.web
 
     @cached_property
     def web(self) -> Web | None:
@@ -639,6 +644,12 @@ class TenantPlan(Plan):
         return Archive(spec.bucket, folder, secret, spec.keep.archive, spec.schedule, spec.resources)
 
     @cached_property
+    def web_issuer(self) -> Issuer:
+        """Of a homeserver on two clusters one that asks DNS: the world's names lead to the other one until it moves."""
+        issuers = self.cluster.issuers
+        return issuers.dns if self.tenant.active and issuers.dns else issuers.web
+
+    @cached_property
     def web(self) -> Web | None:
         """The tenant's own Element Web."""
         return web_of_tenant(self.tenant)
@@ -684,6 +695,12 @@ class TenantPlan(Plan):
                 f" its platform target, or another kind",
             )
         self.verify_database()
+        if self.tenant.active and self.cluster.issuers.dns is None:
+            raise Refused(
+                ("matrix", "active"),
+                f"it takes a DNS-01 issuer and cluster {self.cluster.name} has none: a standby's certificates are"
+                " signed while its names lead elsewhere; set cluster.issuers.dns",
+            )
         if self.tenant.restore and self.tenant.follows(self.cluster.name):
             raise Refused(
                 ("matrix", "restore"),

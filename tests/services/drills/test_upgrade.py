@@ -7,7 +7,7 @@ import time
 import harness
 import pytest
 from harness import eventually
-from test_restore import CLAIMS, Alice, restored
+from test_restore import CLAIMS, Alice
 
 from conftest import TABLE
 from fleetnode.images import POSTGRESQL
@@ -62,8 +62,11 @@ def test_the_next_major_version_and_back(tenant):
         alice.say("on the next one")
         eventually(lambda: "on the next one" in alice.reads(), 30)
         tenant.synced(tenant.compiled(state="stopped"))
-    # Back: the archive of the version before is as it was.
-    tenant.lost(CLAIMS["database"])
-    restored(tenant, "back")
+        # Another image is no change that this node would see.
+        tenant.lost()
+    # Back: the archive of the version before is as it was, and what is there goes aside.
+    tenant.synced(tenant.compiled(state="stopped", restore="{name: back}"), 240)
+    tenant.runs(tenant.compiled())
+    assert (tenant.claim(CLAIMS["database"]) / "before-back/PG_VERSION").read_text().strip() == "18"
     assert tenant.sql(version) == "15"
     eventually(lambda: alice.reads() == ["on the version before"], 60)

@@ -73,7 +73,7 @@ def certificate(plan: Plan, group: Group) -> Object:
             "usages": ["server auth"],
             "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
             "issuerRef": {
-                "name": plan.cluster.issuers.web.name,
+                "name": plan.web_issuer.name,
                 "kind": "ClusterIssuer",
                 "group": "cert-manager.io",
             },
