@@ -9,6 +9,7 @@ from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.backup import archive_folder, archive_of_platform, archived_by_operator, copies_media, duties
 from matrixfleet.plan.names import component_name
+from matrixfleet.plan.secrets import CARRIED
 from matrixfleet.plan.storage import media_keeper
 from matrixfleet.templates import render
 
@@ -31,7 +32,7 @@ def main(plan: TenantPlan) -> Iterator[Text]:
         "copied": copies_media(plan.tenant),
         "keeper": media_keeper(plan.tenant),
         "moment": moment(plan),
-        "given": [one.name for one in plan.secrets if one.given],
+        "given": [one.name for one in plan.secrets if one.given and one.purpose not in CARRIED],
         "places": " and ".join(f"`{cluster}` ({name})" for cluster, (name, _) in plan.target.places.items()),
         "sides": sides(plan),
         "restorable": restorable,
