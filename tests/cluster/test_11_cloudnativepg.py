@@ -79,6 +79,23 @@ def test_its_log_is_archived_and_a_base_backup_is_made(joined: Joined, ha: Homes
     say(f"base backups: {done}, {len(kept)} objects in the bucket")
 
 
+METRICS = "exec 3<>/dev/tcp/127.0.0.1/9187 && printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3"
+ASKED_FOR = (
+    "cnpg_pg_replication_lag",
+    "cnpg_pg_stat_archiver_seconds_since_last_archival",
+    "cnpg_pg_stat_archiver_failed_count",
+    "cnpg_pg_stat_archiver_archived_count",
+    "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp",
+)
+
+
+def test_an_instance_says_what_alerts_ask_for(joined: Joined, ha: Homeserver) -> None:
+    said = barman.shell(joined, NAMESPACE, cluster(joined)["currentPrimary"], METRICS).read_text().splitlines()
+    values = {name: [line.split()[-1] for line in said if line.startswith(name)] for name in ASKED_FOR}
+    assert all(values.values()), values
+    assert float(values[ASKED_FOR[-1]][0]) > time.time() - 3600, values
+
+
 class Writer(threading.Thread):
     """Sends message after message. `accepted` has the events that the homeserver promised to keep, with their times."""
 
