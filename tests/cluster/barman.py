@@ -43,6 +43,10 @@ def install(joined: Joined) -> None:
     certified(joined, "cnpg-system", "cnpg-webhook", "apiserver", webhook)
     certified(joined, "cnpg-system", "barman-cloud", "tls", "barman-cloud")
     joined.make("cloudnativepg.yaml")
+    source = build.module("github.com/cloudnative-pg/cloudnative-pg", build.HERE / "cloudnativepg")
+    (queries,) = filter(None, yaml.safe_load_all((source / "config/manager/default-monitoring.yaml").read_text()))
+    queries["metadata"]["namespace"] = "cnpg-system"
+    api.apply(queries)
     joined.make("barmancloud.yaml")
     service = until("the bucket has an address", lambda: (found := api.get("v1", "Service", "storage", "s3")) and found["status"].get("loadBalancer") and found)  # fmt: skip
     (address,) = (each["ip"] for each in service["status"]["loadBalancer"]["ingress"])

@@ -97,12 +97,10 @@ def compile_one(of: Path, package: str, program: Path) -> None:
     print(f"  {time.monotonic() - start:.0f} s", flush=True)
 
 
-def module(path: str) -> Path:
-    """The folder of a module's sources."""
+def module(path: str, of: Path = MODULE) -> Path:
+    """The folder of a module's sources, in the version that another has."""
     command = ["go", "list", "-m", "-f", "{{.Dir}}", path]
-    found = subprocess.run(
-        command, cwd=MODULE, env=os.environ | ENVIRONMENT, check=True, capture_output=True, text=True
-    )
+    found = subprocess.run(command, cwd=of, env=os.environ | ENVIRONMENT, check=True, capture_output=True, text=True)
     return Path(found.stdout.strip())
 
 
