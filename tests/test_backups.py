@@ -316,6 +316,37 @@ def test_a_restore_along_another_timeline(fleet: Fleet) -> None:
         assert environment(restore).get("TIMELINE") == asked
 
 
+@pytest.mark.skipif(
+    not (shutil.which("restic") and shutil.which("rclone")), reason="restic and rclone are not installed"
+)
+def test_a_repository_whose_making_was_killed(tmp_path: Path) -> None:
+    """It is made anew; one that has something in it is not."""
+    (tmp_path / "passphrase").write_text("secret")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PLACE_FIRST": f":local:{tmp_path}/bucket",
+        "RCLONE_CONFIG": "/dev/null",
+        "RESTIC_PASSWORD_FILE": str(tmp_path / "passphrase"),
+        "RESTIC_CACHE_DIR": str(tmp_path / "cache"),
+    }
+
+    def made(more: str = "") -> subprocess.CompletedProcess[str]:
+        script = f". {SCRIPTS}/lib.sh; own_repository media; restic cat config >/dev/null; {more}"
+        command = ["bash", "-c", script]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert made().returncode == 0
+    config = tmp_path / "bucket/media/config"
+    config.unlink()
+    done = made("echo kept | restic backup --stdin --stdin-filename one")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "bucket/media/keys").iterdir())) == 1
+    config.unlink()
+    done = made()
+    assert done.returncode == 1 and "there is no config beside what is stored" in done.stderr
+    assert len(list((tmp_path / "bucket/media/keys").iterdir())) == 1, "no key of it is removed"
+
+
 BASE = """
 arrives() { true; }
 backups() { cat backups; }

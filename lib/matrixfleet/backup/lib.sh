@@ -27,11 +27,25 @@ own_repository() {
   export RESTIC_REPOSITORY=rclone:$PLACE_FIRST/$1
   if ! said=$(restic cat config --no-lock 2>&1 >/dev/null); then
     case $said in
-      *"Is there a repository"*) restic init ;;
+      *"Is there a repository"*)
+        begun_anew "$1"
+        restic init
+        ;;
       *) fail "$1: $said" ;;
     esac
   fi
   restic unlock --quiet
+}
+
+# An init that was killed leaves a key of which no config is: beside another's it would open the repository, and read nothing.
+# Keys go only where nothing is stored that they could read.
+begun_anew() {
+  local stored code=0
+  stored=$(rclone lsf --recursive --files-only "$PLACE_FIRST/$1" 2>/dev/null) || code=$?
+  # 3: there is no such folder.
+  [ "$code" = 0 ] || [ "$code" = 3 ] || fail "$1: the bucket does not say what is there"
+  ! grep -q '^\(data\|snapshots\|index\)/' <<<"$stored" || fail "$1: there is no config beside what is stored; restore it from the bucket's versions"
+  [ -z "$stored" ] || rclone delete "$PLACE_FIRST/$1/keys"
 }
 
 # The newest snapshot with a tag, not after a moment where one is given: its id and time; fails where there is none.
