@@ -7,6 +7,7 @@ Both clusters are this one: their targets have namespaces of their own, and what
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import barman
@@ -93,7 +94,7 @@ def page(pair: Pair, cluster: str, namespace: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def pair(joined: Joined, operators: None) -> Pair:
+def pair(joined: Joined, operators: None) -> Iterator[Pair]:
     """A homeserver that runs on eu1, and its standby on eu2."""
     made, start = Pair(joined), time.monotonic()
     made.bring("eu1", ACTIVE)
@@ -111,7 +112,11 @@ def pair(joined: Joined, operators: None) -> Pair:
         joined.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": where, "stringData": given})
     joined.settle("eu2-pair-standby", seconds=300)
     say(f"the standby is Healthy after {time.monotonic() - start:.0f} s")
-    return made
+    yield made
+    # Its folder goes with the next tests' fleet, and theirs wait for every root.
+    root = joined.argo.application("eu2-root")
+    assert root
+    joined.api.delete(root)
 
 
 def test_a_standby_follows_and_takes_over(joined: Joined, pair: Pair) -> None:
