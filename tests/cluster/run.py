@@ -50,8 +50,10 @@ def main() -> int:
         return subprocess.run([*tests, str(HERE / "test_02_admission.py")]).returncode
     named = sys.argv[1:] or ([str(HERE / "test_08_scale.py")] if os.environ.get("SCALE") else [])
     # The last have a network and control planes of their own: they run beside the others.
-    joined = [str(HERE / f"test_{name}.py") for name in ("10_joined", "11_cloudnativepg", "12_standby", "13_shared")]
-    parts = [named] if named else [[str(HERE), *(f"--ignore={file}" for file in joined)], joined]
+    joined = [str(HERE / f"test_{name}.py") for name in ("10_joined", "11_cloudnativepg")]
+    # By name alone: they would take as long again.
+    recovery = [str(HERE / f"test_{name}.py") for name in ("12_standby", "13_shared")]
+    parts = [named] if named else [[str(HERE), *(f"--ignore={file}" for file in joined + recovery)], joined]
     start = time.monotonic()
     programs = build.build()
     for operator in build.OPERATORS:
