@@ -67,9 +67,9 @@ class Pulls:
         """A tenant's file with these lines more than at first, until Argo CD has it."""
         self.pull.source.write(self.file(name), TENANT % (name, name) + lines)
         self.pull.compile()
-        self.joined.argo.push(
-            lines or "running", *(f"eu1-{name}{part}" for part in ("-fence", "-shared", "")), seconds=300
-        )
+        # Its walls, and the platform's: another of its Pods may ask the shared server then.
+        walls = (f"eu1-{name}-fence", f"eu1-{name}-shared", "eu1-platform-fence", "eu1-platform")
+        self.joined.argo.push(lines or "running", *walls, f"eu1-{name}", seconds=300)
 
 
 @pytest.fixture(scope="module")
