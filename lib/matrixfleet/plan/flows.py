@@ -172,12 +172,9 @@ def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flo
 def archive_flows(cluster: Cluster, archive: Archive | None) -> Iterator[Flow]:
     """The way of the platform's instances to the bucket that they archive to."""
     if archive:
-        bucket = archive.bucket
-        places = [Outside("the bucket of backups", (one,)) for one in bucket.reach] or [
-            _internet(cluster.network.private)
-        ]
-        for place in places:
-            yield Flow("postgresql", place, ((TCP, bucket.port),), "its log and base backups")
+        named = [Outside("the bucket of backups", (one,)) for one in archive.bucket.reach]
+        for place in named or [_internet(cluster.network.private)]:
+            yield Flow("postgresql", place, ((TCP, archive.bucket.port),), "its log and base backups")
 
 
 def bootstrap_flow(cluster: Cluster) -> Flow:
