@@ -63,6 +63,8 @@ def ruleset(pod: Pod, objects: Objects) -> tuple[str, list[Rule]]:
             for number, rule in enumerate(rules):
                 if rule.direction == direction:
                     lines.append(f'    {_peer(rule, number)}{rule.match}counter accept comment "{rule.comment}"')
+            # What comes late, after conntrack has forgotten the connection, opens none: dropped, and not counted.
+            lines.append("    tcp flags & (fin | syn | rst | ack) != syn drop")
             lines.append(f'    counter drop comment "{DENIED} {direction}"')
         lines.append("  }")
     return "\n".join([*lines, "}"]), rules
