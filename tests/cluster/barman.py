@@ -150,11 +150,12 @@ def by_page(joined: Joined, page: str, moment: str) -> None:
         rf"kubectl -n {aside} exec restored-1 -c postgres -- ",
     )
     shell(joined, where, primary, said(rf"{exec_primary}(createdb [^\n]+)\n")[0])
-    dump = shell(joined, aside, "restored-1", said(rf"{exec_aside}(pg_dump [^\n]+) >synapse.dump\n")[0])
+    # What the page's pipe carries from one Pod to the other.
+    dump = shell(joined, aside, "restored-1", said(rf"{exec_aside}(pg_dump [^\n]+) \|\n")[0])
     dump = dump.rename(joined.plane.folder / "synapse.dump")
     on_primary = exec_primary.replace("exec ", "exec -i ")
-    (load,) = said(rf"{on_primary}(pg_restore [^\n]+) <synapse.dump\n")
-    shell(joined, where, primary, f"{load} <{dump}")
+    (load,) = said(rf"{on_primary}(pg_restore [^\n]+)\n")
+    shell(joined, where, primary, f"cat {dump} | {load}")
     command, exchange = said(rf"{on_primary}(psql [^\n]+) <<'END'\n(.*?)END\n")
     shell(joined, where, primary, f"{command} <<'END'\n{textwrap.dedent(exchange)}\nEND")
 
