@@ -191,6 +191,23 @@ matrix-prod/matrix-prod-database-1
     assert "nobody" not in said
 
 
+def test_the_command_tells_what_is_in_backups() -> None:
+    said = {part.splitlines()[0].partition("/")[2]: part for part in told(TOP, "eu1.matrix-ha").split("\n\n")}
+    keys = "with the tenant's keys, encrypted to its recipients, in both buckets"
+    for name, makes, kept in (
+        ("signing-key-1", "Job matrix-ha-bootstrap-", keys),
+        ("backup-key-1", "Job matrix-ha-bootstrap-", keys),
+        ("backup-1", "a person; Job matrix-ha-bootstrap-", "none: whoever gave it has it"),
+        ("turn-1", "Job matrix-ha-bootstrap-", "none: another one is made"),
+        ("turn-tls", "Certificate matrix-ha-turn", "none: cert-manager has another one signed"),
+    ):  # fmt: skip
+        assert f"  made by   {makes}" in said[f"matrix-ha-{name}"], name
+        assert f"  backup    {kept}" in said[f"matrix-ha-{name}"], name
+    assert "rotate    never: what is backed up is read with it" in said["matrix-ha-backup-key-1"]
+    assert "  backup    none: it is lost with the cluster" in told(TOP, PROD)
+    assert "  backup    none: the store has it" in told(TOP, "us1.research")
+
+
 def test_the_command_tells_how_to_fill_a_store() -> None:
     said = told(TOP, "us1.research")
     assert "made by   ExternalSecret, from ClusterSecretStore matrix-fleet" in said

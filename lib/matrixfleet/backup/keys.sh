@@ -1,28 +1,35 @@
 # Keep the tenant's keys for people: encrypted to each recipient, in two places, and only where they are not there yet.
-# Each copy is read back and decrypted by a key that is thrown away then: whoever holds a recipient's can do the same.
+# Each copy is read back and decrypted by a key that is thrown away then: whoever holds a recipient's can do the same. Its name
+# says which keys it has, and what it then was: each time the newest is read and compared, so it is known to be the running ones.
 . /etc/backup/lib.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # The same content makes the same archive, and so the same name.
 tar --create --dereference --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0400 --exclude='..*' \
   --absolute-names --transform='s,^/,,' --file "$work/keys.tar" $KEYS
-sum=$({ cat "$work/keys.tar"; echo "$RECIPIENTS"; } | sha256sum | cut -c1-32)
+digest() { sha256sum | cut -c1-32; }
+sum=$({ cat "$work/keys.tar"; echo "$RECIPIENTS"; } | digest)
 for place in first second; do
   at=$(printenv "PLACE_${place^^}")/keys
-  there=$(rclone lsf "$at" 2>/dev/null || true)
-  case $there in *"-$sum.tar.age"*) ;; *)
+  newest=$(rclone lsf --include '*.tar.age' "$at" 2>/dev/null | sort | tail -n 1) || newest=
+  found=no
+  case $newest in *-"$sum"-*)
+    found=$(rclone cat "$at/$newest" | digest)
+    [ "$newest" = "${newest%-*}-$found.tar.age" ] || { say "keys: $newest in the $place place is damaged; another copy is made" && found=no; }
+    ;;
+  esac
+  if [ "$found" = no ]; then
     age-keygen --output "$work/once" 2>/dev/null
     to=()
     for one in $RECIPIENTS $(age-keygen -y "$work/once"); do to+=(--recipient "$one"); done
-    name=$(date -u +%Y%m%dT%H%M%SZ)-$sum.tar.age
     age --encrypt "${to[@]}" --output "$work/keys.tar.age" "$work/keys.tar"
+    name=$(date -u +%Y%m%dT%H%M%SZ)-$sum-$(digest <"$work/keys.tar.age").tar.age
     rclone copyto "$work/keys.tar.age" "$at/$name"
     rclone cat "$at/$name" | age --decrypt --identity "$work/once" | cmp --quiet - "$work/keys.tar" ||
       fail "keys: $at/$name is not what was written"
     rm "$work/once"
     say "keys: $name is in the $place place"
-    ;;
-  esac
+  fi
   # What `verify` reads: these keys are the running ones, as of now.
   printf '%s %s\n' "$sum" "$(date -u +%FT%TZ)" >"$work/checked"
   rclone copyto "$work/checked" "$at/checked"

@@ -20,9 +20,9 @@ from matrixfleet.checks.tree import Entry
 from matrixfleet.drawing import draw_target
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.model import Fleet
-from matrixfleet.model.choices import Store
+from matrixfleet.model.choices import Backup, Store
 from matrixfleet.plan import TenantPlan, plan_of
-from matrixfleet.plan.secrets import SIGNING_KEY, Secret
+from matrixfleet.plan.secrets import CARRIED, SIGNING_KEY, Secret
 
 GENERATOR = "components/bootstrap/bootstrap.py"
 SYNAPSE = ".cache/synapse/venv/bin/python"
@@ -41,9 +41,10 @@ def told(top: Path, name: str) -> str:
         lines += [
             f"{namespace}/{called}",
             f"  keys      {', '.join(sorted(keys))}",
-            f"  made by   {_made_by(maker)}",
+            f"  made by   {_made_by(maker, secret)}",
             f"  read by   {', '.join(sorted(readers.get((namespace, called), {'nobody'})))}",
             f"  rotate    {_rotation(fleet, plan, secret) if secret else 'nothing to do: cert-manager renews it'}",
+            f"  backup    {_backup(plan, secret)}",
         ]
         if secret and secret.remote and namespace == secret.namespaces[0]:
             lines += [f"  in store  {secret.remote}", *_put(plan, secret)]
@@ -99,18 +100,30 @@ def _readers(tree: Tree) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-def _made_by(maker: Entry) -> str:
+def _made_by(maker: Entry, secret: Secret | None) -> str:
     if maker.kind == "ExternalSecret":
         return f"ExternalSecret, from ClusterSecretStore {maker.spec['secretStoreRef']['name']}"
     if maker.kind == "VaultStaticSecret":
         return f"VaultStaticSecret, through VaultAuth {maker.spec['vaultAuthRef']}"
-    return f"{maker.kind} {maker.name}"
+    called = f"{maker.kind} {maker.name}"
+    return f"a person; {called} waits for it" if secret and secret.given else called
+
+
+def _backup(plan: TenantPlan, secret: Secret | None) -> str:
+    if secret is None:
+        return "none: cert-manager has another one signed"
+    if secret.purpose in CARRIED and plan.tenant.backup.kind is not Backup.NONE:
+        return "with the tenant's keys, encrypted to its recipients, in both buckets"
+    if secret.remote:
+        return "none: the store has it"
+    if secret.given:
+        return "none: whoever gave it has it"
+    return "none: it is lost with the cluster" if secret.purpose in CARRIED else "none: another one is made"
 
 
 def _rotation(fleet: Fleet, plan: TenantPlan, secret: Secret) -> str:
     if not secret.rotate:
-        signs = any(kind == SIGNING_KEY for _, kind in secret.keys)
-        return "never: it is the server's identity" if signs else "nothing to do: it holds no secret"
+        return f"never: {secret.lasts}"
     mine = secret.rotate[0] == "matrix"
     here: Any = plan.tenant if mine else plan.target.platform
     for part in secret.rotate[1:]:

@@ -72,6 +72,11 @@ class Secret:
         """Whether another target makes it."""
         return all(kind == COPIED for _, kind in self.keys)
 
+    @property
+    def lasts(self) -> str:
+        """Why it is never rotated, where `rotate` is empty."""
+        return LASTING[self.purpose]
+
     def path(self, key: str) -> str:
         """Where a Pod sees one key."""
         return f"/secrets/{self.purpose}/{key}"
@@ -289,6 +294,14 @@ def secrets_of(
     return tuple(found)
 
 
+LASTING = {
+    "signing-key": "it is the server's identity",
+    "backup-key": "what is backed up is read with it",
+    "pgbouncer": "it opens PgBouncer's own numbers alone",
+    "database-ca": "it is the authority's certificate, and no secret",
+    CANARY: "it opens the account of the canary alone",
+}
+"""Purposes of what is never rotated, and why."""
 CARRIED = ("synapse", "signing-key", "backup-key")
 """Purposes of what is the homeserver's, whichever cluster it runs on."""
 

@@ -4,6 +4,8 @@ import re
 
 from harness import eventually, together
 
+from conftest import SECOND_BUCKET
+
 SAID = "a word that only this room knows"
 
 
@@ -38,6 +40,20 @@ def test_the_archive_has_a_base_backup_and_goes_on(tenant):
 
 def test_keys_are_in_two_places(tenant):
     eventually(lambda: "is in the second place" in tenant.log("synapse", "backup"), 60)
+
+
+def test_damaged_keys_are_kept_anew(tenant):
+    """In one place, by a bit: what recipients would find is looked at, and it is whole again by itself."""
+
+    def newest():
+        return max(key for key in tenant.store.keys(SECOND_BUCKET) if key.endswith(".tar.age"))
+
+    client, key = tenant.store.client, newest()
+    content = bytearray(client.get_object(Bucket=SECOND_BUCKET, Key=key)["Body"].read())
+    content[-1] ^= 1
+    client.put_object(Bucket=SECOND_BUCKET, Key=key, Body=bytes(content))
+    eventually(lambda: "in the second place is damaged; another copy is made" in tenant.log("synapse", "backup"), 60)
+    eventually(lambda: newest() > key, 30)
 
 
 def test_media_is_backed_up(tenant):

@@ -222,7 +222,16 @@ def test_another_cluster(tenant, alice, bob, people, tmp_path):
     encrypted = tmp_path / "keys.tar.age"
     encrypted.write_bytes(tenant.store.client.get_object(Bucket=SECOND_BUCKET, Key=newest)["Body"].read())
     second = list(people)[1]
-    subprocess.run(["age", "--decrypt", "--identity", second, "--output", tmp_path / "keys.tar", encrypted], check=True)
+    # Who restores is somebody else: the holder hands over what the identity reads, and keeps it.
+    own, handed = tmp_path / "own", tmp_path / "handed.age"
+    subprocess.run(["age-keygen", "--output", own], check=True)
+    recipient = subprocess.run(["age-keygen", "-y", own], check=True, capture_output=True, text=True).stdout.strip()
+    with handed.open("wb") as out:
+        subprocess.run(
+            f"age --decrypt --identity {second} {encrypted} | age --encrypt --recipient {recipient}",
+            shell=True, check=True, stdout=out,
+        )  # fmt: skip
+    subprocess.run(["age", "--decrypt", "--identity", own, "--output", tmp_path / "keys.tar", handed], check=True)
     with tarfile.open(tmp_path / "keys.tar") as archive:
         archive.extractall(tmp_path, filter="data")
     for folder, name in (("secrets/backup-key", "backup-key-1"), ("secrets/synapse", "synapse-1")):
