@@ -156,7 +156,11 @@ class Api:
             headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
             try:
                 connection.request("GET", path + "?" + urllib.parse.urlencode(query), headers=headers)
-                for line in connection.getresponse():
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    # A server that has just begun says 429: its storage is being initialized.
+                    raise http.client.HTTPException(answer.reason)
+                for line in answer:
                     event = json.loads(line)
                     if event["type"] == "ERROR":
                         version = ""
