@@ -11,6 +11,7 @@ from harness import eventually, secret
 
 from fleetnode import certificates
 
+LABELS = {"app": "seaweedfs"}
 INSIDE = 8333
 """Where its Pod listens."""
 
@@ -48,7 +49,7 @@ class Store:
     @contextlib.contextmanager
     def away(self):
         """Gone for a while; what it has stays."""
-        self.node.remove("Pod", "storage", self.pod["metadata"]["name"])
+        self.node.remove("Pod", "storage", "s3")
         try:
             yield
         finally:
@@ -61,20 +62,19 @@ class Store:
 
 
 @contextlib.contextmanager
-def served(node, world, data, names, port, identities, owner, buckets, called="s3", **spec):
+def served(node, world, data, names, port, identities, owner, buckets, **spec):
     """Serve buckets under some names until the end. `owner` has keys that may do everything."""
-    labels = {"app": called}
     service = {
         "kind": "Service",
-        "metadata": {"namespace": "storage", "name": called},
-        "spec": {"type": "LoadBalancer", "selector": labels, "ports": [{"port": port, "targetPort": INSIDE}], **spec},
+        "metadata": {"namespace": "storage", "name": "s3"},
+        "spec": {"type": "LoadBalancer", "selector": LABELS, "ports": [{"port": port, "targetPort": INSIDE}], **spec},
     }
     outside = node.network.external_address(service)
     certificate = {
         "kind": "Certificate",
-        "metadata": {"namespace": "storage", "name": called},
+        "metadata": {"namespace": "storage", "name": "s3"},
         "spec": {
-            "secretName": f"{called}-tls",
+            "secretName": "s3-tls",
             "dnsNames": names,
             "ipAddresses": [outside],
             "usages": ["server auth"],
@@ -82,7 +82,7 @@ def served(node, world, data, names, port, identities, owner, buckets, called="s
         },
     }
     certificates.issue([certificate], node.objects, world)
-    node.objects.add(secret("storage", f"{called}-keys", {"s3.json": json.dumps({"identities": identities})}))
+    node.objects.add(secret("storage", "s3-keys", {"s3.json": json.dumps({"identities": identities})}))
     command = "weed server -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.volumeSizeLimitMB=64 -volume.max=64 -s3"
     command += f" -s3.ip.bind=0.0.0.0 -s3.port=8332 -s3.port.https={INSIDE} -s3.config=/keys/s3.json"
     command += " -s3.cert.file=/tls/tls.crt -s3.key.file=/tls/tls.key -s3.port.iceberg=0 -s3.port.lance=0"
@@ -95,11 +95,11 @@ def served(node, world, data, names, port, identities, owner, buckets, called="s
         "volumes": [
             # What it has outlives its Pod.
             {"name": "data", "hostPath": {"path": str(data)}},
-            {"name": "keys", "secret": {"secretName": f"{called}-keys"}},
-            {"name": "tls", "secret": {"secretName": f"{called}-tls"}},
+            {"name": "keys", "secret": {"secretName": "s3-keys"}},
+            {"name": "tls", "secret": {"secretName": "s3-tls"}},
         ],
     }
-    pod = {"kind": "Pod", "metadata": {"namespace": "storage", "name": called, "labels": labels}, "spec": pod_spec}
+    pod = {"kind": "Pod", "metadata": {"namespace": "storage", "name": "s3", "labels": LABELS}, "spec": pod_spec}
     node.apply([service, pod])
     Path(node.directory, "world.pem").write_bytes(world.pem)
     client = boto3.client(
@@ -115,4 +115,4 @@ def served(node, world, data, names, port, identities, owner, buckets, called="s
         eventually(lambda bucket=bucket: client.create_bucket(Bucket=bucket), 60)
     yield Store(node, pod, client, data, outside)
     for kind in ("Pod", "Service"):
-        node.remove(kind, "storage", called)
+        node.remove(kind, "storage", "s3")
