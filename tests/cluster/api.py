@@ -158,7 +158,8 @@ class Api:
                 connection.request("GET", path + "?" + urllib.parse.urlencode(query), headers=headers)
                 answer = connection.getresponse()
                 if answer.status != 200:
-                    # A server that has just begun says 429: its storage is being initialized.
+                    # A server that has just begun says 429 (its storage is being initialized), and 410 to a version too old.
+                    version = ""
                     raise http.client.HTTPException(answer.reason)
                 for line in answer:
                     event = json.loads(line)

@@ -1,6 +1,6 @@
 # Keep the tenant's keys for people: encrypted to each recipient, in two places, and only where they are not there yet.
 # Each copy is read back and decrypted by a key that is thrown away then: whoever holds a recipient's can do the same. Its name
-# says which keys it has, and what it then was: each time the newest is read and compared, so it is known to be the running ones.
+# says of which keys it is, and what was then written: the newest is compared each time, so it is known to be of the running ones.
 . /etc/backup/lib.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -12,13 +12,17 @@ sum=$({ cat "$work/keys.tar"; echo "$RECIPIENTS"; } | digest)
 for place in first second; do
   at=$(printenv "PLACE_${place^^}")/keys
   newest=$(rclone lsf --include '*.tar.age' "$at" 2>/dev/null | sort | tail -n 1) || newest=
-  found=no
-  case $newest in *-"$sum"-*)
-    found=$(rclone cat "$at/$newest" | digest)
-    [ "$newest" = "${newest%-*}-$found.tar.age" ] || { say "keys: $newest in the $place place is damaged; another copy is made" && found=no; }
-    ;;
+  case $newest in
+    *-"$sum"-*)
+      found=$(rclone cat "$at/$newest" | digest)
+      if [ "$newest" != "${newest%-*}-$found.tar.age" ]; then
+        say "keys: $newest in the $place place is damaged; another copy is made"
+        newest=
+      fi
+      ;;
+    *) newest= ;;
   esac
-  if [ "$found" = no ]; then
+  if [ -z "$newest" ]; then
     age-keygen --output "$work/once" 2>/dev/null
     to=()
     for one in $RECIPIENTS $(age-keygen -y "$work/once"); do to+=(--recipient "$one"); done

@@ -226,11 +226,8 @@ def test_another_cluster(tenant, alice, bob, people, tmp_path):
     own, handed = tmp_path / "own", tmp_path / "handed.age"
     subprocess.run(["age-keygen", "--output", own], check=True)
     recipient = subprocess.run(["age-keygen", "-y", own], check=True, capture_output=True, text=True).stdout.strip()
-    with handed.open("wb") as out:
-        subprocess.run(
-            f"age --decrypt --identity {second} {encrypted} | age --encrypt --recipient {recipient}",
-            shell=True, check=True, stdout=out,
-        )  # fmt: skip
+    read = subprocess.run(["age", "--decrypt", "--identity", second, encrypted], check=True, capture_output=True).stdout
+    subprocess.run(["age", "--encrypt", "--recipient", recipient, "--output", handed], check=True, input=read)
     subprocess.run(["age", "--decrypt", "--identity", own, "--output", tmp_path / "keys.tar", handed], check=True)
     with tarfile.open(tmp_path / "keys.tar") as archive:
         archive.extractall(tmp_path, filter="data")
