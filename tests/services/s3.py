@@ -11,7 +11,6 @@ from harness import eventually, secret
 
 from fleetnode import certificates
 
-LABELS = {"app": "seaweedfs"}
 INSIDE = 8333
 """Where its Pod listens."""
 
@@ -49,7 +48,7 @@ class Store:
     @contextlib.contextmanager
     def away(self):
         """Gone for a while; what it has stays."""
-        self.node.remove("Pod", "storage", "s3")
+        self.node.remove("Pod", "storage", self.pod["metadata"]["name"])
         try:
             yield
         finally:
@@ -62,19 +61,20 @@ class Store:
 
 
 @contextlib.contextmanager
-def served(node, world, data, names, port, identities, owner, buckets, **spec):
+def served(node, world, data, names, port, identities, owner, buckets, called="s3", **spec):
     """Serve buckets under some names until the end. `owner` has keys that may do everything."""
+    labels = {"app": called}
     service = {
         "kind": "Service",
-        "metadata": {"namespace": "storage", "name": "s3"},
-        "spec": {"type": "LoadBalancer", "selector": LABELS, "ports": [{"port": port, "targetPort": INSIDE}], **spec},
+        "metadata": {"namespace": "storage", "name": called},
+        "spec": {"type": "LoadBalancer", "selector": labels, "ports": [{"port": port, "targetPort": INSIDE}], **spec},
     }
     outside = node.network.external_address(service)
     certificate = {
         "kind": "Certificate",
-        "metadata": {"namespace": "storage", "name": "s3"},
+        "metadata": {"namespace": "storage", "name": called},
         "spec": {
-            "secretName": "s3-tls",
+            "secretName": f"{called}-tls",
             "dnsNames": names,
             "ipAddresses": [outside],
             "usages": ["server auth"],
@@ -82,7 +82,7 @@ def served(node, world, data, names, port, identities, owner, buckets, **spec):
         },
     }
     certificates.issue([certificate], node.objects, world)
-    node.objects.add(secret("storage", "s3-keys", {"s3.json": json.dumps({"identities": identities})}))
+    node.objects.add(secret("storage", f"{called}-keys", {"s3.json": json.dumps({"identities": identities})}))
     command = "weed server -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.volumeSizeLimitMB=64 -volume.max=64 -s3"
     command += f" -s3.ip.bind=0.0.0.0 -s3.port=8332 -s3.port.https={INSIDE} -s3.config=/keys/s3.json"
     command += " -s3.cert.file=/tls/tls.crt -s3.key.file=/tls/tls.key -s3.port.iceberg=0 -s3.port.lance=0"
@@ -95,11 +95,11 @@ def served(node, world, data, names, port, identities, owner, buckets, **spec):
         "volumes": [
             # What it has outlives its Pod.
             {"name": "data", "hostPath": {"path": str(data)}},
-            {"name": "keys", "secret": {"secretName": "s3-keys"}},
-            {"name": "tls", "secret": {"secretName": "s3-tls"}},
+            {"name": "keys", "secret": {"secretName": f"{called}-keys"}},
+            {"name": "tls", "secret": {"secretName": f"{called}-tls"}},
         ],
     }
-    pod = {"kind": "Pod", "metadata": {"namespace": "storage", "name": "s3", "labels": LABELS}, "spec": pod_spec}
+    pod = {"kind": "Pod", "metadata": {"namespace": "storage", "name": called, "labels": labels}, "spec": pod_spec}
     node.apply([service, pod])
     Path(node.directory, "world.pem").write_bytes(world.pem)
     client = boto3.client(
@@ -115,4 +115,4 @@ def served(node, world, data, names, port, identities, owner, buckets, **spec):
         eventually(lambda bucket=bucket: client.create_bucket(Bucket=bucket), 60)
     yield Store(node, pod, client, data, outside)
     for kind in ("Pod", "Service"):
-        node.remove(kind, "storage", "s3")
+        node.remove(kind, "storage", called)

@@ -1,11 +1,13 @@
 """Drills: a tenant's backups are made by its compiled Pods, then it is broken, and brought back.
 
 Fixtures, beside those of ../conftest.py:
-    store     an S3 server under the names of both places, which lets the tenant at its own part alone (../s3.py)
+    store     the first region's S3 server, which lets the tenant at its own part alone (../s3.py)
+    second_store    the second region's, with the keys
     people    age identities of two people who hold the tenant's keys
     tenant    the backed up tenant: a Backed, with a Homeserver (../harness.py)
 """
 
+import contextlib
 import copy
 import os
 import re
@@ -186,13 +188,27 @@ def store(node, world, tmp_path_factory):
         identity(OWNER, everything),
         # Whether a bucket has versions is asked of the whole of it.
         identity(KEYS, [*part(FIRST_BUCKET, LOCKED), *part(LOCKED, folder=f"{server_name}-whole"), f"Read:{LOCKED}"]),
-        identity(SECOND, part(SECOND_BUCKET)),
         identity(OF_MEDIA, part(MEDIA)),
     ]
-    data = tmp_path_factory.mktemp("seaweedfs")
-    names = ["s3.nbg.example.net", "s3.hel.example.net"]
-    with served(node, world, data, names, 443, identities, OWNER, [FIRST_BUCKET, SECOND_BUCKET, MEDIA]) as made:
-        node.network.outside.update(dict.fromkeys(names, made.address))
+    with region(node, world, tmp_path_factory, "nbg", identities, [FIRST_BUCKET, MEDIA]) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def second_store(node, world, tmp_path_factory):
+    """Another region's server, which has the keys alone."""
+    actions = [f"{action}:{SECOND_BUCKET}/example.com/*" for action in ("Read", "Write", "List")]
+    identities = [identity(OWNER, ("Admin", "Read", "Write", "List")), identity(SECOND, actions)]
+    with region(node, world, tmp_path_factory, "hel", identities, [SECOND_BUCKET]) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def region(node, world, tmp_path_factory, name, identities, buckets):
+    """A provider's server in one region."""
+    data, host = tmp_path_factory.mktemp(f"seaweedfs-{name}"), f"s3.{name}.example.net"
+    with served(node, world, data, [host], 443, identities, OWNER, buckets, f"s3-{name}") as made:
+        node.network.outside[host] = made.address
         node.sync()
         yield made
 
@@ -209,7 +225,7 @@ def people(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tenant(node, world, store, people, tmp_path_factory):
+def tenant(node, world, store, second_store, people, tmp_path_factory):
     repository = Repository(tmp_path_factory.mktemp("fleet"))
     text = repository.read(CLASS)
     for known, recipient in zip(re.findall(r"age1\w+", text), people.values(), strict=True):

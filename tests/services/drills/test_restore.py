@@ -202,7 +202,7 @@ def bob(tenant, alice, tmp_path_factory):
     return made
 
 
-def test_another_cluster(tenant, alice, bob, people, tmp_path):
+def test_another_cluster(tenant, second_store, alice, bob, people, tmp_path):
     """The first one is gone with every volume and every Secret; one of the people who hold its keys, the buckets and an
     empty cluster are all there is. Other servers trust it as before."""
     keys = keys_of(tenant.home)
@@ -218,9 +218,9 @@ def test_another_cluster(tenant, alice, bob, people, tmp_path):
         if not name.endswith(kept):
             tenant.node.remove("Secret", tenant.namespace, name)
     begun = time.monotonic()
-    newest = max(key for key in tenant.store.keys(SECOND_BUCKET) if key.endswith(".tar.age"))
+    newest = max(key for key in second_store.keys(SECOND_BUCKET) if key.endswith(".tar.age"))
     encrypted = tmp_path / "keys.tar.age"
-    encrypted.write_bytes(tenant.store.client.get_object(Bucket=SECOND_BUCKET, Key=newest)["Body"].read())
+    encrypted.write_bytes(second_store.client.get_object(Bucket=SECOND_BUCKET, Key=newest)["Body"].read())
     second = list(people)[1]
     # Who restores is somebody else: the holder hands over what the identity reads, and keeps it.
     own, handed = tmp_path / "own", tmp_path / "handed.age"
