@@ -63,7 +63,7 @@ class Store:
 @contextlib.contextmanager
 def served(node, world, data, names, port, identities, owner, buckets, called="s3", **spec):
     """Serve buckets under some names until the end. `owner` has keys that may do everything."""
-    labels = {"app": called}
+    labels = {"app": "seaweedfs", "server": called}
     service = {
         "kind": "Service",
         "metadata": {"namespace": "storage", "name": called},
