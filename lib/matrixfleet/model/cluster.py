@@ -195,6 +195,10 @@ class Network(Model):
     private: tuple[Cidr, ...] = Field(min_length=1)
     """Networks that are not the Internet: the cluster's own Pods, Services and nodes, and what lies
     behind them. They are cut out of every allowance "to the Internet", URL previews and TURN relays."""
+    nodes: tuple[Cidr, ...] = ()
+    """Addresses of the nodes, the public ones too. They are no destination of URL previews, federation or TURN
+    relays, and no tenant may name them in `reach`: kubelets listen there. Set it wherever nodes have public
+    addresses, or addresses outside of `private`."""
     domain: Host = "cluster.local"
     """The cluster's DNS domain."""
 
