@@ -9,7 +9,7 @@ from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import KEEP, make
 from matrixfleet.model.choices import Secrets
-from matrixfleet.plan import TenantPlan, waves
+from matrixfleet.plan import PlatformPlan, TenantPlan, waves
 from matrixfleet.plan.secrets import Secret
 
 # The order of a generation that is rotated out is kept, with its Secret, for a revert: not out of sync.
@@ -17,7 +17,7 @@ KEPT = KEEP | {"argocd.argoproj.io/compare-options": "IgnoreExtraneous"}
 
 
 @component("workload/secrets")
-def main(plan: TenantPlan) -> Iterator[Object | In]:
+def main(plan: TenantPlan | PlatformPlan) -> Iterator[Object | In]:
     """The orders; none where the cluster makes its Secrets itself."""
     order = ORDERS.get(plan.cluster.secrets.kind)
     for secret in plan.secrets if order else ():

@@ -12,6 +12,7 @@ Kapitan calls main() and writes each path and text that it hands back.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -50,8 +51,17 @@ def _file_name(thing: Object) -> str:
     return f"{thing['kind'].lower()}-{thing['metadata']['name']}.yaml"
 
 
+@cache
+def _plans_of(draw: Draw) -> Any:
+    """The kinds of plans that a component draws: what its parameter is annotated with."""
+    return inspect.get_annotations(draw, eval_str=True)["plan"]
+
+
 def drawn(draw: Draw, folder: str, plan: Plan) -> Iterator[tuple[str, str]]:
-    """Path below the target's folder and text of every file that a component yields."""
+    """Path below the target's folder and text of every file that a component yields; none where it does not draw
+    this kind of target."""
+    if not isinstance(plan, _plans_of(draw)):
+        return
     paths: set[str] = set()
     for thing in draw(plan):
         if isinstance(thing, Text):
@@ -126,6 +136,9 @@ def _plan(target: str) -> Plan:
             raise FleetError(fleet.clashes)
         _fleet = fleet
     if _current is None or _current[0] != target:
+        faults = tuple(_fleet.source.target_faults(target))
+        if faults:
+            raise FleetError(faults)
         _current = (target, plan_of(_fleet, target))
     return _current[1]
 

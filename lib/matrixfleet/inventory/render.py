@@ -26,11 +26,18 @@ _SETTINGS = {
 }
 
 
+_CONSTANT = re.compile(r"Error rendering node (\S+): Can't overwrite constant key \"(\w+)\"")
 _MERGE = re.compile(r"Error rendering node (\S+): In (\S+): Can't merge (?:Value::)?(\w+) over (?:Value::)?(\w+)")
 
 
 def _backend_fault(said: str, source: Source) -> Fault:
     """What reclass-rs refused, at the line that it means where its words tell."""
+    constant = _CONSTANT.search(said)
+    if constant is not None:
+        target, key = constant.groups()
+        places = source.said(target, (key,))
+        message = f"expected none: {places[0].file} sets it once for every target"
+        return Fault(places[-1].file, places[-1].line, key, message)
     merge = _MERGE.search(said)
     if merge is None:
         return Fault("inventory", 0, "", said)
@@ -52,7 +59,8 @@ def render(inventory: Path, source: Source) -> dict[str, dict[str, Any]]:
     faults = source.file_faults()
     if faults:
         raise FleetError(faults)
-    config = reclass_rs.Config.from_dict(str(inventory), {**_SETTINGS, "inventory_base_uri": str(inventory)})
+    settings = {**_SETTINGS, "inventory_base_uri": str(inventory), **source.config}
+    config = reclass_rs.Config.from_dict(str(inventory), settings)
     try:
         nodes = reclass_rs.Reclass.from_config(config).inventory().nodes
     except ValueError as error:

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from matrixfleet.errors import Fault, did_you_mean
+from matrixfleet.inventory.target_file import place_faults, shape_faults
 
 Key = tuple[str | int, ...]
 """A path into the parameters: ("matrix", "hosts", "element")."""
@@ -50,6 +52,10 @@ class _File:
             self.faults.append(Fault(shown, line, "", f"YAML syntax: {what}; expected well-formed YAML"))
         except UnicodeDecodeError as error:
             self.faults.append(Fault(shown, 0, "", f"expected UTF-8 text, got byte {error.object[error.start]:#x}"))
+        excess = _excess(self.root) if self.root is not None else None
+        if excess is not None:
+            self.faults.append(Fault(shown, excess[0], "", excess[1]))
+            self.root = None
         if self.root is not None:
             self.faults.extend(_duplicates(self.root, shown, ()))
             if not isinstance(self.root, yaml.MappingNode):
@@ -93,6 +99,37 @@ class _File:
         entry = self.entry(("parameters",))
         walk(entry[1] if entry else None, ())
         return tuple(found)
+
+
+_DEEPEST, _LARGEST = 60, 100_000
+
+
+def _excess(root: yaml.Node) -> tuple[int, str] | None:
+    """Line and message where aliases make a file endless, deep or large: whatever walks it would not return."""
+    sizes: dict[int, int] = {}
+    path: set[int] = set()
+
+    def walk(node: yaml.Node, depth: int) -> tuple[int, str] | None:
+        line = node.start_mark.line + 1
+        if id(node) in path:
+            return line, "expected a finite document, got an alias within its own anchor"
+        if depth > _DEEPEST:
+            return line, f"expected at most {_DEEPEST} levels"
+        if id(node) in sizes or not isinstance(node, yaml.CollectionNode):
+            return None
+        path.add(id(node))
+        size = 1
+        for pair in node.value:
+            for inner in pair if isinstance(pair, tuple) else (pair,):
+                found = walk(inner, depth + 1)
+                if found is not None:
+                    return found
+                size += sizes.get(id(inner), 1)
+        path.discard(id(node))
+        sizes[id(node)] = size
+        return (line, f"expected at most {_LARGEST} values, aliases written out") if size > _LARGEST else None
+
+    return walk(root, 0)
 
 
 def _bare(node: yaml.Node) -> str:
@@ -169,6 +206,19 @@ class Source:
             names[".".join(parts[:-1] if parts[-1] == "init" and len(parts) > 1 else parts)] = path
         return names
 
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What reclass-config.yml sets, as Kapitan hands it to reclass-rs."""
+        path = self.inventory / "reclass-config.yml"
+        return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader) if path.is_file() else {}
+
+    def _mapped(self, target: str) -> Iterator[str]:
+        """The classes that every such target has before those that it names (`class_mappings`)."""
+        for mapping in self.config.get("class_mappings", ()):
+            pattern, *classes = mapping.split()
+            if re.search(pattern.strip("/"), target):
+                yield from classes
+
     def _chain(self, path: Path, seen: set[Path]) -> Iterator[Path]:
         for name, _ in self._file(path).classes:
             used = self.class_files.get(name)
@@ -180,7 +230,27 @@ class Source:
     def chain(self, target: str) -> tuple[Path, ...]:
         """The files that make a target, in the order in which they are merged: the last one wins."""
         path = self.target_files.get(target)
-        return tuple(self._chain(path, set())) if path else ()
+        if path is None:
+            return ()
+        seen: set[Path] = set()
+        files: list[Path] = []
+        for name in self._mapped(target):
+            used = self.class_files.get(name)
+            if used is not None and used not in seen:
+                seen.add(used)
+                files.extend(self._chain(used, seen))
+        return (*files, *self._chain(path, seen))
+
+    def classes_of(self, target: str) -> tuple[tuple[str, int], ...]:
+        """The classes that a target's own file names, with their lines."""
+        return self._file(self.target_files[target]).classes
+
+    def target_faults(self, target: str) -> Iterator[Fault]:
+        """What makes a target's file more than data."""
+        path = self.target_files[target]
+        file = self._file(path)
+        yield from place_faults(self.inventory / "targets", path, file.shown)
+        yield from file.faults or shape_faults(file.root, target, file.shown)
 
     def said(self, target: str, key: Key) -> list[Said]:
         """Every place that sets a key, in the order of merging."""
@@ -201,7 +271,7 @@ class Source:
 
     def file_faults(self) -> list[Fault]:
         """What is wrong with the files themselves: syntax, duplicate keys, classes that do not exist."""
-        faults: list[Fault] = []
+        faults: list[Fault] = [fault for name in self.target_files for fault in self.target_faults(name)]
         known = list(self.class_files)
         for path in (*self.target_files.values(), *self.class_files.values()):
             file = self._file(path)
