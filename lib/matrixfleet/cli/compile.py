@@ -18,7 +18,8 @@ from matrixfleet.checks import Finding, Tree, run
 from matrixfleet.checks.rules.yamllint import remember
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.model import Fleet
-from matrixfleet.plan import plan_of
+from matrixfleet.plan import PlatformPlan, plan_of
+from matrixfleet.plan.ceilings import Requests, over_cluster
 from matrixfleet.plan.warnings import warnings_of
 
 COMPILED = "compiled"
@@ -31,11 +32,18 @@ def read_fleet(top: Path) -> Fleet:
     """The inventory, with every target read and planned. Raises FleetError with all faults at once."""
     fleet = Fleet.read(top / "inventory")
     faults: list[Fault] = list(fleet.clashes)
+    requests: dict[str, list[Requests]] = {}
     for name in fleet.names:
         try:
-            plan_of(fleet, name)
+            plan = plan_of(fleet, name)
+            if not (isinstance(plan, PlatformPlan) or plan.target.neighbours):
+                requests.setdefault(fleet.platform_name(name), []).append(plan.requests)
         except FleetError as error:
             faults.extend(error.faults)
+    for platform, of_tenants in requests.items():
+        ceiling = fleet.platform(platform).cluster.tenants.size.cluster
+        key = ("cluster", "tenants", "size", "cluster")
+        faults.extend(fleet.fault(platform, key, message) for message in over_cluster(ceiling, of_tenants))
     if faults:
         raise FleetError(faults)
     return fleet

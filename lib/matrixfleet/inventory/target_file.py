@@ -18,6 +18,8 @@ from matrixfleet.errors import Fault, did_you_mean
 
 PLATFORM = "platform"
 """The name of a cluster's platform target."""
+TAKEN = ("argocd",)
+"""Folders of compiled/<cluster>/ that are no target's."""
 BLOCKS = {True: ("cluster", "releases", "sizes", "platform"), False: ("matrix", "namespace")}
 """The blocks of parameters, of a platform target and of any other."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -40,6 +42,10 @@ def place_faults(top: Path, path: Path, shown: str) -> Iterator[Fault]:
             better = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:63]
             hint = f", did you mean {better}?" if better else ""
             yield Fault(shown, 0, "", f"the name of a {what} is the file's: expected {wanted}, got {word!r}{hint}")
+    if PurePath(parts[1]).stem in TAKEN:
+        yield Fault(
+            shown, 0, "", f"the name {PurePath(parts[1]).stem!r} is taken: compiled/<cluster>/ has a folder of it"
+        )
     for each in (path, path.parent):
         if each.is_symlink():
             yield Fault(shown, 0, "", f"{_WHERE} itself, got a symbolic link at {each.name}")
@@ -101,7 +107,9 @@ def _block_faults(value: yaml.Node, blocks: tuple[str, ...], shown: str) -> Iter
             message = "expected none in a target's file: what runs is decided in inventory/classes/target.yml"
             yield Fault(shown, line, word, message)
         elif bare in blocks and bare != word:
-            yield Fault(shown, line, word, f"expected {bare}: a target adds to its classes and never replaces them whole")
+            yield Fault(
+                shown, line, word, f"expected {bare}: a target adds to its classes and never replaces them whole"
+            )
         elif word not in blocks:
             yield Fault(shown, line, word, f"unknown key{did_you_mean(word, blocks)}")
         else:
@@ -123,8 +131,10 @@ def _value_faults(node: yaml.Node, key: str, shown: str) -> Iterator[Fault]:
             inner = f"{key}.{word.lstrip('~=')}"
             if name.tag not in _PLAIN:
                 yield Fault(shown, line, key, f"expected keys written out, got {word!r}")
-            elif word.startswith("=") or word.startswith("~~") or "${" in word:
-                yield Fault(shown, line, inner, f"expected a key, or ~ and a key to replace what classes set, got {word!r}")
+            elif word.startswith(("=", "~~")) or "${" in word:
+                yield Fault(
+                    shown, line, inner, f"expected a key, or ~ and a key to replace what classes set, got {word!r}"
+                )
             else:
                 yield from _value_faults(value, inner, shown)
     elif isinstance(node, yaml.SequenceNode):

@@ -13,6 +13,7 @@ from matrixfleet.model.logs import LogCollection
 from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
+from matrixfleet.model.tenants import TenantPolicy
 from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
 
 
@@ -366,6 +367,8 @@ class Cluster(Model):
     """Who signs certificates."""
     operators: Operators = Operators()
     """What is installed by whom."""
+    tenants: TenantPolicy = TenantPolicy()
+    """What tenants may have of this cluster. docs/security.md."""
     priority_classes: dict[Name, int] = Field(default_factory=dict)
     """PriorityClasses that the platform makes: name and value, up to 1000000000. Tenants name one."""
     secrets: SecretsSpec = SecretsSpec()

@@ -18,6 +18,7 @@ from matrixfleet.inventory.source import Key, Said, Source, dotted
 from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.backup import Cron
 from matrixfleet.model.base import Model
+from matrixfleet.model.boundary import Taken, boundary_faults, class_faults, hosts_in, namespace_faults
 from matrixfleet.model.choices import Database, State, Turn
 from matrixfleet.model.cluster import Cluster
 from matrixfleet.model.database import Server
@@ -219,19 +220,25 @@ class Fleet:
         """One target. Raises FleetError for what is wrong with it."""
         platform = self.platform(name)
         tenant = namespace = None
+        own = name == self.platform_name(name)
+        if not own:
+            self._hold_classes(name, platform.cluster)
         sharers: tuple[tuple[str, Tenant], ...] = ()
-        if name == self.platform_name(name):
+        if own:
             release, sharers = platform.platform.release, tuple(self._sharers(name, platform))
         elif self.is_namespace(name):
             namespace = self._parsed(name, NamespaceTarget, self._own(name)).namespace
             release = namespace.release
+            self._hold(name, namespace_faults(platform.cluster, name.rpartition(".")[2], ()))
         else:
             tenant = self._tenant(name, platform)
             release = tenant.release
+            short = name.rpartition(".")[2]
+            self._hold(name, boundary_faults(platform.cluster, short, tenant, self._taken(name)))
         if release not in platform.releases:
             offered = did_you_mean(release, list(platform.releases))
             key = (
-                "platform" if name == self.platform_name(name) else "namespace" if namespace else "matrix",
+                "platform" if own else "namespace" if namespace else "matrix",
                 "release",
             )
             raise FleetError([self.fault(name, key, f"no release {release!r} on {platform.cluster.name}{offered}")])
@@ -247,6 +254,43 @@ class Fleet:
             sharers,
             self.places(name),
         )
+
+    def _hold(self, name: str, faults: Iterator[tuple[Key, str]]) -> None:
+        """Raise FleetError where a target asks for more than its cluster allows."""
+        found = [self.fault(name, key, message) for key, message in faults]
+        if found:
+            raise FleetError(found)
+
+    def _hold_classes(self, name: str, cluster: Cluster) -> None:
+        """Raise FleetError where a target's file names a class that tenants may not name."""
+        path = self.source.shown(name)
+        found = [
+            Fault(path, line, "classes", message)
+            for line, message in class_faults(cluster, self.source.classes_of(name))
+        ]
+        if found:
+            raise FleetError(found)
+
+    @cached_property
+    def _hosts(self) -> list[str]:
+        """Hosts of the addresses in every cluster class."""
+        raw = (self.raw(name, ("cluster",)) for name in self.names if name == self.platform_name(name))
+        return hosts_in(raw)
+
+    @cached_property
+    def _namespaces(self) -> dict[str, dict[str, set[str]]]:
+        """Tenants by cluster and namespace."""
+        found: dict[str, dict[str, set[str]]] = {}
+        for name in self.names:
+            folder, _, short = name.rpartition(".")
+            if isinstance(self.raw(name, ("matrix",)), Mapping):
+                namespace = str(self.raw(name, ("matrix", "namespace")) or short)
+                found.setdefault(folder, {}).setdefault(namespace, set()).add(short)
+        return found
+
+    def _taken(self, name: str) -> Taken:
+        """What others have on a target's cluster."""
+        return Taken(self._hosts, self._namespaces.get(name.rpartition(".")[0], {}))
 
     def places(self, name: str) -> dict[str, tuple[str, str]]:
         """Of a target that says `active`: cluster, name and namespace of each of its homeserver's, itself included."""
@@ -418,8 +462,8 @@ class Fleet:
 
     def _relays(self) -> Iterator[tuple[str, Key, Mapping[str, Any], list[tuple[int, int]]]]:
         """Every Coturn on nodes: its target, where that says so, which nodes, and which of their ports. Read
-        raw, like claims."""
-        for name in self.names:
+        raw, like claims. The platform's first: a tenant that wants its ports is at fault, not the platform."""
+        for name in sorted(self.names, key=lambda name: name != self.platform_name(name)):
             key: Key = ("platform", "turn") if name == self.platform_name(name) else ("matrix", "turn")
             said = self.raw(name, key)
             if isinstance(said, Mapping) and (key[0] == "platform" or said.get("kind") == Turn.DAEMONSET):
@@ -457,7 +501,8 @@ class Fleet:
                 message = f"expected {name!r}, the file's own name, got {said!r}; remove it, the classes derive it"
                 faults.append(self.fault(name, ("kapitan", "vars", "target"), message))
         holders: dict[tuple[str, str], tuple[str, Key]] = {}
-        for kind, value, name, key in self._claims():
+        # What a target has by its name comes first: whoever asks for it with a key is at fault, not its owner.
+        for kind, value, name, key in sorted(self._claims(), key=lambda claim: self._asked(claim[2], claim[3])):
             holder = holders.setdefault((kind, value), (name, key))
             if holder[0] != name and not self._one_homeserver(holder[0], name):
                 place = self.fault(*holder, "")
@@ -467,6 +512,10 @@ class Fleet:
                     wanted += ", or the same matrix.active in both, on two clusters"
                 faults.append(self.fault(name, key, f"{said}; {wanted}"))
         return (*faults, *self._standby_faults(), *self._port_clashes())
+
+    def _asked(self, name: str, key: Key) -> bool:
+        """Whether a namespace is claimed with a key, and not by a file's name or by the platform."""
+        return key == ("matrix", "namespace") and self.raw(name, key) is not None
 
     def _one_homeserver(self, one: str, other: str) -> bool:
         """Whether two targets are one homeserver on two clusters, of which one is active."""

@@ -15,6 +15,7 @@ from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.model.release import Release
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.plan.backup import Archive, archive_folder, archive_of_platform, archived_by_operator, clients
+from matrixfleet.plan.ceilings import Requests, requests_of, verify_router, verify_size
 from matrixfleet.plan.database import (
     OWN,
     Reached,
@@ -223,6 +224,11 @@ class Plan:
     def quota(self) -> Quota:
         """What the namespace may ask for."""
         return quota_of(self.workloads, self.guests, (), self.turn)
+
+    @property
+    def requests(self) -> Requests:
+        """What it requests of its cluster."""
+        return requests_of(self.quota, self.workloads)
 
     def secret(self, purpose: str) -> Secret:
         """The secret of a purpose."""
@@ -695,6 +701,8 @@ class TenantPlan(Plan):
                 f" its platform target, or another kind",
             )
         self.verify_database()
+        verify_router(self.router_limits)
+        verify_size(self.cluster.tenants.size.tenant, self.requests)
         if self.tenant.active and self.cluster.issuers.dns is None:
             raise Refused(
                 ("matrix", "active"),
