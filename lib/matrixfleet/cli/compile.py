@@ -20,6 +20,7 @@ from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.model import Fleet
 from matrixfleet.plan import plan_of
 from matrixfleet.plan.warnings import warnings_of
+from matrixfleet.registry.pins import disagreements
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
@@ -36,9 +37,17 @@ def read_fleet(top: Path) -> Fleet:
             plan_of(fleet, name)
         except FleetError as error:
             faults.extend(error.faults)
+    if not faults:
+        faults.extend(disagreements(top, fleet))
     if faults:
         raise FleetError(faults)
     return fleet
+
+
+def warn(fleet: Fleet) -> None:
+    """Print what compiles and should not stay."""
+    for warning in warnings_of(fleet):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def refuse(findings: Iterable[Finding]) -> None:
@@ -67,8 +76,7 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
         refuse(run(tree, whole_fleet=not targets))
         _publish(top, staged, targets)
     publish_bootstrap(top)
-    for warning in warnings_of(fleet):
-        print(f"warning: {warning}", file=sys.stderr)
+    warn(fleet)
     return f"{len(targets or fleet.names)} targets, {len(tree.entries)} objects: compiled and checked"
 
 

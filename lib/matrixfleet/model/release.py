@@ -16,9 +16,13 @@ class Image(Model):
     tag: str
     """The version. Never `latest`."""
     digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
-    """What the tag meant when somebody looked it up; none until then. Never invented."""
+    """Digest of the image's index, by which it is pulled: what the tag meant when a registry was asked.
+    `matrix-fleet images --renew` writes it. Default: none, whatever the tag means when a node pulls it."""
     dockerfile: HttpsUrl
     """Where its Dockerfile is: the source of the facts below."""
+    signature: HttpsUrl | None = None
+    """Page or workflow by which its publisher signs it; docs/images.md says how to verify. Default: none, so nobody is
+    known to sign it."""
     uid: int = Field(ge=0)
     """The user it runs as."""
     gid: int = Field(ge=0)
