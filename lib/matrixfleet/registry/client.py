@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ TIMEOUT = 15
 """Seconds that a connection or the next piece of an answer may take."""
 DEADLINE = 60
 """Seconds that the body of one answer may take."""
+# A credential helper that is not installed is an error too, and told as one.
+warnings.filterwarnings("ignore", module=r"docker\.credentials")
 _BROKEN = (ValueError, KeyError, TypeError, AttributeError, docker_errors.DockerException)
 _OBJECT = re.compile(r"^<?[\w.]*Connection[^:]*: ")
 
@@ -64,6 +67,15 @@ class _Authorization(requests.auth.AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    """A session that takes nothing from ~/.netrc where it is sent on, as requests would."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Leave the header out where a redirect leads to another host."""
+        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
+            prepared_request.headers.pop("Authorization", None)
+
+
 def ask(repository: str, tag: str) -> Answer:
     """Return what a tag (or a digest in its place) means. Raises Unanswered."""
     try:
@@ -75,7 +87,7 @@ def ask(repository: str, tag: str) -> Answer:
         host, name = "registry-1.docker.io", name if "/" in name else f"library/{name}"
     credentials = _credentials(repository)
     try:
-        with requests.Session() as session:
+        with _Session() as session:
             return _asked(session, host, name, tag, credentials)
     except requests.exceptions.SSLError as error:
         hint = "is its certificate authority in REQUESTS_CA_BUNDLE?"
