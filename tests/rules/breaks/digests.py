@@ -29,9 +29,7 @@ def required(tree: Tree, *, but: tuple[str, ...] = ()) -> Tree:
 
 
 def of_kind(kind: str, name: str) -> Break:
-    return Break(
-        f"a {kind} that names a tag", lambda tree: required(tree, but=(f"{kind}-",)), f"expected {name} with its digest"
-    )
+    return Break(f"a {kind} that names a tag", lambda tree: required(tree, but=(f"{kind}-",)), f"expected {name}")
 
 
 BREAKS = [
