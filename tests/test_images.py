@@ -396,3 +396,45 @@ def test_the_places_of_the_repository_are_all_of_them() -> None:
     for pin in found:
         if pin.row:
             assert text.splitlines()[pin.line - 1].strip().startswith(("tag:", "digest:"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "repository: docker.io/library/redis",
+            "repository: docker.io/library/redis:8",
+            "96: releases.stable.images.redis.repository: expected REGISTRY/PATH in lower case, without tag and digest,"
+            " got 'docker.io/library/redis:8'",
+        ),
+        (
+            "repository: docker.io/library/redis",
+            "repository: docker.io/library/../redis?x",
+            "96: releases.stable.images.redis.repository: expected REGISTRY/PATH in lower case, without tag and digest,"
+            " got 'docker.io/library/../redis?x'",
+        ),
+        (
+            "tag: 8.2.3",
+            "tag: 8.2.3@sha256:00",
+            "97: releases.stable.images.redis.tag: expected a tag of letters, digits, '.', '_' and '-',"
+            " got '8.2.3@sha256:00'",
+        ),
+        (
+            "tag: 8.2.3",
+            'tag: "8.2.3\\n"',
+            "97: releases.stable.images.redis.tag: expected a tag of letters, digits, '.', '_' and '-', got '8.2.3\\n'",
+        ),
+        (
+            "tag: 8.2.3",
+            "tag: 8.2.3\n          digest: sha256:abc",
+            "98: releases.stable.images.redis.digest: expected sha256: and 64 hexadecimal digits, as matrix-fleet"
+            " images --renew writes them, got 'sha256:abc'",
+        ),
+    ],
+)
+def test_a_reference_that_is_none_is_refused(old: str, new: str, says: str, tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    line = repository.read(STABLE).splitlines().index("        redis:") + 2
+    repository.edit(STABLE, old, new)
+    number, _, rest = says.partition(":")
+    assert f"{STABLE}:{line + int(number) - 96}:{rest}" in refused(lambda: read_fleet(repository.top))

@@ -73,6 +73,11 @@ ANSWERS = {
         send(200, b" " * (client.LARGEST + 1), Content_Type=INDEX),
         f"expected a manifest of at most {client.LARGEST} bytes, got more",
     ),
+    "less than it said": (
+        send(200, BODY[:50], Content_Type=INDEX, Content_Length="999", Connection="close"),
+        "expected a whole answer over HTTP, got ",
+    ),
+    "sent on to no address": (send(307, b"", Location="https://[\xff"), ": "),
     "nothing": (send(204, b""), ": 204"),
     "forbidden": (send(403, b"{}"), "403, it wants credentials; run docker login, or they may not pull this"),
     "not there": (send(404, HTML, Content_Type="text/html"), "404, no such repository or tag"),

@@ -1,4 +1,4 @@
-"""The images that an object has a node pull: of Pod templates, and of what operators make Pods of."""
+"""What an object has pulled: images, of Pods and of what operators make Pods of, and charts of Applications."""
 
 from __future__ import annotations
 
@@ -20,3 +20,15 @@ def pulled(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from pulled(value)
+
+
+def charts(node: Any) -> Iterator[tuple[str, str, str]]:
+    """Every chart that an Application names, in `source` or `sources`: repository, name and version."""
+    if isinstance(node, dict):
+        if "chart" in node and "repoURL" in node:
+            yield str(node["repoURL"]), str(node["chart"]), str(node.get("targetRevision", ""))
+        for value in node.values():
+            yield from charts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from charts(value)

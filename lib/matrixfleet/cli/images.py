@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from matrixfleet.checks import Tree
+from matrixfleet.checks.pulled import charts as charts_in
 from matrixfleet.checks.pulled import pulled
-from matrixfleet.checks.rules.argocd import source_of
-from matrixfleet.cli.compile import COMPILED
+from matrixfleet.cli.compile import COMPILED, refuse
 from matrixfleet.cli.table import table
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.model import Fleet
@@ -86,15 +86,15 @@ def inventory_of(top: Path) -> Inventory:
             for _, one in content.charts:
                 key = (one.repository, one.chart, one.version)
                 _add(charts.setdefault(key, Chart(one.chart, one.version, one.repository, [])).releases, release)
-    for entry in Tree.read(top / COMPILED, fleet).objects:
+    tree = Tree.read(top / COMPILED, fleet)
+    refuse(tree.broken)
+    for entry in tree.objects:
         for reference in pulled(entry.doc):
             if reference not in images:
                 repository, tag, digest = _split(reference)
                 images[reference] = Pulled([], reference, repository, tag, digest, None, [])
             _add(images[reference].targets, entry.target)
-        source = source_of(entry) if entry.kind == "Application" else {}
-        if "chart" in source:
-            repository, chart, version = (str(source.get(part, "")) for part in ("repoURL", "chart", "targetRevision"))
+        for repository, chart, version in charts_in(entry.doc) if entry.kind == "Application" else ():
             place = charts.setdefault((repository, chart, version), Chart(chart, version, repository, []))
             _add(place.targets, entry.target)
     bases = [

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+import urllib3
 from docker import auth as docker_auth
 from docker import errors as docker_errors
 from requests.utils import parse_dict_header
@@ -96,6 +97,8 @@ def ask(repository: str, tag: str) -> Answer:
         raise Unanswered(f"{host}: no answer in {TIMEOUT} s") from error
     except requests.RequestException as error:
         raise Unanswered(f"{host}: no connection: {_reason(error)}") from error
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        raise Unanswered(f"{host}: expected a whole answer over HTTP, got {_reason(error)}") from error
 
 
 def _credentials(repository: str) -> dict[str, str]:
@@ -230,7 +233,7 @@ def _read(response: requests.Response, host: str) -> Answer:
     return Answer(digest, kind in INDEXES)
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """The cause without the names of Python's objects."""
     cause = error.args[0] if error.args else error
     return _OBJECT.sub("", str(getattr(cause, "reason", cause)))
