@@ -68,60 +68,61 @@ class Pin:
 
 def pins_of(top: Path, fleet: Fleet) -> list[Pin]:
     """Every place, of releases first. Raises FleetError for one whose digest could not be written."""
-    faults: list[Fault] = []
-    found: list[Pin] = []
-    for platform in dict.fromkeys(fleet.platform_name(name) for name in fleet.names):
-        for release, content in fleet.platform(platform).releases.items():
-            for name, image in content.images:
-                key: Key = ("releases", release, "images", name)
-                pin = _row(fleet.source, platform, key, image)
-                if isinstance(pin, Fault):
-                    faults.append(pin)
-                else:
-                    found.append(pin)
-    for path in sorted(top.glob(DOCKERFILES)):
-        for base in _bases(path, str(path.relative_to(top))):
-            if isinstance(base, Fault):
-                faults.append(base)
-            else:
-                found.append(base)
-    if faults:
-        raise FleetError(faults)
-    return list(dict.fromkeys(found))
+    found = [_row(fleet.source, platform, key, image) for platform, key, image in _rows(fleet)]
+    return list(dict.fromkeys(_good([*found, *_bases_below(top)])))
 
 
 def disagreements(top: Path, fleet: Fleet) -> Iterator[Fault]:
-    """Digests that cannot all be right: a base image that is not its row's, a row with the digest of another tag."""
-    pins = pins_of(top, fleet)
-    rows: dict[str, set[str | None]] = {}
-    for pin in pins:
-        if pin.row:
-            rows.setdefault(pin.reference, set()).add(pin.digest)
-    for pin in pins:
-        wanted = rows.get(pin.reference)
-        if not pin.row and wanted and pin.digest not in wanted:
-            names = " or ".join(sorted(digest or "no digest" for digest in wanted))
-            message = f"expected {names}, as the release has it for {pin.reference}, got {pin.digest or 'no digest'}"
+    """Digests that cannot all be right: a base image that is not its row's, a row with the digest of another tag.
+    Raises FleetError for a base image that cannot be pinned."""
+    digests: dict[str, set[str]] = {}
+    for _, _, image in _rows(fleet):
+        digests.setdefault(f"{image.repository}:{image.tag}", set()).add(image.digest or "no digest")
+    for pin in _good(_bases_below(top)):
+        wanted, got = digests.get(pin.reference), pin.digest or "no digest"
+        if wanted and got not in wanted:
+            message = f"expected {' or '.join(sorted(wanted))}, as the release has it for {pin.reference}, got {got}"
             yield pin.fault(f"{message}; run {RENEW}")
     yield from _inherited(fleet)
 
 
-def _inherited(fleet: Fleet) -> Iterator[Fault]:
-    """A class that changes a tag, and leaves the digest of the class before it: nodes pull by the digest."""
+def _rows(fleet: Fleet) -> Iterator[tuple[str, Key, Image]]:
+    """Each image of each release that a platform offers, with its key."""
     for platform in dict.fromkeys(fleet.platform_name(name) for name in fleet.names):
         for release, content in fleet.platform(platform).releases.items():
-            for name, _ in content.images:
-                key: Key = ("releases", release, "images", name)
-                tags, digests = (fleet.source.said(platform, (*key, part)) for part in ("tag", "digest"))
-                if not tags or not digests or digests[-1].text in ("", "null", "~"):
-                    continue
-                order = [str(path.relative_to(fleet.source.inventory.parent)) for path in fleet.source.chain(platform)]
-                pinned = order.index(digests[-1].file)
-                meant = [one.text for one in tags if order.index(one.file) <= pinned]
-                if meant and tags[-1].text != meant[-1]:
-                    where = f"{digests[-1].file}:{digests[-1].line}"
-                    message = f"expected a digest beside this tag, got that of {meant[-1]} from {where}; run {RENEW}"
-                    yield Fault(tags[-1].file, tags[-1].line, dotted((*key, "tag")), message)
+            for name, image in content.images:
+                yield platform, ("releases", release, "images", name), image
+
+
+def _bases_below(top: Path) -> Iterator[Pin | Fault]:
+    for path in sorted(top.glob(DOCKERFILES)):
+        yield from _bases(path, str(path.relative_to(top)))
+
+
+def _good(found: Iterable[Pin | Fault]) -> list[Pin]:
+    """The places. Raises FleetError with all faults among them."""
+    found = list(found)
+    faults = [one for one in found if isinstance(one, Fault)]
+    if faults:
+        raise FleetError(faults)
+    return [one for one in found if isinstance(one, Pin)]
+
+
+def _inherited(fleet: Fleet) -> Iterator[Fault]:
+    """A class that changes a tag, and leaves the digest of the class before it: nodes pull by the digest."""
+    for platform, key, image in _rows(fleet):
+        if image.digest is None:
+            continue
+        tags, digests = (fleet.source.said(platform, (*key, part)) for part in ("tag", "digest"))
+        if not tags or not digests:
+            continue
+        order = [str(path.relative_to(fleet.source.inventory.parent)) for path in fleet.source.chain(platform)]
+        pinned = order.index(digests[-1].file)
+        meant = [one.text for one in tags if order.index(one.file) <= pinned]
+        if meant and tags[-1].text != meant[-1]:
+            where = f"{digests[-1].file}:{digests[-1].line}"
+            message = f"expected a digest beside this tag, got that of {meant[-1]} from {where}; run {RENEW}"
+            yield Fault(tags[-1].file, tags[-1].line, dotted((*key, "tag")), message)
 
 
 def write(pins: Iterable[Pin], digests: Mapping[str, str]) -> list[str]:
