@@ -55,7 +55,7 @@ def test_the_image_is_the_releases_postgresql(fleet: Fleet) -> None:
     dockerfile = (TOP / "images/backup/Dockerfile").read_text()
     for name in fleet.names:
         images = fleet.target(name).release.images
-        assert f"\nFROM {images.postgresql.repository}:{images.postgresql.tag}\n" in dockerfile
+        assert f"\nFROM {images.postgresql.reference}\n" in dockerfile
         assert images.backup.tag.startswith(f"{images.postgresql.tag}-")
         assert dockerfile.count(f"{images.backup.repository}:{images.backup.tag}") == 2, "as its comment says"
         same = ("uid", "gid", "ports", "writes", "stop_signal")

@@ -63,7 +63,7 @@ def test_the_image_is_the_releases_synapse_and_the_locks_provider(fleet: Fleet) 
     (provider,) = re.findall(r"(?m)^synapse-s3-storage-provider==(\S+)", (folder / "requirements.lock").read_text())
     for name in fleet.names:
         images = fleet.target(name).release.images
-        assert f"\nFROM {images.synapse.repository}:{images.synapse.tag}\n" in dockerfile
+        assert f"\nFROM {images.synapse.reference}\n" in dockerfile
         assert images.synapse_s3.tag == f"{images.synapse.tag}-{provider}"
         assert dockerfile.count(f"{images.synapse_s3.repository}:{images.synapse_s3.tag}") == 2, "as its comment says"
         same = ("uid", "gid", "commands", "ports", "writes", "keeps")

@@ -1,4 +1,4 @@
-"""matrix-fleet: compile, check and explain a fleet, its secrets, and how it is. Exit code 0, or 1 with what
+"""matrix-fleet: compile, check and explain a fleet, its secrets, its images, and how it is. Exit code 0, or 1 with what
 is wrong on stderr."""
 
 from __future__ import annotations
@@ -82,10 +82,39 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """One line a tenant: health, version, size of its database, age of its backup, days of its certificate."""
-    from matrixfleet.cli import status as answer
+    # By name: `matrixfleet.cli.status` is this function.
+    from matrixfleet.cli.status import as_json as told
+    from matrixfleet.cli.status import as_table, status_of
 
-    found = answer.status_of(repository(), cluster, prometheus, context)
-    typer.echo(answer.as_json(found) if as_json else answer.as_table(found))
+    found = status_of(repository(), cluster, prometheus, context)
+    typer.echo(told(found) if as_json else as_table(found))
+
+
+@app.command()
+def images(
+    names: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[IMAGE]...", help="With --renew and --check: images of the release, e.g. synapse."),
+    ] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Ask registries what tags mean, and write it to release classes.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Fail for tags that mean something else by now.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the images and charts that the compiled fleet pulls; write or compare their digests."""
+    from matrixfleet.cli.images import as_json as told
+    from matrixfleet.cli.images import as_table, checked, inventory_of, renewed
+
+    chosen = list(names or ())
+    if renew + check + as_json > 1 or (chosen and not (renew or check)):
+        message = "expected one of --renew, --check and --json, and IMAGE with the first two alone"
+        raise FleetError([Fault("", 0, "images", message)])
+    if renew or check:
+        typer.echo((renewed if renew else checked)(repository(), chosen))
+    else:
+        found = inventory_of(repository())
+        typer.echo(told(found) if as_json else as_table(found))
 
 
 @app.command()

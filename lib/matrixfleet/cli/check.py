@@ -8,17 +8,19 @@ from pathlib import Path
 from matrixfleet.checks import Finding, Tree, all_rules, run
 from matrixfleet.checks.base import changes
 from matrixfleet.checks.rules.yamllint import remember
-from matrixfleet.cli.compile import COMPILED, LINTED, bootstrap_files, read_fleet, refuse
+from matrixfleet.cli.compile import COMPILED, LINTED, bootstrap_files, read_fleet, refuse, warn
 
 
 def check_fleet(top: Path, base: str) -> str:
     """Raise FleetError with every finding, or return a line that says what was checked."""
     remember(top / LINTED)
-    tree = Tree.read(top / COMPILED, read_fleet(top))
+    fleet = read_fleet(top)
+    tree = Tree.read(top / COMPILED, fleet)
     findings = [*run(tree), *_bootstrap(top)]
     if base:
         findings.extend(changes(top, base, tree))
     refuse(findings)
+    warn(fleet)
     told = f", nothing lost since {base}" if base else ""
     return f"{len(tree.entries)} objects hold against {len(all_rules())} rules{told}"
 

@@ -21,6 +21,7 @@ from matrixfleet.model import Fleet
 from matrixfleet.plan import PlatformPlan, plan_of
 from matrixfleet.plan.ceilings import Requests, over_cluster
 from matrixfleet.plan.warnings import warnings_of
+from matrixfleet.registry.pins import disagreements
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
@@ -44,9 +45,17 @@ def read_fleet(top: Path) -> Fleet:
         ceiling = fleet.platform(platform).cluster.tenants.size.cluster
         key = ("cluster", "tenants", "size", "cluster")
         faults.extend(fleet.fault(platform, key, message) for message in over_cluster(ceiling, of_tenants))
+    if not faults:
+        faults.extend(disagreements(top, fleet))
     if faults:
         raise FleetError(faults)
     return fleet
+
+
+def warn(fleet: Fleet) -> None:
+    """Print what compiles and should not stay."""
+    for warning in warnings_of(fleet):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def refuse(findings: Iterable[Finding]) -> None:
@@ -75,8 +84,7 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
         refuse(run(tree, whole_fleet=not targets))
         _publish(top, staged, targets)
     publish_bootstrap(top)
-    for warning in warnings_of(fleet):
-        print(f"warning: {warning}", file=sys.stderr)
+    warn(fleet)
     return f"{len(targets or fleet.names)} targets, {len(tree.entries)} objects: compiled and checked"
 
 

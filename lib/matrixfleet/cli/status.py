@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from matrixfleet.cli.table import table
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.kubernetes.objects import PART_OF
 from matrixfleet.model import Fleet
@@ -184,7 +185,4 @@ def as_table(found: list[Status]) -> str:
                 "-" if one.certificate_days is None else f"{one.certificate_days:.0f} days",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return table(rows)

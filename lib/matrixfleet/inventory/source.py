@@ -252,17 +252,18 @@ class Source:
         yield from place_faults(self.inventory / "targets", path, file.shown)
         yield from file.faults or shape_faults(file.root, target, file.shown)
 
+    def nodes(self, target: str, key: Key) -> list[tuple[Path, yaml.Node, yaml.Node]]:
+        """Every file that sets a key, with the key's node and the value's, in the order of merging."""
+        found = ((path, self._file(path).entry(("parameters", *key))) for path in self.chain(target))
+        return [(path, *entry) for path, entry in found if entry is not None]
+
     def said(self, target: str, key: Key) -> list[Said]:
         """Every place that sets a key, in the order of merging."""
-        places = []
-        for path in self.chain(target):
-            file = self._file(path)
-            entry = file.entry(("parameters", *key))
-            if entry is not None:
-                name, value = entry
-                text = str(value.value) if isinstance(value, yaml.ScalarNode) else ""
-                places.append(Said(file.shown, name.start_mark.line + 1, text))
-        return places
+        found = []
+        for path, name, value in self.nodes(target, key):
+            text = str(value.value) if isinstance(value, yaml.ScalarNode) else ""
+            found.append(Said(self._shown(path), name.start_mark.line + 1, text))
+        return found
 
     def shown(self, target: str) -> str:
         """A target's file, as people name it."""

@@ -385,6 +385,9 @@ class Cluster(Model):
     """Where spans go. docs/monitoring.md."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus selects by, and where runbooks are."""
+    require_digests: bool = False
+    """Refuses what would pull an image on this cluster by its tag alone. Default: false. Set it once
+    `matrix-fleet images --renew` has filled the release classes that the cluster offers."""
 
     @model_validator(mode="after")
     def _scrapes_come_from_somewhere(self) -> Cluster:

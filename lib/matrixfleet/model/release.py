@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.fields import FieldInfo
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.types import HttpsUrl, Name, Port, expected
+
+_REPOSITORY = r"^([a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+_TAG = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
+"""As the OCI distribution specification has them (spec.md, "Pulling manifests")."""
+
+
+def _matching(pattern: str, what: str) -> tuple[AfterValidator, FieldInfo]:
+    """What checks a text against a pattern, and tells editors of it."""
+
+    def check(text: str) -> str:
+        # \Z: `$` lets a last newline pass.
+        if not re.search(pattern.removesuffix("$") + r"\Z", text):
+            raise expected(what, text)
+        return text
+
+    return AfterValidator(check), Field(json_schema_extra={"pattern": pattern})
+
+
+Repository = Annotated[str, *_matching(_REPOSITORY, "REGISTRY/PATH in lower case, without tag and digest")]
+Tag = Annotated[str, *_matching(_TAG, "a tag of letters, digits, '.', '_' and '-'")]
+Digest = Annotated[
+    str, *_matching(_DIGEST, "sha256: and 64 hexadecimal digits, as matrix-fleet images --renew writes them")
+]
 
 
 class Image(Model):
     """A container image and what its Dockerfile promises. Checks hold every Pod against its row."""
 
-    repository: str
+    repository: Repository
     """Registry and path, without tag."""
-    tag: str
+    tag: Tag
     """The version. Never `latest`."""
-    digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
-    """What the tag meant when somebody looked it up; none until then. Never invented."""
+    digest: Digest | None = None
+    """Digest of the image's index, by which it is pulled: what the tag meant when a registry was asked.
+    `matrix-fleet images --renew` writes it. Default: none, whatever the tag means when a node pulls it."""
     dockerfile: HttpsUrl
     """Where its Dockerfile is: the source of the facts below."""
+    signature: HttpsUrl | None = None
+    """Page or workflow by which its publisher signs it; docs/images.md says how to verify. Default: none, so nobody is
+    known to sign it."""
     uid: int = Field(ge=0)
     """The user it runs as."""
     gid: int = Field(ge=0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from matrixfleet.errors import Fault
-from matrixfleet.model import Fleet
+from matrixfleet.model import Fleet, Image
 from matrixfleet.model.choices import Edge
 
 
 def warnings_of(fleet: Fleet) -> Iterator[Fault]:
-    """Warnings of a fleet that can be read, by cluster."""
+    """Warnings of a fleet that can be read: of its releases, then by cluster."""
+    yield from dict.fromkeys(_undigested(fleet))
     for name in fleet.names:
         if name != fleet.platform_name(name):
             continue
@@ -21,3 +22,19 @@ def warnings_of(fleet: Fleet) -> Iterator[Fault]:
                 "ingress-nginx was archived upstream in March 2026 and gets no security fixes;"
                 " docs/edges.md compares the others",
             )
+
+
+def _undigested(fleet: Fleet) -> Iterator[Fault]:
+    """One line per release whose images are pulled by their tags. Clusters that offer it say the same line."""
+    for name in fleet.names:
+        for release, content in fleet.platform(name).releases.items():
+            images = [image for _, image in content.images if isinstance(image, Image)]
+            bare = sum(image.digest is None for image in images)
+            if bare:
+                unsigned = sum(image.signature is None for image in images)
+                yield fleet.fault(
+                    fleet.platform_name(name),
+                    ("releases", release, "images"),
+                    f"{bare} of {len(images)} images have no digest and {unsigned} are not known to be signed;"
+                    " matrix-fleet images --renew writes digests, docs/images.md says the rest",
+                )

@@ -1,0 +1,1 @@
+"""What a tag means: asked of registries, and written down in release classes and Dockerfiles."""
