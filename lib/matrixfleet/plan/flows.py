@@ -163,7 +163,12 @@ def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flo
             if ports:
                 where = tuple((TCP, port) for port in ports)
                 yield Flow(component, _internet(cluster.network.private), where, "backups in their bucket")
-        for one in dict.fromkeys(peer for bucket in buckets for peer in bucket.reach):
+        where_to: list[Reach] = []
+        for one in (peer for bucket in buckets for peer in bucket.reach):
+            # Two buckets of one server are one destination. A peer has a mapping in it, so it cannot be a key.
+            if one not in where_to:
+                where_to.append(one)
+        for one in where_to:
             yield Flow(component, Outside("the bucket of backups", (one,)), ((TCP, one.port),), "backups")
         if component in CLIENTS:
             yield Flow(component, server.place, ((TCP, server.port),), CLIENTS[component])
