@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.types import HttpsUrl, Name, Port, expected
+from matrixfleet.model.types import HttpsUrl, Line, Name, Port, expected, words
+
+Repository = Annotated[
+    str,
+    BeforeValidator(
+        words(
+            r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+",
+            "registry and path of an image",
+        )
+    ),
+]
+"""An image without tag: https://github.com/distribution/reference."""
+Tag = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "a version (v1.2.3)"))]
+"""A version."""
+Program = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9/][A-Za-z0-9._/-]*", "a program's name or path"))]
+"""A program in an image."""
+Folder = Annotated[str, BeforeValidator(words(r"(/[A-Za-z0-9._-]+)+", "a path from the root (/var/lib)"))]
+"""A path in an image."""
+Signal = Annotated[str, BeforeValidator(words(r"SIG[A-Z0-9]{2,8}", "a signal (SIGTERM)"))]
+"""A signal."""
+Capability = Annotated[str, BeforeValidator(words(r"[A-Z]+(_[A-Z]+)*", "a capability (NET_BIND_SERVICE)"))]
+"""A capability of Linux."""
+ModuleName = Annotated[
+    str,
+    BeforeValidator(words(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+", "a Python class (package.module.Class)")),
+]
+"""A class that Synapse loads."""
 
 
 class Image(Model):
     """A container image and what its Dockerfile promises. Checks hold every Pod against its row."""
 
-    repository: str
+    repository: Repository
     """Registry and path, without tag."""
-    tag: str
+    tag: Tag
     """The version. Never `latest`."""
     digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
     """What the tag meant when somebody looked it up; none until then. Never invented."""
@@ -23,17 +51,17 @@ class Image(Model):
     """The user it runs as."""
     gid: int = Field(ge=0)
     """The group it runs as, and the fsGroup of its volumes."""
-    commands: tuple[str, ...]
+    commands: tuple[Program, ...]
     """Programs in it that our Pods start; no entrypoint script of an image is used."""
     ports: tuple[Port, ...] = ()
     """Ports it listens on under our configuration."""
-    writes: tuple[str, ...] = ()
+    writes: tuple[Folder, ...] = ()
     """Paths it writes: with a read-only root each must be a volume."""
-    keeps: tuple[str, ...] = ()
+    keeps: tuple[Folder, ...] = ()
     """Paths it writes where our configuration says so: there may be volumes."""
-    stop_signal: str = "SIGTERM"
+    stop_signal: Signal = "SIGTERM"
     """What the runtime sends first to stop it: the image's STOPSIGNAL."""
-    capabilities: tuple[str, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
     """Capabilities it cannot start without, after ALL are dropped."""
 
     @model_validator(mode="after")
@@ -92,7 +120,7 @@ class Chart(Model):
     """The chart repository."""
     chart: Name
     """The chart."""
-    version: str
+    version: Tag
     """Its exact version."""
 
 
@@ -105,6 +133,14 @@ class Charts(Model):
     """CloudNativePG."""
 
 
+class SynapseModule(Model):
+    """A module that the release's Synapse image has."""
+
+    keys: tuple[Line, ...] = ()
+    """The keys that a tenant may set in its `config`. Leave out keys that hold secrets, and keys by which the module
+    loads code, reads files or renders templates: it runs beside the signing key."""
+
+
 class Release(Model):
     """One set of versions that was tested together."""
 
@@ -112,3 +148,6 @@ class Release(Model):
     """Container images."""
     charts: Charts
     """Charts of managed operators."""
+    modules: dict[ModuleName, SynapseModule] = Field(default_factory=dict)
+    """Modules that tenants may name, by their Python class: those that both Synapse images have. Without it tenants
+    have none."""
