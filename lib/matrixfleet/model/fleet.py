@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
@@ -217,6 +217,12 @@ class Fleet:
 
     def target(self, name: str) -> Target:
         """One target. Raises FleetError for what is wrong with it."""
+        try:
+            TypeAdapter(Name).validate_python(name.rpartition(".")[2])
+        except ValidationError as error:
+            # Objects, folders and commands are called by it.
+            message = f"{error.errors()[0]['msg']}; rename the file"
+            raise FleetError([self.fault(name, (), message)]) from error
         platform = self.platform(name)
         tenant = namespace = None
         sharers: tuple[tuple[str, Tenant], ...] = ()

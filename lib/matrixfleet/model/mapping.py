@@ -8,13 +8,13 @@ parsed here with Jinja's own parser, and only nodes that are named below pass: w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
-from matrixfleet.model.types import Line, expected
+from matrixfleet.model.types import expected, unseen
 
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
@@ -25,7 +25,7 @@ MOST_GROWTH = 64
 """Times that its filters may lengthen a claim."""
 FILTERS = {
     "capitalize": 0,
-    "default": 1,
+    "default": 2,
     "first": 0,
     "join": 1,
     "last": 0,
@@ -60,8 +60,9 @@ def _environment() -> Environment:
 
 
 @cache
-def _of_python() -> frozenset[str]:
-    """Names that are Python's on a claim, and no claim's: methods, and what jinja2.sandbox calls unsafe."""
+def _of_python(person: bool) -> frozenset[str]:
+    """Names that are Python's on a person, which is a dict, or on a claim, and no claim's: methods, which print as
+    <built-in method ...>, and what jinja2.sandbox calls unsafe."""
     from jinja2 import sandbox
 
     unsafe = (
@@ -69,15 +70,20 @@ def _of_python() -> frozenset[str]:
         | sandbox.UNSAFE_COROUTINE_ATTRIBUTES
         | sandbox.UNSAFE_ASYNC_GENERATOR_ATTRIBUTES
     )
-    return frozenset(unsafe) | {name for kind in (dict, list, str) for name in dir(kind)} | {"mro"}
+    kinds = (dict,) if person else (dict, list, str)
+    return frozenset(unsafe) | {name for kind in kinds for name in dir(kind)} | {"mro"}
 
 
-def _claim(name: object) -> None:
+def _claim(name: object, of: nodes.Node) -> None:
+    from jinja2 import nodes
+
+    if not isinstance(of, nodes.Name | nodes.Getattr | nodes.Getitem):
+        raise _Harmful("an attribute of something else than user")
     if isinstance(name, str) and name.startswith("_"):
         raise _Harmful(f"the name {name!r}, which begins with _")
     if not isinstance(name, str) or not _CLAIM.fullmatch(name):
         raise _Harmful(f"the claim {name!r}")
-    if name in _of_python():
+    if name in _of_python(person=isinstance(of, nodes.Name)):
         raise _Harmful(f"{name!r}, which is a method of Python's and no claim")
 
 
@@ -125,15 +131,13 @@ def _expression(node: nodes.Node) -> Iterator[nodes.Node]:
         if node.name != "user" or node.ctx != "load":
             raise _Harmful(f"the name {node.name!r}")
     elif isinstance(node, nodes.Getattr):
-        _claim(node.attr)
-        _reached(node.node)
+        _claim(node.attr, node.node)
         yield node.node
     elif isinstance(node, nodes.Getitem):
-        _reached(node.node)
         if not isinstance(node.arg, nodes.Const):
-            raise _Harmful("a name in brackets that is no literal")
-        if not (type(node.arg.value) is int and 0 <= node.arg.value < 100):
-            _claim(node.arg.value)
+            raise _Harmful("a slice, or a name in brackets that is no literal,")
+        index = type(node.arg.value) is int and 0 <= node.arg.value < 100
+        _claim("number" if index else node.arg.value, node.node)
         yield node.node
     elif isinstance(node, nodes.Filter):
         _filter(node)
@@ -159,23 +163,15 @@ def _expression(node: nodes.Node) -> Iterator[nodes.Node]:
         raise _Harmful(_EXPRESSIONS.get(kind, f"the expression {kind}"))
 
 
-def _reached(node: nodes.Node) -> None:
-    """Only claims have claims: attributes of text are Python's."""
-    from jinja2 import nodes
-
-    if not isinstance(node, nodes.Name | nodes.Getattr | nodes.Getitem):
-        raise _Harmful("an attribute of something else than user")
-
-
 def _filter(node: nodes.Filter) -> None:
     from jinja2 import nodes
 
     if node.name not in FILTERS or node.node is None:
         raise _Harmful(f"the filter {node.name!r}")
-    literals = all(isinstance(one, nodes.Const) and isinstance(one.value, str) for one in node.args)
+    literals = all(isinstance(one, nodes.Const) and isinstance(one.value, str | bool) for one in node.args)
     if not literals or len(node.args) > FILTERS[node.name] or node.kwargs or node.dyn_args or node.dyn_kwargs:
         many = FILTERS[node.name]
-        wanted = f"takes {'no' if many == 0 else many} literal{'' if many == 1 else 's'} in quotes"
+        wanted = f"takes {f'{many} literals at most' if many else 'none'}"
         raise _Harmful(f"the filter {node.name!r} with other arguments (it {wanted})")
     if node.name == "replace" and (len(node.args) != 2 or not _text(node.args[0])):
         raise _Harmful("the filter 'replace' without the text that it looks for")
@@ -186,8 +182,8 @@ def _text(node: nodes.Node) -> str:
 
 
 def _line(text: str) -> None:
-    if not text.isprintable():
-        raise _Harmful(f"{text!r}, which holds what nobody sees")
+    if unseen(text):
+        raise _Harmful(f"{text!r}, which holds what nobody sees,")
 
 
 def _growth(node: nodes.Filter) -> int:
@@ -202,8 +198,10 @@ def harmless(template: str) -> str:
     """A template of which nothing is evaluated but what is named above. Raises what pydantic takes for a fault."""
     from jinja2 import TemplateSyntaxError, nodes
 
-    if len(template) > LONGEST:
-        raise expected(f"a template of {LONGEST} characters or fewer", f"{len(template)} characters")
+    if not template or len(template) > LONGEST:
+        raise expected(f"a template of 1 to {LONGEST} characters", f"{len(template)} characters")
+    if hidden := unseen(template):
+        raise expected("a template in one line of visible text", template, hidden)
     try:
         tree = _environment().parse(template)
         growth, waiting = 1, [(_statement, one) for one in tree.body]
@@ -226,6 +224,5 @@ def harmless(template: str) -> str:
     return template
 
 
-Check = Callable[[str], str]
-Template = Annotated[Line, AfterValidator(harmless)]
+Template = Annotated[str, AfterValidator(harmless)]
 """A Jinja template over `user`, a person's claims."""

@@ -38,6 +38,7 @@ from matrixfleet.model.types import (
     Line,
     Memory,
     Name,
+    Title,
     bytes_of,
     expected,
     millicores_of,
@@ -193,7 +194,7 @@ Color = Annotated[
 class Theme(Model):
     """A custom theme of Element Web (`setting_defaults.custom_themes`)."""
 
-    name: Line
+    name: Title
     """As people choose it."""
     is_dark: bool = False
     """Which built-in theme it stands on."""
@@ -204,13 +205,13 @@ class Theme(Model):
 class Branding(Model):
     """What Element Web looks like."""
 
-    brand: Line = "Element"
+    brand: Title = "Element"
     """The name in titles and texts, and of the installed app."""
     logo: HttpsUrl | None = None
     """On the login page."""
     welcome_background: HttpsUrl | None = None
     """Behind the login page."""
-    footer_links: dict[Line, HttpsUrl] = Field(default_factory=dict)
+    footer_links: dict[Title, HttpsUrl] = Field(default_factory=dict)
     """Links under the login page: text to address."""
     accent: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#0dbd8b"
     """The installed app's colour (PWA manifest)."""

@@ -24,8 +24,9 @@ _DNS_LABEL = re.compile(_LABEL)
 # What ends in a number is an address, in one of many spellings (WHATWG URL, "ends in a number").
 _DNS_NAME = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+\Z|0x[0-9a-f]*\Z){_LABEL}")
 _PERCENT = r"%(?:[2-6][0-9A-Fa-f]|7[0-9A-Ea-e]|[89A-Fa-f][0-9A-Fa-f])"
-_CHARACTER = rf"(?:[A-Za-z0-9._~!()*+,;=:@/&-]|{_PERCENT})"
-# RFC 3986 without user information, the apostrophe and $, which shells read, and percent-encoded control characters.
+_CHARACTER = rf"(?:[A-Za-z0-9._~()*+,;=:@/&-]|{_PERCENT})"
+# RFC 3986 without user information, percent-encoded control characters, and what shells read in double quotes or
+# single ones: the apostrophe, $ and !.
 _URL = re.compile(
     rf"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[1-9][0-9]{{0,4}})?"
     rf"(?:/{_CHARACTER}*)?(?:\?(?:{_CHARACTER}|\?)*)?(?:#(?:{_CHARACTER}|\?)*)?"
@@ -160,11 +161,11 @@ def _url(value: Any, what: str, schemes: tuple[str, ...]) -> str:
     match = _URL.fullmatch(value) if isinstance(value, str) and len(value) <= LONGEST_URL else None
     right = match and match["scheme"] in schemes and host_or_address(match["host"])
     if match is None or not right or int((match["port"] or ":1")[1:]) > 65535:
-        raise expected(what, value, _url_hint(str(value)))
+        raise expected(what, value, _url_hint(str(value), schemes))
     return str(value)
 
 
-def _url_hint(said: str) -> str:
+def _url_hint(said: str, schemes: tuple[str, ...]) -> str:
     """What a person may have meant who wrote no URL."""
     scheme, _, rest = said.partition("://")
     server = re.split(r"[/?#]", rest, maxsplit=1)[0]
@@ -175,9 +176,11 @@ def _url_hint(said: str) -> str:
         return "no user or password in it: credentials are Secrets"
     if not said.isascii():
         return "write a host's name in punycode (xn--...) and other characters percent-encoded (%C3%A4)"
-    if found := re.search(r"[\x00-\x20\x7f\"'$`\\<>{}|^]", said):
+    if found := re.search(r"[\x00-\x20\x7f\"'$!`\\<>{}|^]", said):
         seen = found[0].isprintable()
         return f"{found[0]!r} is percent-encoded (%{ord(found[0]):02X})" if seen else "one line, no spaces"
+    if scheme in schemes:
+        return "a host name or an address in its usual spelling, a port from 1 to 65535, no encoded control characters"
     return ""
 
 
@@ -189,7 +192,7 @@ def _http_url(value: Any) -> str:
     return _url(value, "an http:// or https:// address", ("http", "https"))
 
 
-def _unseen(text: str) -> str:
+def unseen(text: str) -> str:
     """The first character that nobody sees or that is not what it looks like, as people look it up; "" if none."""
     for place, one in enumerate(text, 1):
         if not one.isprintable() or _UNSEEN.match(one):
@@ -199,15 +202,23 @@ def _unseen(text: str) -> str:
 
 def _line(value: str) -> str:
     """One line that reads as it is: no control character, none that is drawn as nothing or turns the direction."""
-    hint = _unseen(value) or ("no space at its ends" if value.strip() != value else "")
+    hint = unseen(value) or ("no space at its ends" if value.strip() != value else "")
     if hint or not value or len(value) > LONGEST_LINE:
         raise expected(f"one line of visible text, 1 to {LONGEST_LINE} characters", value[: LONGEST_LINE + 1], hint)
     return value
 
 
+def _title(value: str) -> str:
+    if found := re.search("[<>]", value):
+        raise expected(
+            "text without < and >, since it stands in a web page", value, f"{found[0]!r} opens or ends a tag"
+        )
+    return value
+
+
 def _text(value: str) -> str:
     """Lines of visible text."""
-    found = ((number, _unseen(line)) for number, line in enumerate(value.split("\n"), 1))
+    found = ((number, unseen(line)) for number, line in enumerate(value.split("\n"), 1))
     hint = next((f"line {number}: {what}" for number, what in found if what), "")
     if hint or not value.strip() or len(value) > LONGEST_TEXT:
         raise expected(f"lines of visible text, {LONGEST_TEXT} characters at most", value[:40], hint)
@@ -273,6 +284,9 @@ HttpUrl = Annotated[str, BeforeValidator(_http_url), _schema(r"^https?://", "htt
 
 Line = Annotated[str, AfterValidator(_line)]
 """One line of text that people read."""
+
+Title = Annotated[Line, AfterValidator(_title)]
+"""A line that stands in a web page, which may take it for its own code."""
 
 Text = Annotated[str, AfterValidator(_text)]
 """Text of several lines."""
