@@ -428,6 +428,17 @@ def test_a_file_has_a_name_that_goes_into_commands(name: str, tmp_path: Path) ->
         plan_of(read_fleet(tmp_path), f"eu1.{name}")
 
 
+def test_a_fault_is_one_line_whatever_the_key_is(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    path = "inventory/targets/eu1/chess-club.yml"
+    key = "a\\e[31m\\u202e\\n{path}:1: matrix: all is well"
+    repository.write(path, repository.read(path) + f'    "{key}": 1\n')
+    with pytest.raises(FleetError) as told:
+        read_fleet(tmp_path).target("eu1.chess-club")
+    (line,) = str(told.value).splitlines()
+    assert line.startswith(f"{path}:15: matrix.a\\x1b[31m\\u202e\\n") and line.isprintable()
+
+
 TITLE = NASTY.replace("<", "").replace(">", "")
 EVERYWHERE = [
     (

@@ -35,6 +35,7 @@ PLATFORM = "platform"
 SHARED_NAMESPACE = "fleet"
 """Of what the platform runs for its tenants; beside it fleet-turn and fleet-logs."""
 _T = TypeVar("_T", bound=Model)
+_NAME = TypeAdapter(Name)
 
 
 def platform_folder(cluster: str) -> str:
@@ -218,7 +219,7 @@ class Fleet:
     def target(self, name: str) -> Target:
         """One target. Raises FleetError for what is wrong with it."""
         try:
-            TypeAdapter(Name).validate_python(name.rpartition(".")[2])
+            _NAME.validate_python(name.rpartition(".")[2])
         except ValidationError as error:
             # Objects, folders and commands are called by it.
             message = f"{error.errors()[0]['msg']}; rename the file"
