@@ -50,6 +50,7 @@ HARMLESS = {
     "{{ user.address.country | default('', true) }}": "GB",
     "{{ user.nickname | default('nobody', true) }}": "nobody",
     "{{ user.nickname or user.given_name }}": "Ada",
+    "{{ user.nickname | default(user.given_name, true) | lower }}": "ada",
     "{% if 'staff' in user.groups %}{{ user.name }} (staff){% elif user.sub %}{% else %}guest{% endif %}": (
         "Ada Lovelace (staff)"
     ),
@@ -125,7 +126,8 @@ REFUSED = [
     "{{ user.x | map('upper') | list }}",
     "{{ user | pprint }}",
     "{{ user | tojson }}",
-    "{{ user.x | default(user) }}",
+    "{{ user.x | default(lipsum) }}",
+    "{{ user.x | default('a', boolean=true) }}",
     "{{ config }}",
     "{{ request }}",
     "{{ caller() }}",

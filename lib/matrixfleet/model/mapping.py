@@ -36,8 +36,9 @@ FILTERS = {
     "trim": 1,
     "upper": 0,
 }
-"""Filters that take text or a list and give text, with how many literals each takes: Jinja's own, and Synapse's
-`localpart_from_email`. `attr`, `map`, `select`, `format` and their like reach attributes by name."""
+"""Filters that take text or a list and give text, with how many arguments each takes, literals but for `default`:
+Jinja's own, and Synapse's `localpart_from_email`. `attr`, `map`, `select`, `format` and their like reach attributes by
+name."""
 TESTS = ("defined", "none", "undefined")
 ALLOWED = (
     f"user.claim, user['claim'], text in quotes, ~, and, or, not, comparisons, if, and the filters {', '.join(FILTERS)}"
@@ -80,11 +81,11 @@ def _claim(name: object, of: nodes.Node) -> None:
     if not isinstance(of, nodes.Name | nodes.Getattr | nodes.Getitem):
         raise _Harmful("an attribute of something else than user")
     if isinstance(name, str) and name.startswith("_"):
-        raise _Harmful(f"the name {name!r}, which begins with _")
+        raise _Harmful(f"the name {name!r}, which begins with _,")
     if not isinstance(name, str) or not _CLAIM.fullmatch(name):
         raise _Harmful(f"the claim {name!r}")
     if name in _of_python(person=isinstance(of, nodes.Name)):
-        raise _Harmful(f"{name!r}, which is a method of Python's and no claim")
+        raise _Harmful(f"{name!r}, which is a method of Python's and no claim,")
 
 
 def _statement(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -169,9 +170,15 @@ def _filter(node: nodes.Filter) -> None:
     if node.name not in FILTERS or node.node is None:
         raise _Harmful(f"the filter {node.name!r}")
     literals = all(isinstance(one, nodes.Const) and isinstance(one.value, str | bool) for one in node.args)
-    if not literals or len(node.args) > FILTERS[node.name] or node.kwargs or node.dyn_args or node.dyn_kwargs:
+    if (
+        not (literals or node.name == "default")
+        or len(node.args) > FILTERS[node.name]
+        or node.kwargs
+        or node.dyn_args
+        or node.dyn_kwargs
+    ):
         many = FILTERS[node.name]
-        wanted = f"takes {f'{many} literals at most' if many else 'none'}"
+        wanted = f"takes {f'{many} at most, in quotes' if many else 'none'}"
         raise _Harmful(f"the filter {node.name!r} with other arguments (it {wanted})")
     if node.name == "replace" and (len(node.args) != 2 or not _text(node.args[0])):
         raise _Harmful("the filter 'replace' without the text that it looks for")
