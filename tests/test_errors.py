@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -590,7 +591,7 @@ CASES: dict[str, tuple[Change, str]] = {
         f"{CHESS}:15: matrix.media.s3.prefix: expected one word without slashes (chat.example.com), got 'a/b'",
     ),
     "an authority of nothing": (
-        add(CHESS, f"    media: {{kind: s3, s3: {{region: eu-west-1, bucket: media, ca: {CA!r}}}}}\n"),
+        add(CHESS, f"    media: {{kind: s3, s3: {{region: eu-west-1, bucket: media, ca: {json.dumps(CA)}}}}}\n"),
         f"{CHESS}:15: matrix.media.s3: expected endpoint, since ca is said, got 'none'; Amazon's own certificates are trusted already",
     ),
     "a cache that an upload fills": (
@@ -729,7 +730,7 @@ CASES: dict[str, tuple[Change, str]] = {
         edit(
             AP1,
             ROOM,
-            f"{ROOM}      archive: {{bucket: {{endpoint: 'https://s3.example.net', region: one, bucket: platform, ca: {CA!r}}}}}\n",
+            f"{ROOM}      archive: {{bucket: {{endpoint: 'https://s3.example.net', region: one, bucket: platform, ca: {json.dumps(CA)}}}}}\n",
         ),
         f"{AP1}:17: platform.postgresql.archive: expected bucket without ca, got '-----BEGIN CERTIFICATE-----'; Barman Cloud here trusts what everybody trusts",
     ),

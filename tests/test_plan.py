@@ -329,6 +329,10 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], Any]]] = {
             ("matrix", "modules"),
             [{"module": "synapse.handlers.oidc.JinjaOidcMappingProvider", "config": {"display_name_template": "x"}}],
         ),
+        (
+            ("releases", "stable", "modules"),
+            {"synapse.handlers.oidc.JinjaOidcMappingProvider": {"keys": ["display_name_template"]}},
+        ),
     ],
     "everything ends": [
         (

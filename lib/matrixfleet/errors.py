@@ -23,8 +23,15 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        where = self.file + (f":{self.line}" if self.line else "")
-        return ": ".join(part for part in (where, self.key, self.message) if part)
+        # Keys and names of files are a tenant's: a terminal must not obey them, nor a newline begin another fault.
+        where = shown(self.file) + (f":{self.line}" if self.line else "")
+        message = "\n".join(map(shown, self.message.split("\n")))
+        return ": ".join(part for part in (where, shown(self.key), message) if part)
+
+
+def shown(text: str) -> str:
+    """Text for a terminal: what it would obey, hide or turn around is escaped."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class FleetError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 @cache
 def _environment(folder: Path) -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -19,6 +20,9 @@ def _environment(folder: Path) -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    # One word of a shell, however it is written, for commands that people paste.
+    environment.filters["word"] = shlex.quote
+    return environment
 
 
 def render(module: str, name: str, **values: Any) -> str:

@@ -148,9 +148,9 @@ def _put(plan: TenantPlan, secret: Secret) -> Iterator[str]:
     if provider is Store.VAULT:
         commands[provider] = f"vault kv put -mount={shlex.quote(mount)} -cas=0 {remote} -"
     if provider in commands:
-        values = f"matrix-fleet secrets {plan.target.name} --fresh {secret.name}"
+        values = f"matrix-fleet secrets {shlex.quote(plan.target.name)} --fresh {shlex.quote(secret.name)}"
         if secret.given:
-            files = " ".join(f"--rawfile v{number} {key}" for number, (key, _) in enumerate(secret.keys))
+            files = " ".join(f"--rawfile v{number} {shlex.quote(key)}" for number, (key, _) in enumerate(secret.keys))
             told = ", ".join(f'"{key}": $v{number}' for number, (key, _) in enumerate(secret.keys))
             values = f"jq -n {files} '{{{told}}}'"
         yield f"  fill      {values} | {commands[provider]}"

@@ -13,8 +13,20 @@ import yaml
 Object = dict[str, Any]
 """A Kubernetes object as plain data."""
 
-# Strings that PyYAML leaves plain and Go's YAML reads as numbers: 1e5 (YAML 1.1 wants a dot), 0o17.
-_NUMBERISH = re.compile(r"[-+]?(\d[\d_]*(e[-+]?\d+)?|0o[0-7_]+)", re.IGNORECASE)
+# What Go's YAML takes for something else than text though PyYAML leaves it plain. Argo CD and kubectl read with
+# sigs.k8s.io/yaml, others with go.yaml.in/yaml v2 and v3, and all resolve by the first character (resolve.go): a digit,
+# a sign or a dot begins a number, in any base of strconv.ParseInt and with "_" anywhere, or a date with short parts.
+_NUMBERS = re.compile(
+    r"[-+]?(0[xbo][-+]?[0-9a-f]*"  # 0X1F, 0b1, 0o17, 0o-1
+    r"|(?=\.?\d)\d*\.?\d*(e[-+]?\d*)?"  # 1_000, .5, 1e5
+    r"|\d+(:\d+)+(\.\d*)?"  # 1:30, in base 60
+    r"|\.(inf|nan))"
+    r"|\d{4}-\d\d?-\d\d?([t\s].*)?",  # 2001-1-1
+    re.IGNORECASE,
+)
+# A letter begins one of YAML 1.1's words: PyYAML knows all but these two, which yaml.v2 reads as booleans.
+_BOOLEANS = frozenset("yYnN")
+_NUMBERS_BEGIN = frozenset("0123456789+-.")
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -50,7 +62,7 @@ def _string(text: str) -> yaml.ScalarNode:
     style = None
     if "\n" in text:
         style = "|"
-    elif text[:1] in "0123456789+-" and _NUMBERISH.fullmatch(text):
+    elif (text[:1] in _NUMBERS_BEGIN and _NUMBERS.fullmatch(text.replace("_", ""))) or text in _BOOLEANS:
         style = '"'
     return yaml.ScalarNode(_STR, text, style=style)
 
@@ -72,7 +84,8 @@ def _node(data: Any) -> yaml.Node:
     if kind is int:
         return yaml.ScalarNode(_INT, str(data))
     if kind is float:
-        return yaml.ScalarNode(_FLOAT, repr(data))
+        # YAML 1.1 wants a dot before an exponent; what JSON has not, no model admits.
+        return yaml.ScalarNode(_FLOAT, repr(data) if "." in repr(data) else repr(data).replace("e", ".0e"))
     if data is None:
         return yaml.ScalarNode(_NULL, "null")
     if isinstance(data, str):

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.types import Email, Generation, expected
+from matrixfleet.model.types import Email, Generation, expected, words
+
+Channel = Annotated[
+    str,
+    BeforeValidator(words(r"[#@][A-Za-z0-9._-]{1,80}", "a channel with its # or @ (letters, digits, '.', '_', '-')")),
+]
+"""A channel or a person. Alertmanager reads it as a template of Go's: it has no braces."""
 
 
 class Slack(Model):
     """A channel of Slack, or of what speaks its incoming webhooks (Mattermost, Rocket.Chat). Its address is a secret:
     the Secret `<tenant>-alerts-slack-<generation>`, key `url`, which a person creates."""
 
-    channel: Annotated[str, Field(pattern=r"^[#@][^\s]+$")]
+    channel: Channel
     """With its # or @."""
     generation: Generation = 1
     """Of the address."""

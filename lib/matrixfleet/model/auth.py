@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Auth, Built, Provider
+from matrixfleet.model.mapping import Template
 from matrixfleet.model.peers import Reach
-from matrixfleet.model.types import Generation, HttpsUrl, Id, expected
+from matrixfleet.model.types import Generation, HttpsUrl, Id, Line, Token, expected
 
 # Anybody in the world has an account there.
 PUBLIC = (Provider.GOOGLE, Provider.GITHUB)
@@ -19,16 +20,17 @@ NO_LOGOUT = (*PUBLIC, Provider.ENTRA)
 
 class Mapping(Model):
     """From what a provider tells of a person to a Matrix account: Jinja templates over `user`, the claims
-    (Synapse, `user_mapping_provider.config`). What is not said is the preset's."""
+    (Synapse, `user_mapping_provider.config`). What is not said is the preset's. Synapse evaluates them outside of any
+    sandbox, so only what docs/log-in-with-oidc.md lists is accepted."""
 
-    localpart: str | None = None
+    localpart: Template | None = None
     """`localpart_template`: the part of the user id before the colon. Where neither this nor the preset says
     it, people choose."""
-    display_name: str | None = None
+    display_name: Template | None = None
     """`display_name_template`, set at the first log-in."""
-    email: str | None = None
+    email: Template | None = None
     """`email_template`: added to the account, trusted as it is."""
-    subject: str | None = None
+    subject: Template | None = None
     """`subject_template`: what tells one person from another for ever; Synapse's own is the claim `sub`.
     Changed later, everybody is somebody new."""
 
@@ -52,7 +54,7 @@ class OidcProvider(Model):
 
     preset: Built[Provider]
     """Which kind it is."""
-    name: Annotated[str, Field(min_length=1)] | None = None
+    name: Line | None = None
     """As people see it on the log-in page; the preset's unless said."""
     issuer: HttpsUrl | None = None
     """The issuer, as the provider's discovery document has it. Of a Keycloak `https://HOST/realms/REALM`, of
@@ -61,13 +63,13 @@ class OidcProvider(Model):
     """Entra ID's directory (tenant) id. A UUID, since `common` would let every company in."""
     endpoints: Endpoints | None = None
     """For preset generic, where there is no discovery."""
-    client_id: Annotated[str, Field(min_length=1)]
+    client_id: Token
     """As the provider registered this homeserver."""
-    scopes: tuple[str, ...] = ()
+    scopes: tuple[Token, ...] = ()
     """What is asked for; the preset's unless said."""
     mapping: Mapping = Mapping()
     """From claims to an account."""
-    requirements: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    requirements: dict[Token, tuple[Line, ...]] = Field(default_factory=dict)
     """`attribute_requirements`: each claim must have one of the values, or nobody gets in. Of Google
     `hd: [example.com]` is the people of one domain."""
     registration: bool = True

@@ -14,7 +14,7 @@ class Model(BaseModel):
     """A frozen block of the inventory. An unknown key is a fault; the docstring under a field says its
     unit, its default and why."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @cache

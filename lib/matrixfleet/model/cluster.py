@@ -5,7 +5,9 @@ Nothing here has a default that opens a network: who may come in, and what "outs
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Tracing
@@ -14,7 +16,35 @@ from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.tenants import TenantPolicy
-from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
+from matrixfleet.model.types import (
+    CertificateArn,
+    Cidr,
+    Email,
+    Host,
+    HttpsUrl,
+    LabelKey,
+    LabelValue,
+    Line,
+    Name,
+    Plain,
+    Port,
+    expected,
+    words,
+)
+
+Revision = Annotated[
+    str,
+    BeforeValidator(
+        words(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", "a branch, a tag or a commit of git (refs/heads/main)")
+    ),
+]
+"""What git calls a moment of a repository."""
+Driver = Annotated[
+    str, BeforeValidator(words(r"[a-z0-9][a-z0-9.-]{0,62}(/[a-z0-9.-]{1,63})?", "a CSI driver (ebs.csi.aws.com)"))
+]
+"""The name of a CSI driver."""
+Parameter = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}", "the name of a parameter"))]
+"""What a driver calls one of its parameters."""
 
 
 class ArgoCD(Model):
@@ -27,7 +57,7 @@ class ArgoCD(Model):
     names the registered cluster."""
     repository: HttpsUrl
     """This repository, as Argo CD clones it."""
-    revision: str = "refs/heads/main"
+    revision: Revision = "refs/heads/main"
     """What is synced, fully qualified: a short name costs Argo CD a look-up of branches and tags."""
 
 
@@ -209,9 +239,9 @@ class StorageClassSpec(Model):
 
     name: Name
     """The StorageClass."""
-    provisioner: str | None = None
+    provisioner: Driver | None = None
     """The CSI driver, where the platform makes the class."""
-    parameters: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[Parameter, Line] = Field(default_factory=dict)
     """The driver's own parameters: disk type, encryption key."""
     encrypted: bool = False
     """Whether volumes of this class are encrypted at rest. Required of signing keys."""
@@ -245,7 +275,7 @@ class Acme(Model):
     """The ACME directory."""
     email: Email
     """Who is told of expiring certificates."""
-    dns01: dict[str, object] | None = None
+    dns01: dict[Line, Plain] | None = None
     """cert-manager's `dns01` solver. Without it HTTP-01 through the edge is used."""
 
 
@@ -275,7 +305,7 @@ class CloudNativePG(Model):
     """`managed` adds an Argo CD Application on the upstream chart."""
     namespace: Name = "cnpg-system"
     """Its namespace: from there it connects to the instances that it runs."""
-    pods: dict[str, str] = Field(default_factory=lambda: {"app.kubernetes.io/name": "cloudnative-pg"})
+    pods: dict[LabelKey, LabelValue] = Field(default_factory=lambda: {"app.kubernetes.io/name": "cloudnative-pg"})
     """Labels of its Pods; the default are those of its manifests and of its chart."""
     barman_cloud: bool = False
     """Whether the Barman Cloud plugin is installed beside it, by which its clusters archive their log."""
@@ -298,7 +328,7 @@ class Istio(Model):
     Security `restricted` refuses: so it must be true."""
     namespace: Name = "istio-system"
     """Where istiod is."""
-    pods: dict[str, str] = Field(default_factory=lambda: {"app": "istiod"})
+    pods: dict[LabelKey, LabelValue] = Field(default_factory=lambda: {"app": "istiod"})
     """Labels of istiod's Pods; the default are its chart's."""
     revision: Name | None = None
     """The revision that injects; the default one unless said."""
@@ -322,7 +352,7 @@ class Istio(Model):
 class Monitoring(Model):
     """How Prometheus finds what is compiled for it, and people what an alert means."""
 
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     """Labels of monitors and rules, where Prometheus selects by them (`release: kube-prometheus-stack`)."""
     runbooks: HttpsUrl = "https://git.example.com/platform/matrix-fleet/blob/main/docs/runbooks/"
     """Where docs/runbooks/ is read: what `runbook_url` of each alert begins with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -19,8 +20,11 @@ Identifier = Annotated[
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
+_PEM = re.compile(rf"({_BEGIN}\n([A-Za-z0-9+/=]{{1,76}}\n)+{_END}\n+)+")
+
+
 def _certificates(text: str) -> str:
-    if not text.strip().startswith(_BEGIN) or not text.strip().endswith(_END):
+    if not _PEM.fullmatch(text.strip() + "\n"):
         raise expected(f"certificates in PEM ({_BEGIN} ...)", text[:40])
     return text.strip() + "\n"
 

@@ -10,7 +10,7 @@ from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Logs
 from matrixfleet.model.peers import Reach
 from matrixfleet.model.resources import Resources
-from matrixfleet.model.types import Generation, HttpUrl, expected
+from matrixfleet.model.types import Generation, HttpUrl, UserName, expected
 
 
 class LogStore(Model):
@@ -19,7 +19,7 @@ class LogStore(Model):
 
     address: HttpUrl
     """Its address, without a path."""
-    user: str | None = None
+    user: UserName | None = None
     """Of basic authentication; none unless said."""
     generation: Generation = 1
     """Of the password."""

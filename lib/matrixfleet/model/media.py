@@ -14,12 +14,17 @@ from matrixfleet.model.peers import Reach
 from matrixfleet.model.types import Generation, HttpsUrl, Memory, expected, words
 
 Bucket = Annotated[
-    str, BeforeValidator(words(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name (3 to 63 of a-z, 0-9, '.', '-')"))
+    str,
+    BeforeValidator(
+        words(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name (3 to 63 of a-z, 0-9, '.', '-')")
+    ),
 ]
 """A bucket, as S3 names them."""
 Region = Annotated[str, BeforeValidator(words(r"[a-z0-9]+(-[a-z0-9]+)*", "a region (eu-central-1)"))]
 """A region, as its provider calls it."""
-Folder = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9_.-]{1,200}", "one word without slashes (chat.example.com)"))]
+Folder = Annotated[
+    str, BeforeValidator(words(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}", "one word without slashes (chat.example.com)"))
+]
 """The first part of every key in a bucket."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.types import Cidr, Name, Port, expected
+from matrixfleet.model.types import Cidr, LabelKey, LabelValue, Name, Port, expected
 
 
 class Peer(Model):
@@ -13,7 +13,7 @@ class Peer(Model):
 
     namespace: Name | None = None
     """The namespace of the Pods."""
-    pods: dict[str, str] = Field(default_factory=dict)
+    pods: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     """Labels that every one of the Pods has."""
     cidrs: tuple[Cidr, ...] = ()
     """Networks, for what is no Pod: a cloud's load balancer, an API server."""

@@ -5,11 +5,25 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.types import HttpsUrl, Name, Port, expected
+from matrixfleet.model.types import HttpsUrl, Line, Name, Port, expected, words
+
+Program = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9/][A-Za-z0-9._/-]*", "a program's name or path"))]
+"""A program in an image."""
+Folder = Annotated[str, BeforeValidator(words(r"(/[A-Za-z0-9._-]+)+", "a path from the root (/var/lib)"))]
+"""A path in an image."""
+Signal = Annotated[str, BeforeValidator(words(r"SIG[A-Z0-9]{2,8}", "a signal (SIGTERM)"))]
+"""A signal."""
+Capability = Annotated[str, BeforeValidator(words(r"[A-Z]+(_[A-Z]+)*", "a capability (NET_BIND_SERVICE)"))]
+"""A capability of Linux."""
+ModuleName = Annotated[
+    str,
+    BeforeValidator(words(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+", "a Python class (package.module.Class)")),
+]
+"""A class that Synapse loads."""
 
 _REPOSITORY = r"^([a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 _TAG = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
@@ -55,17 +69,17 @@ class Image(Model):
     """The user it runs as."""
     gid: int = Field(ge=0)
     """The group it runs as, and the fsGroup of its volumes."""
-    commands: tuple[str, ...]
+    commands: tuple[Program, ...]
     """Programs in it that our Pods start; no entrypoint script of an image is used."""
     ports: tuple[Port, ...] = ()
     """Ports it listens on under our configuration."""
-    writes: tuple[str, ...] = ()
+    writes: tuple[Folder, ...] = ()
     """Paths it writes: with a read-only root each must be a volume."""
-    keeps: tuple[str, ...] = ()
+    keeps: tuple[Folder, ...] = ()
     """Paths it writes where our configuration says so: there may be volumes."""
-    stop_signal: str = "SIGTERM"
+    stop_signal: Signal = "SIGTERM"
     """What the runtime sends first to stop it: the image's STOPSIGNAL."""
-    capabilities: tuple[str, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
     """Capabilities it cannot start without, after ALL are dropped."""
 
     @model_validator(mode="after")
@@ -124,7 +138,7 @@ class Chart(Model):
     """The chart repository."""
     chart: Name
     """The chart."""
-    version: str
+    version: Tag
     """Its exact version."""
 
 
@@ -137,6 +151,14 @@ class Charts(Model):
     """CloudNativePG."""
 
 
+class SynapseModule(Model):
+    """A module that the release's Synapse image has."""
+
+    keys: tuple[Line, ...] = ()
+    """The keys that a tenant may set in its `config`. Leave out keys that hold secrets, and keys by which the module
+    loads code, reads files or renders templates: it runs beside the signing key."""
+
+
 class Release(Model):
     """One set of versions that was tested together."""
 
@@ -144,3 +166,6 @@ class Release(Model):
     """Container images."""
     charts: Charts
     """Charts of managed operators."""
+    modules: dict[ModuleName, SynapseModule] = Field(default_factory=dict)
+    """Modules that tenants may name, by their Python class: those that both Synapse images have. Without it tenants
+    have none."""

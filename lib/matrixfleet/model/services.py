@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, MailSecurity
 from matrixfleet.model.peers import Reach
-from matrixfleet.model.types import Email, Generation, Host, Port, expected
+from matrixfleet.model.release import ModuleName
+from matrixfleet.model.types import Email, Generation, Host, Line, Plain, Port, Text, UserName, expected
 
 
 class Mail(Model):
@@ -23,7 +24,7 @@ class Mail(Model):
     """`smtp_port`; the default is mail submission's (RFC 6409)."""
     security: Built[MailSecurity] = MailSecurity.STARTTLS
     """How it is encrypted."""
-    user: str | None = None
+    user: UserName | None = None
     """`smtp_user`. Without it Synapse does not log in."""
     sender: Email
     """`notif_from`."""
@@ -46,13 +47,13 @@ class Consent(Model):
 
     version: Annotated[str, Field(pattern=r"^[0-9a-z][0-9a-z.-]{0,31}$")]
     """`version`, in quotes. Another one must be agreed to anew."""
-    name: str = "Privacy Policy"
+    name: Line = "Privacy Policy"
     """`policy_name`."""
-    text: Annotated[str, Field(min_length=1)]
+    text: Text
     """The policy: plain text, an empty line between paragraphs."""
     at_registration: bool = True
     """`require_at_registration`: nobody gets an account without agreeing."""
-    block: Annotated[str, Field(min_length=1)] | None = None
+    block: Line | None = None
     """`block_events_error`: what those who have not agreed are told instead of their messages being sent;
     %(consent_uri)s is where they agree. Unset, nobody is blocked."""
 
@@ -78,7 +79,7 @@ class AppService(Model):
 class Module(Model):
     """A module that Synapse loads (`modules`)."""
 
-    module: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
-    """Its Python class. The release's Synapse image must have it: nothing is installed at start."""
-    config: dict[str, Any] = Field(default_factory=dict)
-    """As the module documents it. Nothing secret: it is in git."""
+    module: ModuleName
+    """One of the release's `modules`: its Python class. Nothing is installed at start."""
+    config: dict[Line, Plain] = Field(default_factory=dict)
+    """Keys that the release names of it, as the module documents them. Nothing secret: it is in git."""

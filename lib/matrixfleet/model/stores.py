@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Secrets, Store
-from matrixfleet.model.types import HttpsUrl, Name, expected, words
+from matrixfleet.model.types import HttpsUrl, Name, Path, expected, words
 
 Prefix = Annotated[
     str, BeforeValidator(words(r"[A-Za-z0-9]+([-/][A-Za-z0-9]+)*", "words joined by '/' or '-' (matrix/fleet)"))
@@ -22,6 +22,15 @@ Reference = Annotated[
     str, BeforeValidator(words(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?", "namespace/name"))
 ]
 """An object in another namespace."""
+
+
+Word = Annotated[
+    str,
+    BeforeValidator(
+        words(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,126}[A-Za-z0-9])?", "a name (letters, digits, '-', '_', '.', ':')")
+    ),
+]
+"""What a provider calls one of its things."""
 
 
 class Account(Model):
@@ -38,11 +47,11 @@ class VaultStore(Model):
 
     server: HttpsUrl
     """Vault's address."""
-    mount: str = "secret"
+    mount: Path = "secret"
     """Where the engine is mounted; the default is that of Vault's documentation."""
-    auth_mount: str = "kubernetes"
+    auth_mount: Path = "kubernetes"
     """Where the Kubernetes login is mounted: one for each cluster."""
-    role: str
+    role: Word
     """The login's role."""
     account: Account
     """Who logs in."""
@@ -60,11 +69,11 @@ class AwsStore(Model):
 class GcpStore(Model):
     """Google Cloud Secret Manager, by workload identity."""
 
-    project: str
+    project: Word
     """The project that holds the secrets."""
-    cluster_location: str
+    cluster_location: Word
     """The GKE cluster's region or zone."""
-    cluster_name: str
+    cluster_name: Word
     """The GKE cluster."""
     account: Account
     """Bound to the Google service account that reads them."""
@@ -124,7 +133,7 @@ class VaultOperator(Model):
 
     auth: Reference
     """The VaultAuth as `namespace/name`; its `allowedNamespaces` must admit the tenants' namespaces."""
-    mount: str = "secret"
+    mount: Path = "secret"
     """Where the key-value engine of version 2 is mounted; the default is that of Vault's documentation."""
 
 

@@ -35,8 +35,10 @@ from matrixfleet.model.types import (
     Host,
     HttpsUrl,
     Id,
+    Line,
     Memory,
     Name,
+    Title,
     bytes_of,
     expected,
     millicores_of,
@@ -175,33 +177,47 @@ class Synapse(Model):
     """Of the root logger. DEBUG writes what people say into the log: Synapse warns of it."""
 
 
+ColorName = Annotated[str, BeforeValidator(words(r"(--)?[a-z][a-z0-9-]{0,63}", "one of Element's colour names"))]
+"""A colour of Element's."""
+Color = Annotated[
+    str,
+    BeforeValidator(
+        words(
+            r"#[0-9a-fA-F]{3,8}|[a-zA-Z]{1,32}|(rgb|hsl)a?\([0-9., %]{1,40}\)",
+            "a colour of CSS (#0dbd8b, rgba(0, 0, 0, 0.1))",
+        )
+    ),
+]
+"""A colour, as CSS writes it: it stands in the page's style."""
+
+
 class Theme(Model):
     """A custom theme of Element Web (`setting_defaults.custom_themes`)."""
 
-    name: str
+    name: Title
     """As people choose it."""
     is_dark: bool = False
     """Which built-in theme it stands on."""
-    colors: dict[str, str] = Field(min_length=1)
+    colors: dict[ColorName, Color] = Field(min_length=1)
     """Element's own colour names ("accent-color": "#0dbd8b")."""
 
 
 class Branding(Model):
     """What Element Web looks like."""
 
-    brand: str = "Element"
+    brand: Title = "Element"
     """The name in titles and texts, and of the installed app."""
     logo: HttpsUrl | None = None
     """On the login page."""
     welcome_background: HttpsUrl | None = None
     """Behind the login page."""
-    footer_links: dict[str, HttpsUrl] = Field(default_factory=dict)
+    footer_links: dict[Title, HttpsUrl] = Field(default_factory=dict)
     """Links under the login page: text to address."""
     accent: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#0dbd8b"
     """The installed app's colour (PWA manifest)."""
     themes: tuple[Theme, ...] = ()
     """Custom themes."""
-    default_theme: str = "light"
+    default_theme: Line = "light"
     """light, dark, or `custom-NAME`."""
 
     @model_validator(mode="after")

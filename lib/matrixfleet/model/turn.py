@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Turn
 from matrixfleet.model.resources import Generation, Resources
-from matrixfleet.model.types import Address, Host, Port, expected
+from matrixfleet.model.types import Address, Host, LabelKey, LabelValue, Line, Port, expected, host_or_address
 
 # Every relay port of a Deployment is a port of its Service, and balancers take few: AWS's NLB has 50
 # listeners (its quotas), of which TURN itself takes two.
@@ -48,7 +49,7 @@ class Relay(Model):
     """Relayed media, UDP. 49152 to 65535 unless said; behind a balancer (kind deployment) 49152 to 49191,
     and 48 ports at most, since each is a port of the Service. A call takes two to four of them. On nodes
     their firewall must admit these."""
-    node_selector: dict[str, str] = Field(default_factory=dict)
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     """On which nodes it runs: their public addresses are what its host resolves to."""
     external_addresses: dict[Address, Address] = Field(default_factory=dict)
     """For nodes behind NAT: each node's InternalIP, and the public address that leads to it. No Pod can ask
@@ -89,10 +90,17 @@ class SharedTurn(Relay):
     """Resolves to the nodes that run it."""
 
 
-TurnUri = Annotated[
-    str,
-    Field(pattern=r"^turns?:[A-Za-z0-9.-]+(:[0-9]{1,5})?(\?transport=(udp|tcp))?$"),
-]
+_URI = re.compile(r"turns?:(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(:(?P<port>[1-9][0-9]{0,4}))?(\?transport=(udp|tcp))?")
+
+
+def _turn_uri(value: Any) -> str:
+    match = _URI.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not host_or_address(match["host"]) or int(match["port"] or 1) > 65535:
+        raise expected("a TURN URI (turn:turn.example.net:3478?transport=udp)", value)
+    return str(value)
+
+
+TurnUri = Annotated[str, BeforeValidator(_turn_uri)]
 """RFC 7065: turn:turn.example.net:3478?transport=udp."""
 
 
@@ -120,7 +128,7 @@ class TurnSpec(Relay):
     """Where it comes from."""
     external_address: Address | None = None
     """Of kind deployment, required: the balancer's address, which hosts.turn resolves to."""
-    annotations: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[LabelKey, Line] = Field(default_factory=dict)
     """Of kind deployment: annotations of its Service. A cloud is asked so for one fixed address and for a
     balancer that passes UDP."""
     external: ExternalTurn | None = None

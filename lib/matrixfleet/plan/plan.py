@@ -703,6 +703,7 @@ class TenantPlan(Plan):
         self.verify_database()
         verify_router(self.router_limits)
         verify_size(self.cluster.tenants.size.tenant, self.requests)
+        self.verify_modules()
         if self.tenant.active and self.cluster.issuers.dns is None:
             raise Refused(
                 ("matrix", "active"),
@@ -726,6 +727,22 @@ class TenantPlan(Plan):
                 f"{did_you_mean(self.priority_class, list(known))}; cluster.priority_classes names them",
             )
         _ = self.budget
+
+    def verify_modules(self) -> None:
+        """Refuse a module that the release does not list, and what it does not list of its configuration: a module is
+        code that runs beside the signing key."""
+        offered = self.release.modules
+        for index, one in enumerate(self.tenant.modules):
+            key: tuple[str | int, ...] = ("matrix", "modules", index)
+            if one.module not in offered:
+                known = did_you_mean(one.module, list(offered)) or "; it has none"
+                message = f"no module {one.module!r} in release {self.target.release_name}{known}"
+                raise Refused((*key, "module"), f"{message}; expected one of the release class's `modules`")
+            keys = offered[one.module].keys
+            for name in (name for name in one.config if name not in keys):
+                known = did_you_mean(name, keys) or "; it has none"
+                message = f"unknown key of {one.module} in release {self.target.release_name}{known}"
+                raise Refused((*key, "config", name), message)
 
     def verify_database(self) -> None:
         """Refuse a server that is not there."""
