@@ -17,6 +17,7 @@ from pathlib import Path
 from matrixfleet.checks import Finding, Tree, run
 from matrixfleet.checks.rules.yamllint import remember
 from matrixfleet.errors import Fault, FleetError, did_you_mean
+from matrixfleet.leaks import inventory_faults
 from matrixfleet.model import Fleet
 from matrixfleet.plan import plan_of
 from matrixfleet.plan.warnings import warnings_of
@@ -41,6 +42,13 @@ def read_fleet(top: Path) -> Fleet:
     return fleet
 
 
+def refuse_secrets(top: Path) -> None:
+    """Raise FleetError where the inventory holds a secret: before anything else, since messages show values."""
+    faults = inventory_faults(top / "inventory")
+    if faults:
+        raise FleetError(faults)
+
+
 def refuse(findings: Iterable[Finding]) -> None:
     """Raise FleetError where there are findings."""
     faults = [Fault(found.path, 0, "", f"{found.message} [{found.rule}]") for found in findings]
@@ -50,6 +58,7 @@ def refuse(findings: Iterable[Finding]) -> None:
 
 def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> str:
     """Compile all, or some targets. Returns a line that says what was done."""
+    refuse_secrets(top)
     fleet = read_fleet(top)
     unknown = [name for name in targets if name not in fleet.names]
     if unknown:

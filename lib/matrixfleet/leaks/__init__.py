@@ -15,11 +15,11 @@ from matrixfleet.leaks.known import known
 from matrixfleet.leaks.walk import Leak, TooDeep, Walk
 from matrixfleet.leaks.words import WORDS
 
-__all__ = ["Leak", "inventory_faults", "leaks_of", "vouched"]
+__all__ = ["HINT", "Leak", "inventory_faults", "leaks_of", "vouched"]
 
 MARK = re.compile(r"#\s*not-a-secret\b:?[ \t]*(.*)")
 _STRUCTURED = (".yml", ".yaml", ".json")
-_HINT = "expected no secret in git: revoke it, then name it and mount it (docs/secrets.md)"
+HINT = "expected no secret in git: revoke it, then name it and mount it (docs/secrets.md)"
 _MARKED = "; where it is none, say why on its line: # not-a-secret: <reason>"
 
 
@@ -75,7 +75,7 @@ def inventory_faults(inventory: Path) -> list[Fault]:
     texts = [((file, None), file.text) for file in files]
     values = [((file, scalar), scalar.text) for file in files for scalar in file.walk.scalars if len(scalar.text) > 7]
     found: dict[tuple[str, int], tuple[_File, Leak]] = {}
-    for (file, scalar), line, kind, value in known([*texts, *values]):  # type: ignore[list-item]
+    for (file, scalar), line, kind, value in known([*texts, *values]):
         at = scalar.first if scalar else line
         found.setdefault((file.shown, at), (file, Leak(at, scalar.key if scalar else file.key_at(at), kind, value)))
     for file in files:
@@ -83,17 +83,12 @@ def inventory_faults(inventory: Path) -> list[Fault]:
             found.setdefault((file.shown, leak.line), (file, leak))
     for (shown, line), (file, leak) in found.items():
         if line not in file.marks and not _harmless(leak, harmless):
-            faults.append(Fault(shown, line, _safe(leak), f"{leak.kind}; {_HINT}{_MARKED}"))
+            faults.append(Fault(shown, line, leak.shown_key, f"{leak.kind}; {HINT}{_MARKED}"))
     return faults
 
 
 def _harmless(leak: Leak, harmless: Iterable[str]) -> bool:
     return any(leak.value in text for text in harmless)
-
-
-def _safe(leak: Leak) -> str:
-    """A leak's key, without the secret that may be a key itself."""
-    return leak.key.partition(leak.value)[0].rstrip(".") if leak.value else leak.key
 
 
 def leaks_of(texts: Mapping[str, str], harmless: frozenset[str]) -> Iterator[tuple[str, Leak]]:

@@ -1,4 +1,4 @@
-"""Shapes of tokens and keys that are known: Kingfisher's rules, which are Betterleaks' (Gitleaks' successor), and rules.yml.
+"""Known shapes of tokens and keys: the rules of Kingfisher, most of which are Betterleaks', and rules.yml.
 
 Kingfisher's engine runs in this process and asks nothing of any network (its validation is never called).
 """
@@ -44,7 +44,8 @@ def known(texts: Iterable[tuple[_K, str]]) -> Iterator[tuple[_K, int, str, str]]
 
 
 def _scanned(keys: list[_K], starts: list[int], buffer: bytes) -> Iterator[tuple[_K, int, str, str]]:
-    for found in _scanner().scan(buffer):
+    # Ours first: their names are sentences' parts.
+    for found in sorted(_scanner().scan(buffer), key=lambda found: not found.rule_id.startswith("fleet.")):
         if found.visible:
             offset = found.location["start_offset"]
             index = bisect_right(starts, offset) - 1

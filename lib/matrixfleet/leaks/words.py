@@ -6,30 +6,42 @@ import math
 import re
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
+
+
+def these(words: str) -> frozenset[str]:
+    """Words, as a set."""
+    return frozenset(words.split())
+
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _PASSWORDS = ("password", "passwd", "passphrase", "passcode", "passwort")
 _SECRETS = ("secret", "token", "apikey", "credential", "cred", "macaroon")
-_WHOLE = frozenset(("pass", "pwd", "pw", "pepper", "psk", "pin", "bearer", "creds", "auths", "userpass", "storepass", "keypass"))
-_OF_KEYS = frozenset(
-    "access account admin api app application auth authentication bot cipher client consumer cookie deploy encryption encrypt"
-    " hmac jwt license macaroon master private root secret service session shared sign signing ssh storage symmetric tsig"
-    " unseal webhook webhooks write ingest license recaptcha".split()
+_WHOLE = these("pass pwd pw pepper psk pin bearer creds auths userpass storepass keypass")
+_OF_KEYS = these(
+    "access account admin api app application auth authentication bot cipher client consumer cookie deploy encryption"
+    " encrypt hmac jwt license macaroon master private root secret service session shared sign signing ssh storage"
+    " symmetric tsig unseal webhook webhooks write ingest recaptcha"
 )
 # A value that a program makes up, or a place where the value is: the fleet's own words among them.
-_NO_VALUE = frozenset(
-    "true false yes no on off null none ~ random signing-key given copied required optional disabled enabled volume secret"
-    " redacted [redacted] xxx xxxx **** ***** ****** ******** *** ...".split()
+_NO_VALUE = these(
+    "true false yes no on off null none ~ random signing-key given copied required optional disabled enabled volume"
+    " secret redacted [redacted] xxx xxxx **** ***** ****** ******** *** ..."
 )
+# Variables, paths, templates, anchors and tags; addresses of files and stores. A password may begin with their signs.
 _REFERENCE = re.compile(
-    r"[/$<>{\[(&*%|]|\.{1,2}/|~/|\?\{|@[\w./-]+$|(?:file|env|vault|secret|https?|ref|op|sops)[:+]|!|ENV\[|SECRET\[|(?:os\.)?env\b"
+    r"\$(?:[A-Z_][A-Z0-9_]*\b|[a-z_]+$|\{|\(|\d$)|(?:\.{0,2}|~)/(?:[a-z][a-z0-9_.-]*/?)*$|<[^<>]*>?$|\{\{?[^{}]*"
+    r"|\[[^\]]*\]?$|[&*][a-z_]+$|%(?:[sdqv]\b|\(|\{)|[|>][+-]?\d?$|`|!!?[A-Za-z]*(?: |$)|@[\w./-]+$"
+    r"|(?:file|env|vault|https?|op|ref\+\w+):|ENV\[|SECRET\[|(?:os\.)?env\b"
 )
 _NAMES_A_SECRET = re.compile(r"(?i)(?:tls|ca|pull|issuer|root|image|ingress)[_-]?secrets?$")
-_PUBLIC = frozenset(
-    "public pub cert certificate certs ca bundle cabundle fingerprint thumbprint digest checksum hash sha sha1 sha256 sha512"
-    " integrity recipient recipients verify revision etag crl csr known hosts modulus".split()
+_PUBLIC = these(
+    "public pub cert certificate certs ca bundle cabundle fingerprint thumbprint digest checksum hash sha sha1 sha256"
+    " sha512 integrity recipient recipients verify revision etag crl csr known hosts modulus"
 )
-_DIGEST = re.compile(r"(?:sha\d+|md5|blake\w*)[:=-]$|(?:ssh-(?:ed25519|rsa|dss)|ecdsa-\S+|sk-\S+) $|;base64,$|data:\S*,$")
+_DIGEST = re.compile(
+    r"(?:sha\d+|md5|blake\w*)[:=-]$|(?:ssh-(?:ed25519|rsa|dss)|ecdsa-\S+|sk-\S+) $|;base64,$|data:\S*,$"
+)
 RANDOM = re.compile(r"[A-Za-z0-9+/_-]{22,}={0,2}")
 WORDS = re.compile(r"(?i)pass|pwd|secret|token|key|cred|pepper|psk|\bpin\b|\bpw\b|bearer|auth|macaroon")
 """A cheap first look: no key of a secret is without one of these."""
@@ -48,7 +60,9 @@ def wants(key: str) -> str:
         return ""
     found = words(key)
     # smtp_pass_1, password2, TOKEN_OLD.
-    while found and (found[-1].isdigit() or found[-1] in ("old", "new", "previous", "current", "plain", "plaintext", "value")):
+    while found and (
+        found[-1].isdigit() or found[-1] in ("old", "new", "previous", "current", "plain", "plaintext", "value")
+    ):
         found = found[:-1]
     if not found:
         return ""
@@ -89,19 +103,25 @@ def strong(value: str) -> bool:
     letters = sum(map(str.isalpha, value))
     numbers = sum(map(str.isdigit, value))
     mixed = any(map(str.islower, value)) and any(map(str.isupper, value[1:]))
-    return bool(letters) and bool(numbers or mixed) and not re.fullmatch(r"[a-z0-9]+(?:[.-][a-z]+\d?)+\.?|v?\d+(?:[.:]\d+)*\w?", value)
+    return (
+        bool(letters)
+        and bool(numbers or mixed)
+        and not re.fullmatch(r"[a-z0-9]+(?:[.-](?:[a-z]+\d*|\d+))+\.?|v?\d+(?:[.:]\d+)*\w?", value)
+    )
 
 
 def is_random(token: str, before: str) -> bool:
     """Whether a long word was drawn by lot, of letters of both cases and digits: no key need say what it is.
 
     Hexadecimal words are left to their keys: digests and UUIDs look the same."""
-    if _DIGEST.search(before) or token.startswith(("AAAA", "age1", "iVBOR", "/9j/", "R0lGOD", "PHN2Zy", "data", "LS0t")):
+    if _DIGEST.search(before) or token.startswith(
+        ("AAAA", "age1", "iVBOR", "/9j/", "R0lGOD", "PHN2Zy", "data", "LS0t")
+    ):
         return False
     kinds = [2 if each.isdigit() else each.isupper() if each.isalpha() else 3 for each in token.rstrip("=")]
     if not {0, 1, 2} <= {int(kind) for kind in kinds}:
         return False
-    changes = sum(one != other for one, other in zip(kinds, kinds[1:], strict=False)) / (len(kinds) - 1)
+    changes = sum(one != other for one, other in pairwise(kinds)) / (len(kinds) - 1)
     counts = Counter(token)
     entropy = -sum(count / len(token) * math.log2(count / len(token)) for count in counts.values())
     return changes >= 0.4 and entropy >= 3.6
