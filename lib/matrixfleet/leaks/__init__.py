@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from matrixfleet.errors import Fault
@@ -113,18 +114,32 @@ def leaks_of(texts: Mapping[str, str], harmless: frozenset[str]) -> Iterator[tup
 _CANDIDATE = re.compile(rf"{WORDS.pattern}|[A-Za-z0-9+/_-]{{22}}|\"[^\"]*\\")
 
 
+# What differs between tenants that are alike: hosts and hashes of configurations. Hosts of keys are kept.
+_VARYING = re.compile(r"(?:\bc[0-9a-f]{12}\b|\b[a-z0-9-]+(?:\.[a-z0-9-]+)+\b)(?![\w./-]*:(?:\s|$))")
+
+
 def _walked(texts: Mapping[str, str]) -> Iterator[tuple[str, Walk]]:
-    """The files whose lines no other file had, as far as keys matter: tenants are alike but for their names."""
-    seen: set[str] = set()
+    """The files with two lines one after the other that no other file had, and that may tell of a secret.
+
+    Tenants are alike but for names, hosts and hashes: of a fleet's lines one in a hundred is new."""
+    seen: set[tuple[str, str]] = set()
+    shapes: set[tuple[str, str]] = set()
     for path, text in texts.items():
         name = path.split("/")[1] if path.count("/") else path
         alike = text.replace(name, "\0").split("\n")
-        fresh = set(alike) - seen
+        fresh = set(pairwise(["", *alike])) - seen
         if not fresh:
             continue
         seen |= fresh
         lines = text.split("\n")
-        if any(_near(lines, index) for index, line in enumerate(alike) if line in fresh):
+        new = []
+        for index, pair in enumerate(pairwise(["", *alike])):
+            if pair in fresh:
+                shape = (_VARYING.sub("\0", pair[0]), _VARYING.sub("\0", pair[1]))
+                if shape not in shapes:
+                    shapes.add(shape)
+                    new.append(index)
+        if any(_near(lines, index) for index in new):
             yield path, Walk(text, structured=path.endswith((".yaml", ".yml", ".json")))
 
 
