@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, run
@@ -24,6 +24,7 @@ from matrixfleet.plan.warnings import warnings_of
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
+ARGOCD = "argocd"
 LINTED = ".cache/yamllint"
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -108,7 +109,7 @@ def _publish(top: Path, staged: Path, targets: list[str]) -> None:
 def _swap(new: Path, old: Path) -> None:
     old.parent.mkdir(parents=True, exist_ok=True)
     aside = new.with_name(new.name + ".old")
-    if old.exists():
+    if old.exists() or old.is_symlink():
         old.rename(aside)
     try:
         new.rename(old)
@@ -116,31 +117,42 @@ def _swap(new: Path, old: Path) -> None:
         if aside.exists():
             aside.rename(old)
         raise
+    if aside.is_symlink() or aside.is_file():
+        aside.unlink()
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def bootstrap_files(compiled: Path) -> dict[str, str]:
-    """What argocd/ holds, by file name: one file a cluster, its platform's bootstrap objects in it."""
-    files = {}
-    for folder in sorted(compiled.glob(f"*/*/{BOOTSTRAP}")):
-        cluster = folder.parent.parent.name
-        parts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"), reverse=True)]
-        header = f"# Applied once by hand: kubectl apply -f argocd/{cluster}.yaml (see argocd/README.md).\n"
-        files[f"{cluster}.yaml"] = header + "---\n" + "---\n".join(parts)
-    return files
+def bootstrap_files(texts: Mapping[str, str]) -> dict[str, str]:
+    """What argocd/ holds, by file name: one file a cluster, its platform's bootstrap objects in it.
+
+    texts: at least the bootstrap objects, by path from the repository's top."""
+    parts: dict[str, list[str]] = {}
+    for path, text in sorted(texts.items(), reverse=True):
+        parts.setdefault(path.split("/")[1], []).append(text)
+    header = "# Applied once by hand: kubectl apply -f argocd/{0}.yaml (see argocd/README.md).\n"
+    return {
+        f"{cluster}.yaml": header.format(cluster) + "---\n" + "---\n".join(held)
+        for cluster, held in sorted(parts.items())
+    }
 
 
 def publish_bootstrap(top: Path) -> None:
     """Write argocd/<cluster>.yaml; a cluster that is gone loses its file."""
-    wanted = bootstrap_files(top / COMPILED)
-    folder = top / "argocd"
+    objects = (top / COMPILED).glob(f"*/*/{BOOTSTRAP}/*.yaml")
+    wanted = bootstrap_files({path.relative_to(top).as_posix(): path.read_text(encoding="utf-8") for path in objects})
+    folder = top / ARGOCD
+    if folder.is_symlink() or not folder.is_dir():
+        # Nothing is written through a link.
+        folder.unlink(missing_ok=True)
     folder.mkdir(exist_ok=True)
     for path in folder.glob("*.yaml"):
-        if path.name not in wanted:
+        if path.name not in wanted and not (path.is_dir() and not path.is_symlink()):
             path.unlink()
     for name, text in wanted.items():
         path = folder / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            fresh = path.with_suffix(".new")
-            fresh.write_text(text, encoding="utf-8")
-            fresh.replace(path)
+        if path.is_dir() and not path.is_symlink():
+            raise FleetError([Fault(f"{ARGOCD}/{name}", 0, "", "expected a plain file, got a folder; remove it")])
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
