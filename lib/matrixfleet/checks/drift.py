@@ -110,7 +110,7 @@ def readable(there: There, digests: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _plain(path: str, text: str) -> bool:
-    """Whether a YAML file stands for no more than its text, and nests as people do: told by events, which build nothing."""
+    """Whether a YAML file stands for no more than its text, and nests as people do. Events tell, and build nothing."""
     if not path.endswith(".yaml"):
         return True
     depth = 0
