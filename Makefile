@@ -26,7 +26,7 @@ help: ## List the targets
 compile: $(VENV)/ready ## Compile the fleet into compiled/ and argocd/, and check it
 	@$(BIN)/matrix-fleet compile
 
-check: $(VENV)/ready ## Check compiled/ as it is; BASE=<commit> also refuses what must not change since
+check: $(VENV)/ready ## Compare compiled/ and argocd/ with the inventory, and check them; BASE=<commit> also refuses what must not change since
 	@$(BIN)/matrix-fleet check $(if $(BASE),--base $(BASE))
 
 test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, make and git alone

@@ -40,7 +40,7 @@ def compile(
 def check(
     base: Annotated[str, typer.Option(help="A commit: refuse what must not change since it.")] = "",
 ) -> None:
-    """Hold compiled/ against every rule."""
+    """Compare compiled/ and argocd/ with the inventory, byte for byte, and hold them against every rule."""
     from matrixfleet.cli.check import check_fleet
 
     typer.echo(check_fleet(repository(), base))

@@ -1,4 +1,4 @@
-"""`matrix-fleet check`: compiled/ as it lies there against every rule, and against a base commit."""
+"""`matrix-fleet check`: compiled/ and argocd/ against the inventory, every rule, and a base commit."""
 
 from __future__ import annotations
 
@@ -7,32 +7,55 @@ from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, all_rules, run
 from matrixfleet.checks.base import changes
+from matrixfleet.checks.drift import drift, readable, summarised
 from matrixfleet.checks.rules.yamllint import remember
-from matrixfleet.cli.compile import COMPILED, LINTED, bootstrap_files, read_fleet, refuse, warn
+from matrixfleet.checks.there import There, printable
+from matrixfleet.checks.wanted import Wanted
+from matrixfleet.cli.compile import (
+    ARGOCD,
+    BOOTSTRAP,
+    COMPILED,
+    LINTED,
+    bootstrap_files,
+    read_fleet,
+    refuse,
+    refuse_secrets,
+    warn,
+)
+from matrixfleet.errors import FleetError
+
+BY_HAND = (f"{ARGOCD}/README.md",)
+"""What nobody compiles in these folders."""
 
 
 def check_fleet(top: Path, base: str) -> str:
     """Raise FleetError with every finding, or return a line that says what was checked."""
+    refuse_secrets(top)
     remember(top / LINTED)
     fleet = read_fleet(top)
-    tree = Tree.read(top / COMPILED, fleet)
-    findings = [*run(tree), *_bootstrap(top)]
-    if base:
-        findings.extend(changes(top, base, tree))
+    wanted = Wanted(fleet, top, BOOTSTRAP, bootstrap_files)
+    there = There.read(top, (COMPILED, ARGOCD))
+    digests = wanted.digests()
+    different = drift(there, digests, wanted.text, BY_HAND)
+    tree = Tree.of(readable(there, digests), fleet)
+    findings = [*summarised(different), *_told(tree, top, base, whole=not different)]
     refuse(findings)
     warn(fleet)
     told = f", nothing lost since {base}" if base else ""
-    return f"{len(tree.entries)} objects hold against {len(all_rules())} rules{told}"
+    count = len(tree.entries)
+    return f"{count} objects are what the inventory compiles to, and hold against {len(all_rules())} rules{told}"
 
 
-def _bootstrap(top: Path) -> Iterator[Finding]:
-    """argocd/ is what was compiled."""
-    wanted = bootstrap_files(top / COMPILED)
-    there = {path.name: path.read_text(encoding="utf-8") for path in (top / "argocd").glob("*.yaml")}
-    for name in sorted(wanted.keys() | there.keys()):
-        if wanted.get(name) != there.get(name):
-            yield Finding(
-                f"argocd/{name}",
-                "bootstrap",
-                "differs from the platform target's bootstrap objects; run make compile",
-            )
+def _told(tree: Tree, top: Path, base: str, *, whole: bool) -> Iterator[Finding]:
+    """What rules find; over what nobody compiled a rule may stumble, which is told and no more."""
+    try:
+        for found in (*run(tree), *(changes(top, base, tree) if base else ())):
+            yield Finding(found.path, found.rule, printable(found.message))
+    except FleetError:
+        raise
+    except Exception as error:
+        if whole:
+            raise
+        yield Finding(
+            COMPILED, "drift", f"rules stopped ({type(error).__name__}) at what differs; run make compile first"
+        )

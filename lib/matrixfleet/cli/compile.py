@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, run
 from matrixfleet.checks.rules.yamllint import remember
 from matrixfleet.errors import Fault, FleetError, did_you_mean
+from matrixfleet.leaks import inventory_faults
 from matrixfleet.model import Fleet
 from matrixfleet.plan import PlatformPlan, plan_of
 from matrixfleet.plan.ceilings import Requests, over_cluster
@@ -25,6 +26,7 @@ from matrixfleet.registry.pins import disagreements
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
+ARGOCD = "argocd"
 LINTED = ".cache/yamllint"
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -58,6 +60,13 @@ def warn(fleet: Fleet) -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
+def refuse_secrets(top: Path) -> None:
+    """Raise FleetError where the inventory holds a secret: before anything else, since messages show values."""
+    faults = inventory_faults(top / "inventory")
+    if faults:
+        raise FleetError(faults)
+
+
 def refuse(findings: Iterable[Finding]) -> None:
     """Raise FleetError where there are findings."""
     faults = [Fault(found.path, 0, "", f"{found.message} [{found.rule}]") for found in findings]
@@ -67,6 +76,7 @@ def refuse(findings: Iterable[Finding]) -> None:
 
 def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> str:
     """Compile all, or some targets. Returns a line that says what was done."""
+    refuse_secrets(top)
     fleet = read_fleet(top)
     unknown = [name for name in targets if name not in fleet.names]
     if unknown:
@@ -115,7 +125,7 @@ def _publish(top: Path, staged: Path, targets: list[str]) -> None:
 def _swap(new: Path, old: Path) -> None:
     old.parent.mkdir(parents=True, exist_ok=True)
     aside = new.with_name(new.name + ".old")
-    if old.exists():
+    if old.exists() or old.is_symlink():
         old.rename(aside)
     try:
         new.rename(old)
@@ -123,31 +133,42 @@ def _swap(new: Path, old: Path) -> None:
         if aside.exists():
             aside.rename(old)
         raise
+    if aside.is_symlink() or aside.is_file():
+        aside.unlink()
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def bootstrap_files(compiled: Path) -> dict[str, str]:
-    """What argocd/ holds, by file name: one file a cluster, its platform's bootstrap objects in it."""
-    files = {}
-    for folder in sorted(compiled.glob(f"*/*/{BOOTSTRAP}")):
-        cluster = folder.parent.parent.name
-        parts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"), reverse=True)]
-        header = f"# Applied once by hand: kubectl apply -f argocd/{cluster}.yaml (see argocd/README.md).\n"
-        files[f"{cluster}.yaml"] = header + "---\n" + "---\n".join(parts)
-    return files
+def bootstrap_files(texts: Mapping[str, str]) -> dict[str, str]:
+    """What argocd/ holds, by file name: one file a cluster, its platform's bootstrap objects in it.
+
+    texts: at least the bootstrap objects, by path from the repository's top."""
+    parts: dict[str, list[str]] = {}
+    for path, text in sorted(texts.items(), reverse=True):
+        parts.setdefault(path.split("/")[1], []).append(text)
+    header = "# Applied once by hand: kubectl apply -f argocd/{0}.yaml (see argocd/README.md).\n"
+    return {
+        f"{cluster}.yaml": header.format(cluster) + "---\n" + "---\n".join(held)
+        for cluster, held in sorted(parts.items())
+    }
 
 
 def publish_bootstrap(top: Path) -> None:
     """Write argocd/<cluster>.yaml; a cluster that is gone loses its file."""
-    wanted = bootstrap_files(top / COMPILED)
-    folder = top / "argocd"
+    objects = (top / COMPILED).glob(f"*/*/{BOOTSTRAP}/*.yaml")
+    wanted = bootstrap_files({path.relative_to(top).as_posix(): path.read_text(encoding="utf-8") for path in objects})
+    folder = top / ARGOCD
+    if folder.is_symlink() or not folder.is_dir():
+        # Nothing is written through a link.
+        folder.unlink(missing_ok=True)
     folder.mkdir(exist_ok=True)
     for path in folder.glob("*.yaml"):
-        if path.name not in wanted:
+        if path.name not in wanted and not (path.is_dir() and not path.is_symlink()):
             path.unlink()
     for name, text in wanted.items():
         path = folder / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            fresh = path.with_suffix(".new")
-            fresh.write_text(text, encoding="utf-8")
-            fresh.replace(path)
+        if path.is_dir() and not path.is_symlink():
+            raise FleetError([Fault(f"{ARGOCD}/{name}", 0, "", "expected a plain file, got a folder; remove it")])
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
