@@ -30,7 +30,7 @@ def test_an_overlay_changes_a_copy_and_says_when_it_no_longer_fits() -> None:
 
 @pytest.mark.parametrize(("folder", "laid"), BOOTED)
 def test_every_image_of_a_booted_tenant_has_a_program(folder: str, laid: tuple[overlays.Overlay, ...]) -> None:
-    table = images.debian(Path("venv"), Path("element"))
+    table = images.debian(Path("venv"), Path("newer"), Path("element"))
     for one in Tenant(TOP / "compiled" / folder, laid).objects:
         for pod in pods_of(one):
             for container in (*pod.init_containers, *pod.containers):
