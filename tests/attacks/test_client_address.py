@@ -283,7 +283,40 @@ def test_administrators_and_nobody_else_come_in(routers: dict[int, Router], hops
 
 
 def test_other_headers_that_name_a_client_end_at_the_router(routers: dict[int, Router]) -> None:
-    names = ["Forwarded", "X-Forwarded", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Forwarded-Client-Cert", "X-Forwarded-Prefix", "X_Forwarded_For", "X-Real-IP", "X_Real_IP", "X-Client-IP", "Fastly-Client-IP", "Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP", "CF-Connecting-IPv6", "WL-Proxy-Client-IP", "X-Original-Forwarded-For", "X-Original-URL", "X-Rewrite-URL", "X-Envoy-External-Address", "X-Azure-ClientIP", "X-Azure-SocketIP", "X-Appengine-User-IP", "X-Remote-IP", "X-Remote-Addr", "X-ProxyUser-Ip", "X-Originating-IP", "X-HTTP-Host-Override"]
+    names = [
+        "Forwarded",
+        "X-Forwarded",
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Forwarded-Server",
+        "X-Forwarded-Scheme",
+        "X-Forwarded-Ssl",
+        "X-Forwarded-Client-Cert",
+        "X-Forwarded-Prefix",
+        "X_Forwarded_For",
+        "X-Real-IP",
+        "X_Real_IP",
+        "X-Client-IP",
+        "Fastly-Client-IP",
+        "Client-IP",
+        "X-Cluster-Client-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "CF-Connecting-IPv6",
+        "WL-Proxy-Client-IP",
+        "X-Original-Forwarded-For",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-Envoy-External-Address",
+        "X-Azure-ClientIP",
+        "X-Azure-SocketIP",
+        "X-Appengine-User-IP",
+        "X-Remote-IP",
+        "X-Remote-Addr",
+        "X-ProxyUser-Ip",
+        "X-Originating-IP",
+        "X-HTTP-Host-Override",
+    ]
     status, headers = routers[1].ask(
         [f"X-Forwarded-For: {ADMIN}", "X-Forwarded-Proto: http", *(f"{n}: x" for n in names)]
     )

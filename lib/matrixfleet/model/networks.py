@@ -69,6 +69,11 @@ SPECIAL = (
     "fe80::/10",  # link-local: RFC 4291
     "fec0::/10",  # site-local: RFC 3879
     "ff00::/8",  # multicast: RFC 4291
+    # Global unicast addresses begin with 001; the rest is IETF's own: RFC 4291, section 2.4, and
+    # https://www.iana.org/assignments/ipv6-address-space
+    "::/3",
+    "4000::/2",
+    "8000::/1",
 )
 """Networks that are nobody's public address. They are no destination of URL previews, federation, relays or whatever
 else goes "to the Internet"."""
