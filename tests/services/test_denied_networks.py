@@ -81,14 +81,16 @@ def test_previews_are_fetched_from_the_internet(single):
 
 
 def test_no_preview_of_a_denied_address(single):
+    """Refused for what it is. Synapse's client takes no address in brackets (idna.core.InvalidCodepoint), so of
+    IPv6 only that nothing is fetched; tests/attacks/test_denied_networks.py asks Synapse's own check for IPv6."""
     hosts = [f"[{one}]" if ":" in one else one for one in addresses(single)]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda host: preview(single, f"http://{host}/"), hosts))
-    fetched = [
-        f"{host}: {answer.status_code} {answer.text}"
-        for host, answer in zip(hosts, answers, strict=True)
-        if (answer.status_code, answer.json().get("error")) != (403, "IP address blocked")
-    ]
+    fetched = []
+    for host, answer in zip(hosts, answers, strict=True):
+        blocked = (answer.status_code, answer.json().get("error")) == (403, "IP address blocked")
+        if not (blocked or (host.startswith("[") and "InvalidCodepoint" in answer.text)):
+            fetched.append(f"{host}: {answer.status_code} {answer.text}")
     assert not fetched, "\n".join(fetched)
 
 
