@@ -113,8 +113,8 @@ def loki(cluster: str, store: LogStore) -> Object:
 
 
 def elasticsearch(cluster: str, store: LogStore) -> Object:
-    """A data stream per namespace, `logs-matrix.<cluster>-<namespace>` with _ for -, and per tenant where a namespace has
-    several: each with a lifetime and readers of its own."""
+    """A data stream per namespace, `logs-matrix.<cluster>-<namespace>` with _ for -, and per tenant where a namespace
+    has several: each with a lifetime and readers of its own."""
     dataset = f"matrix.{cluster.replace('-', '_')}"
     return {
         "type": "elasticsearch",
