@@ -34,6 +34,8 @@ pytestmark = pytest.mark.skipif(not HAPROXY, reason="HAProxy is not installed; .
 NAME = "us1.research"
 CLIENT, ADMIN = "192.0.2.7", "198.51.100.7"
 HOPS = range(1, 6)
+BRIDGED = 0
+"""The router of a tenant with a bridge in the cluster."""
 
 
 class Behind(BaseHTTPRequestHandler):
@@ -113,6 +115,9 @@ def routers(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     threading.Thread(target=behind.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("routers")
     made = {hops: Router(fleet, folder / str(hops), behind.server_address[1], hops) for hops in HOPS}
+    reach = {"namespace": "bots", "pods": {"app": "bot"}, "port": 80}
+    bridged = fleet.changed(NAME, ("matrix", "appservices"), {"bot": {"reach": [reach]}})
+    made[BRIDGED] = Router(bridged, folder / "bridged", behind.server_address[1], 1)
     yield made
     for router in made.values():
         router.process.terminate()
@@ -333,3 +338,17 @@ def test_who_asks_without_a_proxy(routers: dict[int, Router]) -> None:
         connection.sendall(head)
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
     assert routers[1].ask([], "/_matrix/client/versions")[0] == 400
+
+
+def test_a_bridge_in_the_cluster_is_its_own_client(routers: dict[int, Router]) -> None:
+    """It talks to the router without an edge: by its own address, and never to the admin API."""
+    router = routers[BRIDGED]
+    assert router.client([]) == "127.0.0.1"
+    assert router.ask([])[0] == 404
+    for lines in (["X-Real-IP: " + ADMIN], ["Forwarded: for=" + ADMIN], ["X_Forwarded_For: " + ADMIN]):
+        assert router.client(lines) == "127.0.0.1" and router.ask(lines)[0] == 404
+    for entry, expected in ENTRIES.items():
+        lines = [f"X-Forwarded-For: {entry}"]
+        assert router.client(lines) == expected, lines
+        assert router.ask(lines)[0] in (400, 404), lines
+    assert router.ask([f"X-Forwarded-For: {ADMIN}"])[0] == 200
