@@ -193,6 +193,13 @@ HEADERS = [
     f'{{"log":"\\"Set-Cookie\\": \\"b={S}; Path=/\\"","level":"INFO"}}',
     f"b'cookie': [b'a=1', b'b={S}']",
     f"X-Vault-Token: {S}",
+    f"('cookie', 'a=1; b={S}')",
+    f"pg_dump --password {S} --host a",
+    f"age --passphrase={S}",
+    f"curl -u admin:{S} https://a",
+    f"curl --user 'admin:{S}' https://a",
+    f"<Password>{S}</Password>",
+    f"{S}{'A' * (64 - len(S))}",
 ]
 PATHS = [
     f"GET /_synapse/admin/v1/registration_tokens/{S} HTTP/1.1",
@@ -308,6 +315,9 @@ dialing redis://redis.acme.svc.cluster.local:6379/0
 Processed request: 0.679sec/0.001sec ru=(0.059sec, 0.018sec) db=(0.022sec/0.135sec/54) 58B 200
 error code=5000 state=open sid 12
 tokens: 12, passwords: 3, secrets: 4
+restic --password-file /secrets/backup-key/passphrase check
+psql --no-password --host db
+id -u synapse: 991
 """.strip().splitlines()
 
 
