@@ -9,6 +9,7 @@ import pytest
 from fleetnode import certificates, edge, images, overlays, secrets
 from fleetnode.tenant import Tenant
 from fleets import TOP
+from matrixfleet.model import Fleet
 from podrunner.images import image_of
 from podrunner.objects import Object, Objects, Unsupported, pods_of
 
@@ -61,3 +62,9 @@ def test_an_edge_annotation_that_is_not_told_on() -> None:
     ingress["spec"] = {"ingressClassName": "traefik", "rules": []}
     with pytest.raises(Unsupported, match=r"Ingress web: annotation traefik\.ingress\.kubernetes\.io/router\.priority"):
         edge.edge([ingress], Objects())
+
+
+def test_programs_of_a_newer_debian_have_their_images_versions(fleet: Fleet) -> None:
+    lines = [line.split() for line in (TOP / "tests/newer.apt").read_text().splitlines() if not line.startswith("#")]
+    tags = {name: image.tag for name, image in fleet.target("eu1.matrix-prod").release.images}
+    assert lines and all(tags[package].startswith(f"{version}.") for _, package, version in lines)
