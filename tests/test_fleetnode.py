@@ -9,6 +9,7 @@ import pytest
 from fleetnode import certificates, edge, images, overlays, secrets
 from fleetnode.tenant import Tenant
 from fleets import TOP
+from matrixfleet.model import Fleet
 from podrunner.images import image_of
 from podrunner.objects import Object, Objects, Unsupported, pods_of
 
@@ -30,7 +31,7 @@ def test_an_overlay_changes_a_copy_and_says_when_it_no_longer_fits() -> None:
 
 @pytest.mark.parametrize(("folder", "laid"), BOOTED)
 def test_every_image_of_a_booted_tenant_has_a_program(folder: str, laid: tuple[overlays.Overlay, ...]) -> None:
-    table = images.debian(Path("venv"), Path("element"))
+    table = images.debian(Path("venv"), Path("newer"), Path("element"))
     for one in Tenant(TOP / "compiled" / folder, laid).objects:
         for pod in pods_of(one):
             for container in (*pod.init_containers, *pod.containers):
@@ -61,3 +62,9 @@ def test_an_edge_annotation_that_is_not_told_on() -> None:
     ingress["spec"] = {"ingressClassName": "traefik", "rules": []}
     with pytest.raises(Unsupported, match=r"Ingress web: annotation traefik\.ingress\.kubernetes\.io/router\.priority"):
         edge.edge([ingress], Objects())
+
+
+def test_programs_of_a_newer_debian_have_their_images_versions(fleet: Fleet) -> None:
+    lines = [line.split() for line in (TOP / "tests/newer.apt").read_text().splitlines() if not line.startswith("#")]
+    tags = {name: image.tag for name, image in fleet.target("eu1.matrix-prod").release.images}
+    assert lines and all(tags[package].startswith(f"{version}.") for _, package, version in lines)

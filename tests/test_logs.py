@@ -35,7 +35,9 @@ def program(tree: Tree) -> str:
     return configuration(tree, LOKI)["clean.vrl"]
 
 
-def cleaned(program: str, line: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+def cleaned(
+    program: str, line: str, labels: dict[str, str] | None = None, namespace: str = "acme-eu"
+) -> dict[str, Any]:
     """A line as the agent's source gives it, and what becomes of it."""
     said = labels or {"app.kubernetes.io/instance": "acme-eu", "app.kubernetes.io/component": "synapse"}
     event = {
@@ -44,6 +46,7 @@ def cleaned(program: str, line: str, labels: dict[str, str] | None = None) -> di
         "stream": "stdout",
         "kubernetes": {
             "pod_labels": said,
+            "pod_namespace": namespace,
             "pod_name": "acme-eu-synapse-0",
             "container_name": "synapse",
             "pod_node_name": "node-1",
@@ -136,7 +139,7 @@ def test_an_operators_pods_are_their_tenants(program: str, labels: dict[str, str
 
 def test_a_line_of_nobody_is_not_handed_on(program: str) -> None:
     with pytest.raises(RuntimeError, match="abort"):
-        cleaned(program, "a line", {"app": "other"})
+        cleaned(program, "a line", {"app": "other"}, namespace="")
 
 
 def test_every_line_passes_both_and_the_agent_is_no_reader_of_itself(tree: Tree) -> None:

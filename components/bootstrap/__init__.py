@@ -28,7 +28,7 @@ def wanted(plan: Plan) -> str:
 
 def maker(plan: Plan, files: dict[str, str]) -> Object:
     """The Job that makes what is absent."""
-    mounts = [configuration(plan, "bootstrap", "/etc/bootstrap"), scratch("tmp", "/tmp", "16Mi")]
+    mounts = [configuration(plan, "bootstrap", "/etc/bootstrap"), scratch("tmp", "/tmp", "16Mi", memory=True)]
     template = pod_template(
         plan,
         "bootstrap",

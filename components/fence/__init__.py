@@ -68,6 +68,9 @@ def namespace(plan: Plan, name: str, level: str, annotations: dict[str, str] | N
         wave=0,
         annotations={**CONFIRM, **said_hosts(plan), **(annotations or {})},
     )
+    if plan.target.namespace:
+        # For the agent that reads logs: Vector is told labels of namespaces, not their annotations.
+        thing["metadata"]["labels"][SEVERAL] = "true"
     thing["metadata"]["labels"] |= {
         f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")
     }

@@ -61,6 +61,8 @@ def vector(plan: PlatformPlan) -> Object:
             "self_node_name": "${NODE}",
             "include_paths_glob_patterns": [f"{PODS}/**/*"],
             "extra_label_selector": f"app.kubernetes.io/part-of={PART_OF}",
+            # A Pod's label is its writer's; namespaces are the fence's.
+            "extra_namespace_label_selector": f"app.kubernetes.io/part-of={PART_OF}",
             # Asks the API server's cache and not etcd, on every node at once.
             "use_apiserver_cache": True,
         },
@@ -77,7 +79,7 @@ def vector(plan: PlatformPlan) -> Object:
         "limit": {
             "type": "throttle",
             "inputs": ["clean"],
-            "key_field": "{{ pod }}",
+            "key_field": "{{ namespace }}/{{ pod }}",
             "threshold": logs.lines_per_second * WINDOW,
             "window_secs": WINDOW,
         },
@@ -105,14 +107,14 @@ def loki(cluster: str, store: LogStore) -> Object:
         "type": "loki",
         "endpoint": store.address,
         "labels": labels,
-        "structured_metadata": {name: f"{{{{ {name} }}}}" for name in ("pod", "container", "node")},
+        "structured_metadata": {name: f"{{{{ {name} }}}}" for name in ("namespace", "pod", "container", "node")},
         "encoding": {"codec": "text"},
     }
 
 
 def elasticsearch(cluster: str, store: LogStore) -> Object:
-    """A data stream a tenant, `logs-matrix.<cluster>-<tenant>` with _ for -: each with a lifetime and readers of its
-    own."""
+    """A data stream per namespace, `logs-matrix.<cluster>-<namespace>` with _ for -, and per tenant where a namespace
+    has several: each with a lifetime and readers of its own."""
     dataset = f"matrix.{cluster.replace('-', '_')}"
     return {
         "type": "elasticsearch",

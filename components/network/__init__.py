@@ -100,6 +100,6 @@ def peers(plan: Plan, side: str | Outside) -> list[Object]:
         if peer.namespace:
             name = {"kubernetes.io/metadata.name": peer.namespace}
             found.append({"namespaceSelector": {"matchLabels": name}, "podSelector": {"matchLabels": dict(peer.pods)}})
-    for network, cut in public(side.internet_without) if side.internet_without else ():
+    for network, cut in public(side.internet_of) if side.internet_of else ():
         found.append({"ipBlock": {"cidr": network, "except": cut}})
     return found

@@ -31,6 +31,7 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     files = {
         "haproxy.cfg": haproxy(plan),
         "too-large.json": body(errcode="M_TOO_LARGE", error="The body is larger than this server accepts"),
+        "bad-address.json": body(errcode="M_UNKNOWN", error="X-Forwarded-For names no client address"),
         "not-found.json": body(errcode="M_UNRECOGNIZED", error="Unrecognized request"),
         "unavailable.json": body(errcode="M_UNKNOWN", error="The homeserver is not available, try again"),
     }
@@ -59,6 +60,7 @@ def haproxy(plan: TenantPlan) -> str:
         timeout=REQUEST_TIMEOUT,
         trusted_hops=plan.cluster.edge.trusted_hops,
         max_body=bytes_of(plan.tenant.synapse.max_upload_size),
+        direct_clients=plan.direct_clients,
         admin_networks=plan.tenant.synapse.admin_api.allow,
         public_paths=PUBLIC_PATHS,
         serves_well_known=plan.tenant.well_known.serve,

@@ -80,7 +80,7 @@ def turnserver(plan: Plan, turn: TurnServer) -> str:
         relay=turn.relay_ports,
         realm=turn.host,
         run=RUN,
-        denied=denied_ranges(plan.cluster.network.private),
+        denied=denied_ranges(plan.cluster.network),
     )
 
 

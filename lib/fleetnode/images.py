@@ -10,9 +10,9 @@ from podrunner.images import Image
 POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
 
 
-def debian(venv: Path, element: Path) -> dict[str, Image]:
-    """Programs by apt, and Synapse and Traefik from a virtual environment. `element` is the folder that is served
-    in place of Element Web, which no registry has."""
+def debian(venv: Path, newer: Path, element: Path) -> dict[str, Image]:
+    """Programs by apt, and Synapse and Traefik from a virtual environment. `newer` is the folder of programs of a newer
+    Debian (tests/newer.sh); `element` is served in place of Element Web, which no registry has."""
     python = {"/opt/venv": venv}
     synapse = Image("Synapse of the virtual environment", ("/opt/venv/bin",), python, users={991: "synapse"})
     postgresql = Image("PostgreSQL 15 of Debian", (str(POSTGRESQL),), users={999: "postgres"}, stop=signal.SIGINT)
@@ -36,7 +36,13 @@ def debian(venv: Path, element: Path) -> dict[str, Image]:
             users={998: "pgbouncer"},
             stop=signal.SIGINT,
         ),
-        "docker.io/library/haproxy": Image("HAProxy 2.6 of Debian", users={99: "haproxy"}, stop=signal.SIGUSR1),
+        "docker.io/library/haproxy": Image(
+            "HAProxy 3.2 of a newer Debian",
+            ("/opt/newer/bin",),
+            {"/opt/newer": newer},
+            users={99: "haproxy"},
+            stop=signal.SIGUSR1,
+        ),
         "docker.io/library/redis": Image("Redis 7.0 of Debian", users={999: "redis"}),
         "docker.io/coturn/coturn": Image("Coturn 4.6 of Debian"),
         "quay.io/prometheuscommunity/postgres-exporter": Image(

@@ -90,7 +90,10 @@ class Joined:
         self.authority.write_bytes(self.world.pem)
         self.certmanager = CertManager(self.api, self.world)
         self.certmanager.start()
-        programs = images.debian(VENV.resolve(), TOP / "tests/services/element") | operator_image()
+        programs = (
+            images.debian(VENV.resolve(), TOP / ".cache/services/newer", TOP / "tests/services/element")
+            | operator_image()
+        )
         self.node = Kubelet(self.plane.folder / "node", programs, self.api, "real")
         self.node.join(real_node("real"))
         files = self.plane.certificates

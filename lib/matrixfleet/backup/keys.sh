@@ -2,7 +2,8 @@
 # Each copy is read back and decrypted by a key that is thrown away then: whoever holds a recipient's can do the same. Its name
 # says of which keys it is, and what was then written: the newest is compared each time, so it is known to be of the running ones.
 . /etc/backup/lib.sh
-work=$(mktemp -d)
+# In memory, not on the node's disk: it holds every key in the clear for a moment.
+work=$(mktemp --directory --tmpdir=/run/backup)
 trap 'rm -rf "$work"' EXIT
 # The same content makes the same archive, and so the same name.
 tar --create --dereference --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0400 --exclude='..*' \

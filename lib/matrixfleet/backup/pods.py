@@ -125,6 +125,7 @@ def sidecar(plan: TenantPlan, component: str, mounted: Sequence[Mount]) -> tuple
     seen = [read_only(mount) for mount in mounted if mount.name in (*names, *(("media",) if "media" in mine else ()))]
     more: dict[str, str] = {"INTERVAL": str(INTERVAL), "PAUSE": str(PAUSE)}
     if keys:
+        own.append(scratch("backup-keys", "/run/backup", "8Mi", memory=True))
         folders = (signing_key(plan), plan.secret("synapse").path(""), plan.secret("backup-key").path(""))
         more |= {
             "KEYS": " ".join(one.rstrip("/") for one in folders),

@@ -54,7 +54,8 @@ stored() {
   if [ -n "${PLACE_MEDIA-}" ]; then rclone lsf --recursive --files-only "$PLACE_MEDIA/local_content"
   elif [ -d "$MEDIA/local_content" ]; then find "$MEDIA/local_content" -type f -printf '%P\n'; fi | tr -d / | sort
 }
-work=$(mktemp -d)
+# Names of media: no secret, and there may be many.
+work=$(mktemp --directory --tmpdir=/tmp)
 sql -c 'SELECT media_id FROM local_media_repository WHERE url_cache IS NULL' | sort >"$work/known"
 stored >"$work/stored"
 comm -23 "$work/known" "$work/stored" >"$work/missing"

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Tracing
 from matrixfleet.model.logs import LogCollection
+from matrixfleet.model.networks import ClientNetworks, is_internet
 from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
@@ -74,6 +75,22 @@ class GatewayRef(Model):
     """The listeners that serve; one on port 8448 among them, where there is one."""
 
 
+def _known(peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
+    """Refuse the Internet, whole or in pieces."""
+    networks = [network for peer in peers for network in peer.cidrs]
+    if is_internet(networks):
+        hint = "whoever connects to a router directly writes its own X-Forwarded-For; name the load balancer's networks"
+        raise expected("networks of the edge alone", ", ".join(networks), hint)
+    return peers
+
+
+def _known_one(peer: Peer | None) -> Peer | None:
+    """Refuse the Internet, whole or in pieces."""
+    if peer and is_internet(peer.cidrs):
+        raise expected("networks of monitoring alone", ", ".join(peer.cidrs), "metrics name rooms' sizes and servers")
+    return peer
+
+
 class EdgeSpec(Model):
     """The way in: which controller, and who stands before the tenant's router. docs/edges.md compares them."""
 
@@ -82,9 +99,10 @@ class EdgeSpec(Model):
     class_name: Name = "traefik"
     """The IngressClass; the GatewayClass where controller is gateway-api. Every other controller than
     traefik must be told it, but for istio, which has none."""
-    peers: tuple[Peer, ...] = Field(min_length=1)
-    """Where the edge's connections come from. Only these reach a router or Element Web. A load balancer of a
-    cloud is no Pod: its networks, and those of its health checks."""
+    peers: Annotated[tuple[Peer, ...], Field(min_length=1), AfterValidator(_known)]
+    """Where the edge's connections come from. Only these reach a router or Element Web, and their word on a client's
+    address is believed (`trusted_hops`), so the Internet is refused. A load balancer of a cloud is no Pod: its
+    networks, and those of its health checks."""
     trusted_hops: int = Field(default=1, ge=1, le=5)
     """How many proxies append to X-Forwarded-For before the router sees it: 1 for the edge alone, 2 with
     an HTTP load balancer before it. The client's address is that many entries from the right; whatever
@@ -110,7 +128,7 @@ class EdgeSpec(Model):
     certificate_discovery: bool = False
     """aws-alb: instead of certificate_arns, the controller looks in AWS Certificate Manager for a certificate
     of each host."""
-    source_ranges: tuple[Cidr, ...] = ()
+    source_ranges: ClientNetworks = ()
     """aws-alb: the networks that may connect; everybody unless said. Elsewhere the load balancer is the
     controller's Service (`loadBalancerSourceRanges`) or the cloud's own firewall."""
 
@@ -221,7 +239,7 @@ class Network(Model):
     """The cluster's DNS servers: Pods, and the node-local cache's address where there is one."""
     api_server: ApiServer
     """The Kubernetes API, for the few Pods that talk to it."""
-    monitoring: Peer | None = None
+    monitoring: Annotated[Peer | None, AfterValidator(_known_one)] = None
     """Prometheus. Without it no Pod admits a scrape."""
     private: tuple[Cidr, ...] = Field(min_length=1)
     """Networks that are not the Internet: the cluster's own Pods, Services and nodes, and what lies

@@ -25,12 +25,12 @@ from matrixfleet.model.choices import (
 )
 from matrixfleet.model.database import DatabaseSpec
 from matrixfleet.model.media import MediaSpec, S3Bucket, server_of
+from matrixfleet.model.networks import ClientNetworks
 from matrixfleet.model.resources import Generation, Resources
 from matrixfleet.model.retention import Retention
 from matrixfleet.model.services import AppService, Consent, Mail, Module
 from matrixfleet.model.turn import TurnSpec
 from matrixfleet.model.types import (
-    Cidr,
     Email,
     Host,
     HttpsUrl,
@@ -119,8 +119,9 @@ class RateLimits(Model):
 class AdminApi(Model):
     """/_synapse/admin. Closed at the public edge; `kubectl port-forward` reaches it always."""
 
-    allow: tuple[Cidr, ...] = ()
-    """Client networks that reach it through the edge."""
+    allow: ClientNetworks = ()
+    """Client networks that reach it through the edge: those of administrators. Never the edge's own, the cluster's
+    Pods or nodes, or the Internet: whoever has none uses `kubectl port-forward`."""
 
 
 class Federation(Model):

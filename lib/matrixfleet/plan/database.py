@@ -114,7 +114,7 @@ def reached_by(name: str, tenant: Tenant, cluster: Cluster, namespace: str, plat
     roles = OWN
     if kind is Database.EXTERNAL:
         assert spec.external is not None
-        outside = Outside("PostgreSQL", spec.external.reach, () if spec.external.reach else cluster.network.private)
+        outside = Outside("PostgreSQL", spec.external.reach, None if spec.external.reach else cluster.network)
         server = Door(outside, spec.external.host, spec.external.port)
         door = Door("pgbouncer", here("pgbouncer")) if spec.pooling is Pooling.PGBOUNCER else server
         authority = None if door == server else component_name(name, "pgbouncer-tls")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from matrixfleet.model import Cluster, Peer, Tenant
 from matrixfleet.model.choices import Metrics
+from matrixfleet.model.cluster import Network
 from matrixfleet.model.peers import Reach
 from matrixfleet.plan.backup import CLIENTS, Archive, archived_by_operator, buckets_of, duties
 from matrixfleet.plan.oidc import HTTPS, logins_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matrixfleet.plan.turn import TurnServer
 
 TCP, UDP = "TCP", "UDP"
+EDGE = "the edge"
 FEDERATION = "federation: servers delegate to any port"
 
 
@@ -33,8 +35,8 @@ class Outside:
 
     name: str
     peers: tuple[Peer, ...] = ()
-    internet_without: tuple[str, ...] = ()
-    """Everything but these private networks, where there are any."""
+    internet_of: Network | None = None
+    """Everything that is not private or special as seen from a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ ANYWHERE = Outside("anywhere", (Peer(cidrs=("0.0.0.0/0", "::/0")),))
 """Whoever is sent by a balancer: clients, and their peers."""
 
 
-def _internet(private: tuple[str, ...]) -> Outside:
-    return Outside("the Internet", internet_without=private)
+def _internet(network: Network) -> Outside:
+    return Outside("the Internet", internet_of=network)
 
 
 def _process_flows(
@@ -162,7 +164,7 @@ def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flo
             ports = sorted({bucket.port for bucket in buckets if not bucket.reach})
             if ports:
                 where = tuple((TCP, port) for port in ports)
-                yield Flow(component, _internet(cluster.network.private), where, "backups in their bucket")
+                yield Flow(component, _internet(cluster.network), where, "backups in their bucket")
         where_to: list[Reach] = []
         for one in (peer for bucket in buckets for peer in bucket.reach):
             # Two buckets of one server are one destination. A peer has a mapping in it, so it cannot be a key.
@@ -178,7 +180,7 @@ def archive_flows(cluster: Cluster, archive: Archive | None) -> Iterator[Flow]:
     """The way of the platform's instances to the bucket that they archive to."""
     if archive:
         named = [Outside("the bucket of backups", (one,)) for one in archive.bucket.reach]
-        for place in named or [_internet(cluster.network.private)]:
+        for place in named or [_internet(cluster.network)]:
             yield Flow("postgresql", place, ((TCP, archive.bucket.port),), "its log and base backups")
 
 
@@ -201,7 +203,7 @@ def logs_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[
     for one in store.reach:
         yield Flow("logs", Outside("the logs' store", (one,)), ((TCP, one.port),), "log lines")
     if not store.reach:
-        yield Flow("logs", _internet(cluster.network.private), ((TCP, store.port),), "log lines")
+        yield Flow("logs", _internet(cluster.network), ((TCP, store.port),), "log lines")
 
 
 def probe_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[Flow]:
@@ -209,8 +211,8 @@ def probe_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator
     if "probes" in workloads:
         asks = "asks what the world asks: any port that a tenant offers"
         yield Flow("probes", Outside("cluster DNS", cluster.network.dns), ((UDP, 53), (TCP, 53)), "finds hosts")
-        yield Flow("probes", _internet(cluster.network.private), (), asks)
-        yield Flow("probes", Outside("the edge", cluster.edge.peers), (), asks)
+        yield Flow("probes", _internet(cluster.network), (), asks)
+        yield Flow("probes", Outside(EDGE, cluster.edge.peers), (), asks)
 
 
 def turn_flows(turn: TurnServer, cluster: Cluster) -> tuple[Flow, ...]:
@@ -222,7 +224,7 @@ def turn_flows(turn: TurnServer, cluster: Cluster) -> tuple[Flow, ...]:
     return (
         Flow(ANYWHERE, "turn", asked, "clients ask for relays, through the balancer"),
         Flow(ANYWHERE, "turn", ((UDP, relay.first, relay.last),), "peers send media to relays, through the balancer"),
-        Flow("turn", _internet(cluster.network.private), ((UDP, 1, 65535),), "relays media to peers, on any port"),
+        Flow("turn", _internet(cluster.network), ((UDP, 1, 65535),), "relays media to peers, on any port"),
     )
 
 
@@ -238,9 +240,9 @@ def flows_of(
     """Every flow of a tenant but its operators'. A Coturn on the nodes' network is not here: it is under no
     NetworkPolicy."""
     network = cluster.network
-    edge = Outside("the edge", cluster.edge.peers)
+    edge = Outside(EDGE, cluster.edge.peers)
     dns = Outside("cluster DNS", network.dns)
-    internet = _internet(network.private)
+    internet = _internet(network)
     lookup = ((UDP, 53), (TCP, 53))
     router = workloads["router"].ports
     server, door = (((TCP, one.port),) for one in (database.server, database.door))
@@ -280,7 +282,7 @@ def flows_of(
 
 def visitor_flows(cluster: Cluster, workloads: Mapping[str, Workload], guests: tuple[Guest, ...]) -> Iterator[Flow]:
     """What comes in from edge and monitoring, whoever's workloads they are."""
-    edge, network = Outside("the edge", cluster.edge.peers), cluster.network
+    edge, network = Outside(EDGE, cluster.edge.peers), cluster.network
     if "element" in workloads:
         yield Flow(edge, "element", ((TCP, workloads["element"].ports["http"]),), "the web client")
     if cluster.metrics is not Metrics.NONE and network.monitoring:

@@ -12,6 +12,7 @@ from matrixfleet.model.choices import Database, Logs, Mesh, Metrics, Pooling, Se
 from matrixfleet.model.cluster import Cluster, Issuer, Istio
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
+from matrixfleet.model.networks import LOOPBACK, holds, overlaps
 from matrixfleet.model.release import Release
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.plan.backup import Archive, archive_folder, archive_of_platform, archived_by_operator, clients
@@ -38,7 +39,16 @@ from matrixfleet.plan.edge import (
     well_known_of,
 )
 from matrixfleet.plan.element import Web, web_of_platform, web_of_tenant
-from matrixfleet.plan.flows import Flow, archive_flows, bootstrap_flow, flows_of, logs_flows, probe_flows, visitor_flows
+from matrixfleet.plan.flows import (
+    EDGE,
+    Flow,
+    archive_flows,
+    bootstrap_flow,
+    flows_of,
+    logs_flows,
+    probe_flows,
+    visitor_flows,
+)
 from matrixfleet.plan.mesh import mesh_flows, with_proxies
 from matrixfleet.plan.names import LONGEST_TENANT, component_name
 from matrixfleet.plan.oidc import Login, logins_of
@@ -700,6 +710,7 @@ class TenantPlan(Plan):
                 f"shared is the platform's Coturn and cluster {self.cluster.name} has none; say platform.turn in"
                 f" its platform target, or another kind",
             )
+        self.verify_admin_networks()
         self.verify_database()
         verify_router(self.router_limits)
         verify_size(self.cluster.tenants.size.tenant, self.requests)
@@ -743,6 +754,39 @@ class TenantPlan(Plan):
                 known = did_you_mean(name, keys) or "; it has none"
                 message = f"unknown key of {one.module} in release {self.target.release_name}{known}"
                 raise Refused((*key, "config", name), message)
+
+    def verify_admin_networks(self) -> None:
+        """Refuse networks of administrators that hold the edge, the router or a node: a client whose address one of
+        those hides would be an administrator's."""
+        edge, network = self.cluster.edge, self.cluster.network
+        peers = [one for peer in edge.peers for one in peer.cidrs]
+        hidden = {
+            "cluster.edge.peers": peers,
+            "cluster.network.nodes": network.nodes,
+            "the router itself": LOOPBACK,
+        }
+        # Which of the private networks is the Pods' nobody says: the edge's Pods may be in any, the router is in one.
+        pods = [] if all(peer.cidrs for peer in edge.peers) else network.private
+        for number, allowed in enumerate(self.tenant.synapse.admin_api.allow):
+            held = [(where, one) for where, some in hidden.items() for one in some if overlaps(allowed, one)]
+            private = "cluster.network.private, where the edge's Pods are" if pods else "cluster.network.private"
+            held += [(private, one) for one in pods if overlaps(allowed, one)]
+            held += [(private, one) for one in network.private if holds(allowed, one)]
+            if held:
+                where, one = held[0]
+                raise Refused(
+                    ("matrix", "synapse", "admin_api", "allow", number),
+                    f"expected a network of administrators alone, got {allowed!r}, which has addresses of {one}"
+                    f" ({where}); name the public network that they come from, or leave it out and use kubectl"
+                    " port-forward",
+                )
+
+    @cached_property
+    def direct_clients(self) -> bool:
+        """Whether anything but the edge sends requests to the router: bridges in the cluster, the canary."""
+        port = self.workloads["router"].ports["http"]
+        sources = [flow.source for flow in self.flows if flow.target == "router" and ("TCP", port) in flow.ports]
+        return any(isinstance(source, str) or source.name != EDGE for source in sources)
 
     def verify_database(self) -> None:
         """Refuse a server that is not there."""

@@ -114,7 +114,7 @@ def secrets(plan: TenantPlan) -> Options:
 def media(plan: TenantPlan) -> Options:
     """Media on its volume or in its bucket, and previews that cannot be used to look into private networks."""
     tenant = plan.tenant
-    nobody = denied(plan.cluster.network.private)
+    nobody = denied(plan.cluster.network)
     options: Options = {
         "media_store_path": MEDIA,
         **bucket(tenant),

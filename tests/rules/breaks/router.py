@@ -52,4 +52,19 @@ BREAKS = [
         with_text("set-header X-Forwarded-For", "add-header X-Forwarded-For"),
         "expected http-request set-header X-Forwarded-For, since Synapse believes it",
     ),
+    Break(
+        "an address that was not read",
+        with_text("set-src var(txn.address)", "set-src req.hdr(x-forwarded-for,-1)"),
+        "http-request set-src req.hdr(x-forwarded-for,-1) if forwarded: expected var(txn.address)",
+    ),
+    Break(
+        "the edge's address where there is no other",
+        with_text("if forwarded !{ var(txn.address) -m found }", "if { always_false }"),
+        "expected http-request return status 400 if forwarded !{ var(txn.address) -m found }",
+    ),
+    Break(
+        "quotes that hide an entry",
+        with_text("-m reg '[^]", "-m str '[^]"),
+        "expected http-request return status 400 if { req.fhdr(x-forwarded-for) -m reg",
+    ),
 ]

@@ -18,6 +18,7 @@ ADDRESS = re.compile(
 )
 LIMIT = re.compile(r"hdr_val\(content-length\) gt (\d+)", re.IGNORECASE)
 FORWARDED = re.compile(r"^\s*http-request set-header X-Forwarded-For\s", re.MULTILINE | re.IGNORECASE)
+BELIEVED = re.compile(r"^\s*http-request set-src (?!var\(txn\.address\) )(.*)$", re.MULTILINE)
 UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -92,6 +93,18 @@ def synapse_faults(text: str, options: Json) -> Iterator[str]:
     trusting = [port for port in options.get("listeners", []) if port.get("x_forwarded")]
     if trusting and not FORWARDED.search(text):
         yield "expected http-request set-header X-Forwarded-For, since Synapse believes it (x_forwarded)"
+    if trusting:
+        yield from address_faults(text)
+
+
+def address_faults(text: str) -> Iterator[str]:
+    """Where a client's address is taken as it was written: one that cannot be read leaves the edge's own there."""
+    for source in BELIEVED.findall(text):
+        yield f"http-request set-src {source}: expected var(txn.address), an address that was read or refused"
+    refusals = re.findall(r"^\s*http-request return status 400 .* if (.*)$", text, re.MULTILINE)
+    for wanted in ("forwarded !{ var(txn.address) -m found }", "{ req.fhdr(x-forwarded-for) -m reg"):
+        if "set-src" in text and not any(one.startswith(wanted) for one in refusals):
+            yield f"expected http-request return status 400 if {wanted}"
 
 
 def bytes_of(size: str) -> int:
