@@ -605,7 +605,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "an endpoint whose port cannot be": (
         add(CHESS, "    media: {kind: s3, s3: {endpoint: 'https://minio:90000', region: eu-west-1, bucket: media}}\n"),
-        f"{CHESS}:15: matrix.media.s3.endpoint: expected an https:// address, got 'https://minio:90000'",
+        f"{CHESS}:15: matrix.media.s3.endpoint: expected an https:// address, got 'https://minio:90000'; a host name or an address in its usual spelling, a port from 1 to 65535, no encoded control characters",
     ),
     "two tenants in one part of a bucket, by another name of Amazon's": (
         add(
