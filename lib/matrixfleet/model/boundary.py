@@ -5,7 +5,6 @@ Every fault is at the line that asks for too much, never at the line of whoever 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +18,13 @@ from matrixfleet.errors import did_you_mean
 from matrixfleet.inventory.source import Key
 from matrixfleet.model.choices import Turn
 from matrixfleet.model.cluster import Cluster
-from matrixfleet.model.networks import METADATA
+from matrixfleet.model.networks import METADATA, SPECIAL, holds, overlaps
 from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.tenant import Tenant
 from matrixfleet.model.turn import PortRange
 
 Fault = tuple[Key, str]
 """Where in the target's parameters, and what is wrong."""
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Names that these programs and providers use for their own namespaces, by their documentation.
 KNOWN_NAMESPACES = (
@@ -236,7 +234,7 @@ def reach_faults(cluster: Cluster, name: str, tenant: Tenant, taken: Taken) -> I
     for key, peer in peers_of(tenant, ("matrix",)):
         port = peer.port if isinstance(peer, Reach) else None
         for index, network in enumerate(peer.cidrs):
-            message = network_fault(cluster, ipaddress.ip_network(network), port)
+            message = network_fault(cluster, network, port)
             if message:
                 yield (*key, "cidrs", index), message
         if peer.namespace:
@@ -253,22 +251,19 @@ def _never(cluster: Cluster) -> Iterator[tuple[str, Iterable[str]]]:
         yield "monitoring (cluster.network.monitoring)", cluster.network.monitoring.cidrs
 
 
-def network_fault(cluster: Cluster, network: Network, port: int | None) -> str | None:
+def network_fault(cluster: Cluster, network: str, port: int | None) -> str | None:
     """Why a tenant may not reach a network, or None."""
     for what, networks in _never(cluster):
-        held = next((one for one in networks if _overlap(network, one)), None)
+        held = next((one for one in networks if overlaps(network, one)), None)
         if held:
             return f"{network} holds {held}: {what}; expected a network without it"
     if port is not None and (port in KUBELETS or port in ETCD):
         return f"port {port} is the kubelet's or the control plane's; expected the port of a service"
     allowed = cluster.tenants.reach.networks
-    if any(_inside(network, one) for one in allowed):
-        return None
     edge = [one for peer in cluster.edge.peers for one in peer.cidrs]
-    if any(_inside(network, one) for one in edge):
+    if any(holds(one, network) for one in (*allowed, *edge)):
         return None
-    private = next((one for one in (*cluster.network.private, *_PRIVATE) if _overlap(network, one)), None)
-    if private is None:
+    if not any(overlaps(network, one) for one in (*cluster.network.private, *_SPECIAL)):
         return None
     wanted = f"expected one within {', '.join(allowed)}" if allowed else _NONE_LISTED
     return (
@@ -276,27 +271,9 @@ def network_fault(cluster: Cluster, network: Network, port: int | None) -> str |
     )
 
 
+# An IPv4-mapped network is refused as a spelling already, and would hold every IPv4 network here.
+_SPECIAL = tuple(network for network in SPECIAL if network != "::ffff:0:0/96")
 _NONE_LISTED = "none is listed there, and only the platform's class can list one"
-_PRIVATE = (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16",
-    "198.18.0.0/15", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16",
-    "fc00::/7", "fec0::/10", "ff00::/8",
-)  # fmt: skip
-"""Networks that no public service has, and ways to write an IPv4 address as an IPv6 one."""
-
-
-def _overlap(network: Network, other: str) -> bool:
-    parsed = ipaddress.ip_network(other)
-    return network.version == parsed.version and network.overlaps(parsed)
-
-
-def _inside(network: Network, other: str) -> bool:
-    parsed = ipaddress.ip_network(other)
-    if isinstance(network, ipaddress.IPv4Network) and isinstance(parsed, ipaddress.IPv4Network):
-        return network.subnet_of(parsed)
-    if isinstance(network, ipaddress.IPv6Network) and isinstance(parsed, ipaddress.IPv6Network):
-        return network.subnet_of(parsed)
-    return False
 
 
 def peer_fault(cluster: Cluster, name: str, tenant: Tenant, taken: Taken, peer: Peer) -> str | None:
