@@ -222,14 +222,31 @@ def test_the_command_stops_before_anything_is_rendered(tmp_path: Path, command: 
     [
         "[" * 100_000,
         "- " * 100_000,
+        "-   " * 100_000,
         "{a: " * 100_000,
         "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(5000)),
     ],
-    ids=["flow", "block", "mappings", "aliases"],
+    ids=["flow", "block", "block, wide", "mappings", "aliases"],
 )
-def test_nesting_and_aliases_end_in_a_message(tmp_path: Path, text: str) -> None:
+def test_nesting_and_aliases_are_read_to_the_end(tmp_path: Path, text: str) -> None:
+    """What is nested deeper than anybody writes is refused, before a parser that builds a tree sees it."""
+    found = faults(tmp_path, text)
+    assert [fault.message for fault in found] == (
+        [] if "&" in text else ["nested deeper than 100 levels; expected fewer"]
+    )
+
+
+def test_nesting_ends_the_command_with_a_message(tmp_path: Path) -> None:
     repository = Repository(tmp_path)
-    repository.write("inventory/targets/eu1/deep.yml", text)
+    repository.write("inventory/targets/eu1/deep.yml", "parameters: " + "[" * 100_000)
     done = subprocess.run([BIN / "matrix-fleet", "compile"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stderr.startswith("inventory/targets/eu1/deep.yml")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "inventory/targets/eu1/deep.yml:1: nested deeper than 100 levels; expected fewer\n",
+    )
+
+
+def test_bytes_that_are_no_text_are_no_end(tmp_path: Path) -> None:
+    (tmp_path / TENANT).parent.mkdir(parents=True)
+    (tmp_path / TENANT).write_bytes(f"a: '\xff'\npassword: {PASSWORD}\n".encode("latin-1"))
+    assert [fault.line for fault in inventory_faults(tmp_path / "inventory")] == [2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import yaml
 
@@ -16,6 +16,7 @@ RULE = "drift"
 SHOWN = 40
 """Findings that are told one by one."""
 _DEEPEST = 100
+_LONG = LONGEST // 4
 _REMEDY = "run make compile"
 
 
@@ -24,24 +25,18 @@ def drift(
 ) -> list[Finding]:
     """A finding for each path that is not what it should be; by_hand: files beside the compiled ones."""
     by_hand = set(by_hand)
-    folders = {str(parent) for path in (*digests, *by_hand) for parent in Path(path).parents}
-    found: dict[str, str] = {
-        path: f"expected a plain file, got {what}; remove it and {_REMEDY}" for path, what in there.odd.items()
-    }
-    for path in there.folders & {"compiled", "argocd"}:
-        folders.add(path)
-    for path in digests:
-        if (
-            path not in there.files
-            and path not in there.odd
-            and not any(str(up) in there.odd for up in Path(path).parents)
-        ):
+    wanted_folders = _above((*digests, *by_hand)) | {"compiled", "argocd"}
+    found: dict[str, str] = {}
+    for path, what in there.odd.items():
+        kind = "folder" if path in wanted_folders else "plain file"
+        found[path] = f"expected a {kind}, got {what}; remove it and {_REMEDY}"
+    for path in digests.keys() - there.files.keys() - there.odd.keys():
+        if there.odd.keys().isdisjoint(_above((path,))):
             found[path] = f"is missing; {_REMEDY}"
     for path in there.files.keys() - digests.keys() - by_hand:
         found[path] = f"is not what any target compiles to; remove it, or {_REMEDY}"
-    for path in there.folders - folders:
-        if not any(other.startswith(f"{path}/") for other in (*there.files, *there.odd)):
-            found[path] = f"is an empty folder that no target compiles to; remove it, or {_REMEDY}"
+    for path in there.folders - wanted_folders - _above((*there.files, *there.odd, *there.folders)):
+        found[path] = f"is an empty folder that no target compiles to; remove it, or {_REMEDY}"
     for path in there.executable:
         found.setdefault(
             path, f"expected mode 0644, got mode bits that no compiled file has; chmod 0644 it, or {_REMEDY}"
@@ -56,6 +51,11 @@ def drift(
     for path in sorted(changed)[SHOWN:]:
         found[path] = f"differs from what the inventory compiles to; {_REMEDY}"
     return [Finding(printable(path), RULE, message) for path, message in sorted(found.items())]
+
+
+def _above(paths: Iterable[str]) -> set[str]:
+    """Every folder above some paths."""
+    return {str(parent) for path in paths for parent in PurePosixPath(path).parents}
 
 
 def summarised(findings: list[Finding]) -> list[Finding]:
@@ -97,28 +97,34 @@ def readable(there: There, digests: Mapping[str, bytes]) -> dict[str, str]:
     for path, held in sorted(there.files.items()):
         if not path.startswith("compiled/") or held is None:
             continue
-        try:
-            text = held.decode("utf-8")
-        except UnicodeDecodeError:
-            continue
-        if digests.get(path) != digest(held) and (
-            path.count("/") < 3 or not path.isprintable() or not _plain(path, text)
-        ):
-            continue
-        texts[path.removeprefix("compiled/")] = text
+        if digests.get(path) == digest(held) or _for_rules(path, held):
+            texts[path.removeprefix("compiled/")] = held.decode("utf-8")
     return texts
 
 
-def _plain(path: str, text: str) -> bool:
-    """Whether a YAML file stands for no more than its text, and nests as people do. Events tell, and build nothing."""
-    if not path.endswith(".yaml"):
-        return True
+def _for_rules(path: str, held: bytes) -> bool:
+    """Whether rules can be given a file that nobody compiled."""
+    if len(held) > _LONG or path.count("/") < 3 or not path.isprintable():
+        return False
+    try:
+        return not path.endswith(".yaml") or _plain(held.decode("utf-8"), 1)
+    except UnicodeDecodeError:
+        return False
+
+
+def _plain(text: str, layers: int) -> bool:
+    """Whether YAML, and YAML in its strings, stands for no more than its text and nests as people do.
+
+    Events tell, and build nothing: libyaml builds by recursion, and ends the process where the stack does."""
     depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            if isinstance(event, yaml.AliasEvent):
+            if isinstance(event, yaml.ScalarEvent):
+                if layers and len(event.value) > _DEEPEST and not _plain(event.value, layers - 1):
+                    return False
+            elif isinstance(event, yaml.AliasEvent):
                 return False
-            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                 depth += 1
             elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
                 depth -= 1

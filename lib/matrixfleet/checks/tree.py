@@ -219,8 +219,10 @@ class Tree:
     def _add(self, path: str, text: str) -> None:
         try:
             documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
-        except yaml.YAMLError as error:
-            self.broken.append(Finding(f"{self.root}/{path}", "object", f"YAML syntax: {error}"))
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+            # PyYAML's constructors raise Python's own errors: of a month 13, of a number that is none.
+            said = " ".join(str(error).split())
+            self.broken.append(Finding(f"{self.root}/{path}", "object", f"YAML syntax: {said}"))
             return
         if len(documents) != 1 or not isinstance(documents[0], dict):
             self.broken.append(

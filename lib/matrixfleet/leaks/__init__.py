@@ -140,7 +140,10 @@ def _walked(texts: Mapping[str, str]) -> Iterator[tuple[str, Walk]]:
                     shapes.add(shape)
                     new.append(index)
         if any(_near(lines, index) for index in new):
-            yield path, Walk(text, structured=path.endswith((".yaml", ".yml", ".json")))
+            try:
+                yield path, Walk(text, structured=path.endswith(_STRUCTURED))
+            except TooDeep:
+                yield path, Walk(text, structured=False)
 
 
 def _near(lines: list[str], index: int) -> bool:

@@ -81,14 +81,13 @@ def compose(text: str) -> list[yaml.Node]:
     """The documents of a YAML or JSON text as nodes. Raises TooDeep and yaml.YAMLError."""
     depth = 0
     # Events first: libyaml tells them one after the other, however deep.
-    if text.count("[") + text.count("{") > DEEPEST or " " * DEEPEST in text or "- " * DEEPEST in text or "? ? " in text:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-                depth += 1
-                if depth > DEEPEST:
-                    raise TooDeep(event.start_mark.line + 1 if event.start_mark else 0)
-            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-                depth -= 1
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+            if depth > DEEPEST:
+                raise TooDeep(event.start_mark.line + 1 if event.start_mark else 0)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
     return [node for node in yaml.compose_all(text, Loader=yaml.CSafeLoader) if node is not None]
 
 
@@ -100,6 +99,8 @@ class Walk:
         self.scalars: list[Scalar] = []
         self._seen: set[tuple[int, str, bool]] = set()
         self._kept: list[yaml.Node] = []
+        # A byte that is no UTF-8 is no part of a secret, and no parser takes it.
+        text = text.encode("utf-8", "replace").decode()
         if not (structured and self._structure(text, lambda line: line, "", 0)):
             self._text(text, lambda line: line, "", 0)
 
@@ -222,7 +223,10 @@ class Walk:
                 return False
         elif "\n" not in text and ": " not in text:
             return False
-        return self._structure(text, line, key, layer + 1)
+        try:
+            return self._structure(text, line, key, layer + 1)
+        except TooDeep:
+            return False
 
     def _random(self, text: str, line: Callable[[int], int], key: str) -> None:
         if "-----BEGIN" in text:
