@@ -42,7 +42,7 @@ def test_a_tenant_is_added_by_one_file(tmp_path: Path) -> None:
     fresh = {path for path in after if after[path] != before.get(path)}
     assert all(path.startswith(("compiled/eu1/acme/", "inventory/targets/eu1/acme.yml")) for path in fresh)
     assert before.items() <= files(tmp_path).items(), "a file of another target changed"
-    assert "compiled/eu1/acme/argocd/application-eu1-acme-fence.yaml" in fresh
+    assert "compiled/eu1/argocd/application-eu1-acme-fence.yaml" in fresh
 
 
 def test_a_secret_is_rotated_as_told(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from matrixfleet.drawing import In, component
-from matrixfleet.kubernetes.argocd import ANY_NAME, API, HUB, application, folder, project
+from matrixfleet.kubernetes.argocd import ANY_NAME, API, FOLDER, HUB, application, folder, project
 from matrixfleet.kubernetes.edges import http01_solver
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import KEEP, make
@@ -44,9 +44,9 @@ def main(plan: PlatformPlan) -> Iterator[Object | In]:
     if store := secret_store(plan):
         yield In("workload/secrets", store)
     for thing in operators(plan):
-        yield In("argocd", thing)
+        yield In(FOLDER, thing)
     for thing in synced(plan):
-        yield In("argocd", thing)
+        yield In(FOLDER, thing)
     for thing in root(plan):
         yield In("bootstrap", thing)
 
@@ -201,8 +201,8 @@ def synced(plan: PlatformPlan) -> Iterator[Object]:
 
 
 def root(plan: PlatformPlan) -> Iterator[Object]:
-    """Applied once by hand. It reads every target's argocd folder and admits AppProjects and Applications
-    into Argo CD's namespace, nothing else and nowhere else: one bad tenant stops nobody."""
+    """Applied once by hand. It reads the cluster's argocd folder, and no folder below it, and admits AppProjects and
+    Applications into Argo CD's namespace, nothing else and nowhere else."""
     name, argocd = f"{plan.cluster.name}-root", plan.cluster.argocd
     kinds = [(API.partition("/")[0], kind, "") for kind in ("AppProject", "Application")]
     yield project(
@@ -216,7 +216,7 @@ def root(plan: PlatformPlan) -> Iterator[Object]:
     yield application(
         plan,
         name,
-        folder(plan, f"compiled/{plan.cluster.name}", include="*/argocd/*.yaml"),
+        folder(plan, f"compiled/{plan.cluster.name}/{FOLDER.removeprefix('../')}", recurse=False),
         project_name=name,
         namespace=argocd.namespace,
         server=HUB,

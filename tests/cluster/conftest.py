@@ -148,7 +148,7 @@ class Fleet:
 
     def tenants(self, cluster: str) -> list[str]:
         """Targets of a cluster but its platform."""
-        return [f"{cluster}.{one.name}" for one in (TOP / "compiled" / cluster).iterdir() if one.name != "platform"]
+        return [f"{cluster}.{one.name}" for one in (TOP / "compiled" / cluster).iterdir() if one.name not in ("platform", "argocd")]
 
     def bootstrap(self) -> None:
         """By argocd/README.md: Argo CD that reaches the repository, clusters that a hub knows, and one command each."""

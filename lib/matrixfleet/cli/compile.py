@@ -16,7 +16,10 @@ from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, run
 from matrixfleet.checks.rules.yamllint import remember
+from matrixfleet.checks.tree import ARGOCD
+from matrixfleet.drawing import draw_target
 from matrixfleet.errors import Fault, FleetError, did_you_mean
+from matrixfleet.kubernetes.argocd import FOLDER
 from matrixfleet.model import Fleet
 from matrixfleet.plan import plan_of
 from matrixfleet.plan.warnings import warnings_of
@@ -63,6 +66,7 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
     with tempfile.TemporaryDirectory(dir=top / ".cache", prefix="compile-") as aside:
         staged = Path(aside) / COMPILED
         _kapitan(top, Path(aside), targets, verbose=verbose)
+        _stage_argocd(top, staged, fleet, targets)
         tree = Tree.read(staged, fleet)
         refuse(run(tree, whole_fleet=not targets))
         _publish(top, staged, targets)
@@ -94,6 +98,35 @@ def _publish(top: Path, staged: Path, targets: list[str]) -> None:
     for name in targets:
         below = Path(*name.split("."))
         _swap(staged / below, top / COMPILED / below)
+    for folder in sorted({Path(name.partition(".")[0], ARGOCD) for name in targets}):
+        _merge(staged / folder, top / COMPILED / folder, set(targets))
+
+
+def _stage_argocd(top: Path, staged: Path, fleet: Fleet, targets: Iterable[str]) -> None:
+    """Argo CD objects of single targets: `kapitan compile -t` copies no more than the targets' own folders."""
+    for name in targets:
+        for path, text in draw_target(fleet, name, top).items():
+            if path.startswith(f"{FOLDER}/"):
+                file = staged / name.partition(".")[0] / ARGOCD / Path(path).name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+
+
+def _merge(new: Path, old: Path, targets: set[str]) -> None:
+    """Put single targets' Argo CD objects beside those of the others; what such a target has no more goes."""
+    fresh = {path.name: path for path in new.glob("*.yaml")}
+    for path in old.glob("*.yaml"):
+        if path.name not in fresh and _target_of(path) in targets:
+            path.unlink()
+    old.mkdir(parents=True, exist_ok=True)
+    for name, path in fresh.items():
+        path.replace(old / name)
+
+
+def _target_of(file: Path) -> str:
+    """Whose an Argo CD object is, by its label."""
+    tree = Tree.of({f"{file.parent.parent.name}/{ARGOCD}/{file.name}": file.read_text(encoding="utf-8")})
+    return next((entry.target for entry in tree.objects), "")
 
 
 def _swap(new: Path, old: Path) -> None:
