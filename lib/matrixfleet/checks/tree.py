@@ -46,13 +46,13 @@ class Entry:
     @property
     def target(self) -> str:
         """As Kapitan names it: "eu1.acme". Argo CD objects of all targets lie in one folder, and say whose they are."""
-        cluster, folder = (self.path.split("/") + [""])[:2]
+        cluster, folder = [*self.path.split("/"), ""][:2]
         return f"{cluster}.{self.labels.get('app.kubernetes.io/instance', '') if folder == ARGOCD else folder}"
 
     @property
     def part(self) -> str:
         """argocd, fence, shared, workload, bootstrap."""
-        folder, part = (self.path.split("/") + ["", ""])[1:3]
+        folder, part = [*self.path.split("/"), "", ""][1:3]
         return ARGOCD if folder == ARGOCD else part
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
+from matrixfleet.model.cluster import IN_CLUSTER
 from matrixfleet.plan import Plan
 
 API = "argoproj.io/v1alpha1"
@@ -22,7 +23,7 @@ FOLDER = "../argocd"
 """Below a target's folder: the one folder of all Argo CD objects of its cluster."""
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 PROJECT_WAVE, APPLICATION_WAVE = 0, 1
-HUB = "https://kubernetes.default.svc"
+HUB = IN_CLUSTER
 """The API server as an Argo CD knows the cluster that it runs in itself."""
 
 ANY_NAME = "*"

@@ -15,13 +15,16 @@ from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
 
+IN_CLUSTER = "https://kubernetes.default.svc"
+"""The API server as an Argo CD knows the cluster that it runs in itself."""
+
 
 class ArgoCD(Model):
     """The Argo CD that syncs this cluster, in it or on a hub."""
 
     namespace: Name = "argocd"
     """The namespace of Argo CD, where AppProjects and Applications live."""
-    server: HttpsUrl = "https://kubernetes.default.svc"
+    server: HttpsUrl = IN_CLUSTER
     """The API server as that Argo CD knows it. The default is the cluster that Argo CD runs in; a hub
     names the registered cluster."""
     repository: HttpsUrl

@@ -19,7 +19,7 @@ from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.backup import Cron
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Database, State, Turn
-from matrixfleet.model.cluster import Cluster
+from matrixfleet.model.cluster import IN_CLUSTER, Cluster
 from matrixfleet.model.database import Server
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.media import S3Bucket, server_of
@@ -182,6 +182,17 @@ class Target:
     """Whether a tenant's namespace is one for several tenants."""
     sharers: tuple[tuple[str, Tenant], ...] = ()
     """Of a platform target: the tenants, by name, whose database is the platform's."""
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    """Of a platform target: every release that its cluster offers, by name."""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    """Of a platform target: the tenants of its cluster whose namespace is not called like them, and that namespace."""
+    namespaces: tuple[str, ...] = ()
+    """Of a platform target: its cluster's targets that are a namespace for several tenants."""
+    synced: tuple[Target, ...] = ()
+    """Of a platform target whose cluster has Argo CD: the platforms of clusters that an Argo CD syncs from afar, as
+    this one may. The inventory does not say which hub has which."""
+    members: tuple[Target, ...] = ()
+    """Of a target that is a namespace for several tenants: those tenants."""
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Of a tenant that says `active`: every cluster with a target of its homeserver, that one's name and namespace."""
 
@@ -220,8 +231,13 @@ class Fleet:
         platform = self.platform(name)
         tenant = namespace = None
         sharers: tuple[tuple[str, Tenant], ...] = ()
+        elsewhere: dict[str, str] = {}
+        namespaces: tuple[str, ...] = ()
+        synced: tuple[Target, ...] = ()
         if name == self.platform_name(name):
             release, sharers = platform.platform.release, tuple(self._sharers(name, platform))
+            elsewhere, namespaces = self._elsewhere(name), self._namespaces(name)
+            synced = tuple(self._synced(name, platform.cluster))
         elif self.is_namespace(name):
             namespace = self._parsed(name, NamespaceTarget, self._own(name)).namespace
             release = namespace.release
@@ -245,8 +261,38 @@ class Fleet:
             namespace,
             tenant is not None and self._shared(name, tenant.namespace),
             sharers,
+            platform.releases if name == self.platform_name(name) else {},
+            elsewhere,
+            namespaces,
+            synced,
+            tuple(self._members(name)) if namespace else (),
             self.places(name),
         )
+
+    def _neighbours(self, name: str) -> list[tuple[str, str]]:
+        """Every target of a cluster, and its short name."""
+        cluster = name.rpartition(".")[0]
+        return [(other, other.rpartition(".")[2]) for other in self.names if other.rpartition(".")[0] == cluster]
+
+    def _elsewhere(self, name: str) -> dict[str, str]:
+        said = {short: self.raw(other, ("matrix", "namespace")) for other, short in self._neighbours(name)}
+        return {short: place for short, place in said.items() if isinstance(place, str) and place != short}
+
+    def _members(self, name: str) -> Iterator[Target]:
+        for other, _ in self._neighbours(name):
+            if self.raw(other, ("matrix", "namespace")) == name.rpartition(".")[2]:
+                yield self.target(other)
+
+    def _namespaces(self, name: str) -> tuple[str, ...]:
+        return tuple(short for other, short in self._neighbours(name) if self.is_namespace(other))
+
+    def _synced(self, name: str, cluster: Cluster) -> Iterator[Target]:
+        if cluster.argocd.server != IN_CLUSTER:
+            return
+        for other in self.names:
+            server = self.raw(other, ("cluster", "argocd", "server"))
+            if other != name and other == self.platform_name(other) and server not in (None, IN_CLUSTER):
+                yield self.target(other)
 
     def places(self, name: str) -> dict[str, tuple[str, str]]:
         """Of a target that says `active`: cluster, name and namespace of each of its homeserver's, itself included."""
