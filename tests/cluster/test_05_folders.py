@@ -6,18 +6,16 @@ Objects are sent as Argo CD sends them, with its own tracking; that a manifest c
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from api import Api, Object, Refused, documents, until
+from api import Api, Object, Refused
 from repository import TOP
 from tampering import application_of, put, remove, tracked
 
 from conftest import Fleet
-from matrixfleet.cli.compile import read_fleet
-from matrixfleet.drawing import draw_target
 
 Change = Callable[[Object], Any]
 

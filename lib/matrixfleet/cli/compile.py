@@ -17,6 +17,8 @@ from pathlib import Path
 from matrixfleet.checks import Finding, Tree, run
 from matrixfleet.checks.rules.yamllint import remember
 from matrixfleet.checks.tree import ARGOCD
+from matrixfleet.cli.codeowners import FILE as CODEOWNERS
+from matrixfleet.cli.codeowners import codeowners
 from matrixfleet.drawing import draw_target
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.kubernetes.argocd import FOLDER
@@ -71,6 +73,7 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
         refuse(run(tree, whole_fleet=not targets))
         _publish(top, staged, targets)
     publish_bootstrap(top)
+    publish_codeowners(top, fleet)
     for warning in warnings_of(fleet):
         print(f"warning: {warning}", file=sys.stderr)
     return f"{len(targets or fleet.names)} targets, {len(tree.entries)} objects: compiled and checked"
@@ -152,6 +155,17 @@ def bootstrap_files(compiled: Path) -> dict[str, str]:
         header = f"# Applied once by hand: kubectl apply -f argocd/{cluster}.yaml (see argocd/README.md).\n"
         files[f"{cluster}.yaml"] = header + "---\n" + "---\n".join(parts)
     return files
+
+
+def publish_codeowners(top: Path, fleet: Fleet) -> None:
+    """Write CODEOWNERS; where no cluster names owners there is none."""
+    wanted, path = codeowners(fleet), top / CODEOWNERS
+    if not wanted:
+        path.unlink(missing_ok=True)
+    elif not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+        fresh = path.with_suffix(".new")
+        fresh.write_text(wanted, encoding="utf-8")
+        fresh.replace(path)
 
 
 def publish_bootstrap(top: Path) -> None:

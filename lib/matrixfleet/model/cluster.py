@@ -13,7 +13,7 @@ from matrixfleet.model.logs import LogCollection
 from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
-from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Port, expected
+from matrixfleet.model.types import CertificateArn, Cidr, Email, Host, HttpsUrl, Name, Owner, Port, expected
 
 IN_CLUSTER = "https://kubernetes.default.svc"
 """The API server as an Argo CD knows the cluster that it runs in itself."""
@@ -359,6 +359,10 @@ class Cluster(Model):
     """The cluster, and the folder of its targets."""
     argocd: ArgoCD
     """Who syncs it."""
+    owners: tuple[Owner, ...] = ()
+    """Who must agree to a change of what is equivalent to root on this cluster: names of GitHub or GitLab, or e-mail
+    addresses. `make compile` writes CODEOWNERS from them; nothing where no cluster says any. Set it where a branch is
+    protected by reviews of code owners."""
     edge: EdgeSpec
     """How the world comes in."""
     network: Network

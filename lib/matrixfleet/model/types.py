@@ -175,6 +175,19 @@ HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema(r"^https://", "ht
 HttpUrl = Annotated[str, BeforeValidator(_http_url), _schema(r"^https?://", "http://loki.example.com:3100")]
 """An address that begins with http:// or https://."""
 
+Owner = Annotated[
+    str,
+    BeforeValidator(
+        words(
+            r"@[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?(?:/[A-Za-z0-9_-](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?)*"
+            r"|[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
+            "a name as CODEOWNERS has it (@person, @organization/team) or an e-mail address",
+        )
+    ),
+    WithJsonSchema({"type": "string", "examples": ["@example/platform"]}),
+]
+"""Somebody who reviews, as GitHub and GitLab name them: "@example/platform"."""
+
 Email = Annotated[
     str,
     BeforeValidator(words(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")),
