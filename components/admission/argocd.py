@@ -113,7 +113,6 @@ def projects(
             "repository": each.cluster.argocd.repository,
             "server": each.cluster.argocd.server,
             "shared": lent(each),
-            "edge": each.cluster.edge.certificate_namespace,
         }
         for each in plans.values()
     }
@@ -168,9 +167,7 @@ def projects(
             f" ? dyn({cel(repositories) if repositories else chr(123) + chr(125)})[variables.name]"
             " : dyn([string(variables.argocd.repository)])",
             "mine": "variables.part == 'shared' ? variables.argocd.shared"
-            f" : [{here}, {here} + '-turn', variables.target + '-turn']"
-            " + (variables.part == 'workload' && string(variables.argocd.edge) != ''"
-            " ? [string(variables.argocd.edge)] : [])",
+            f" : [{here}, {here} + '-turn', variables.target + '-turn']",
         },
         where,
         roots,

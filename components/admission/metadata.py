@@ -97,7 +97,7 @@ def policies(plan: PlatformPlan) -> Iterator[Policy]:
             ),
             "object.spec.secretName.startsWith(variables.tenant + '-')": "its Secret is not called as this tenant's are",
         },
-        tenant(plan),
+        tenant(plan, parts=True),
         None,
         of_tenants(plan),
     )

@@ -125,6 +125,7 @@ SERVICE = f"{PROD}/workload/router/service-matrix-prod-router.yaml"
 CLAIM = f"{PROD}/workload/synapse/persistentvolumeclaim-matrix-prod-media.yaml"
 ROUTER = f"{PROD}/workload/router/deployment-matrix-prod-router.yaml"
 TURN = f"{PROD}/workload/turn/daemonset-matrix-prod-turn.yaml"
+AGENT = "eu1/platform/workload/logs/daemonset-platform-logs.yaml"
 CLUSTER = f"{HA}/workload/cnpg/cluster-matrix-ha-postgresql.yaml"
 
 
@@ -166,6 +167,14 @@ PODS = [
            put("spec", "containers", 0, "securityContext", "capabilities", "add", to=["SYS_ADMIN"]),
            "a container of it may more than bind ports"),
     Broken("root beside its network", TURN, put("spec", "securityContext", "runAsNonRoot", to=False), "it may run as root"),
+    *(Broken(f"the image {image} beside its network", TURN, put("spec", "containers", 0, "image", to=image),
+             "an image of it is not one that a release has on nodes")
+      for image in ("docker.io/library/busybox:1.37", "coturn/coturn", "coturn/coturn:latest", "example.com/coturn/coturn:4.6.3")),
+    Broken("another image that begins beside its network", TURN, lambda pod: pod["spec"].update(initContainers=[
+           {**pod["spec"]["containers"][0], "name": "x", "image": "docker.io/library/busybox:1.37"}]),
+           "an image of it is not one that a release has on nodes"),
+    Broken("another image beside the node's files", AGENT, put("spec", "containers", 0, "image", to="docker.io/library/busybox:1.37"),
+           "an image of it is not one that a release has on nodes"),
     Broken("more than the quota", ROUTER, put("spec", "containers", 0, "resources",
            to={"requests": {"cpu": "500", "memory": "1Ti"}, "limits": {"memory": "1Ti"}}), "exceeded quota"),
 ]  # fmt: skip
