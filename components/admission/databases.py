@@ -34,8 +34,8 @@ def policies(plan: PlatformPlan) -> Iterator[Policy]:
             "has(object.spec.template) && object.spec.template == 'template0'": (
                 "it would be a copy of another database (template)"
             ),
-            "!has(object.spec.extensions) && !has(object.spec.schemas) && !has(object.spec.fdws)"
-            " && !has(object.spec.servers) && !has(object.spec.tablespace)": (
+            "!has(object.spec.extensions) && !has(object.spec.schemas) && !has(dyn(object.spec).fdws)"
+            " && !has(dyn(object.spec).servers) && !has(object.spec.tablespace)": (
                 "it has extensions, schemas, foreign servers or a tablespace"
             ),
         },

@@ -12,7 +12,7 @@ from matrixfleet.plan import PlatformPlan
 
 from .edge import host_variables
 from .kinds import KINDS
-from .policy import TRACKING, Policy, cel, of_tenants, tenant
+from .policy import BY_ARGOCD, TRACKING, Policy, cel, of_tenants, tenant
 
 ARGOCD = "argocd.argoproj.io"
 OPTIONS = ["Prune=false", "Prune=confirm", "Delete=false", "Delete=confirm", "SkipDryRunOnMissingResource=true"]
@@ -44,7 +44,7 @@ def policies(plan: PlatformPlan) -> Iterator[Policy]:
         *first,
         tuple(resources),
         {
-            f"!has(object.metadata.annotations) || object.metadata.annotations.all(key, key in {cel(known)}"
+            f"!{BY_ARGOCD} || !has(object.metadata.annotations) || object.metadata.annotations.all(key, key in {cel(known)}"
             f" || key.startsWith('matrix-fleet/') || key in variables.before || ({BALANCER} && !key.startsWith('{ARGOCD}/')))": (
                 "an annotation of it is not one that is compiled"
             ),
@@ -59,7 +59,7 @@ def policies(plan: PlatformPlan) -> Iterator[Policy]:
             f" || object.metadata.annotations['{hostname}'].split(',').all(host, host in variables.hosts)": (
                 "a name that it asks for in DNS is not this namespace's"
             ),
-            f"!has(object.metadata.labels) || object.metadata.labels.all(key, key.matches({cel(LABELS)})"
+            f"!{BY_ARGOCD} || !has(object.metadata.labels) || object.metadata.labels.all(key, key.matches({cel(LABELS)})"
             f" || key in {cel(labels)} || key in variables.labels)": "a label of it is not one that is compiled",
         },
         {

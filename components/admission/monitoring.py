@@ -46,10 +46,16 @@ def pod_monitors(plan: PlatformPlan) -> Policy:
             f" && (one.targetLabel in {cel(LABELS)} || ({TENANT}))))": (
                 "what it scrapes is not labelled as this tenant's, and no more (relabelings)"
             ),
+            f"{endpoints}has(end.followRedirects) && !end.followRedirects)": (
+                "its Pods could lead Prometheus to others' (followRedirects)"
+            ),
             f"{endpoints}!has(end.honorLabels) || !end.honorLabels)": "Pods could say another's labels (honorLabels)",
             f"{endpoints}!has(end.metricRelabelings))": "it relabels what was scraped (metricRelabelings)",
             f"{endpoints}!has(end.proxyUrl) && !has(end.bearerTokenSecret) && !has(end.authorization)"
-            " && !has(end.basicAuth) && !has(end.oauth2) && !has(end.tlsConfig))": ("it sends Secrets, or by a proxy"),
+            " && !has(end.basicAuth) && !has(end.oauth2) && !has(end.tlsConfig)"
+            " && !has(end.proxyFromEnvironment) && !has(end.proxyConnectHeader)) && !has(object.spec.scrapeClass)": (
+                "it sends Secrets, Prometheus's own (scrapeClass) among them, or by a proxy"
+            ),
             "!has(object.spec.podTargetLabels) && !has(object.spec.jobLabel) && !has(object.spec.attachMetadata)": (
                 "labels of Pods or nodes would become those of its numbers (podTargetLabels, jobLabel, attachMetadata)"
             ),
@@ -69,6 +75,8 @@ def probes(plan: PlatformPlan) -> Policy:
         ("probes",),
         {
             f"object.spec.prober.url == {cel(plan.prober)} && !has(object.spec.prober.proxyUrl)"
+            " && !has(object.spec.prober.proxyFromEnvironment) && !has(object.spec.prober.proxyConnectHeader)"
+            " && !has(object.spec.params)"
             " && has(object.spec.prober.path) && object.spec.prober.path == '/probe'": (
                 "its prober is not the cluster's"
             ),
@@ -88,7 +96,9 @@ def probes(plan: PlatformPlan) -> Policy:
                 "a target of it is not this namespace's host"
             ),
             "!has(object.spec.bearerTokenSecret) && !has(object.spec.authorization) && !has(object.spec.basicAuth)"
-            " && !has(object.spec.oauth2) && !has(object.spec.tlsConfig)": "it sends Secrets",
+            " && !has(object.spec.oauth2) && !has(object.spec.tlsConfig) && !has(object.spec.scrapeClass)": (
+                "it sends Secrets, Prometheus's own (scrapeClass) among them"
+            ),
         },
         host_variables(plan) | tenant(plan),
         None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from matrixfleet.kubernetes.objects import HOST_PATHS
 from matrixfleet.plan import PlatformPlan
 
-from .policy import OURS, Policy, cel
+from .policy import BY_ARGOCD, OURS, Policy, cel
 
 ON_NODES = OURS | {"pod-security.kubernetes.io/enforce": "privileged"}
 """Namespaces of a Coturn on the nodes' network, and of the agent that reads logs."""
@@ -19,7 +19,7 @@ CONTAINERS = {
 
 def policies(plan: PlatformPlan) -> Iterator[Policy]:
     """Each of them."""
-    yield from (volumes(plan), importance(plan), on_nodes(plan), services())
+    yield from (volumes(plan), importance(plan), on_nodes(plan), networks(), services())
 
 
 def volumes(plan: PlatformPlan) -> Policy:
@@ -102,6 +102,23 @@ def on_nodes(plan: PlatformPlan) -> Policy:
     )
 
 
+def networks() -> Policy:
+    """The network of a Pod is the cluster's, where NetworkPolicies hold it: no other (Multus), no address that it chooses
+    (Calico, OVN, Cilium). Plugins write their own annotations when a Pod is there already."""
+    keys = "^(k8s[.]v1[.]cni[.]cncf[.]io|v1[.]multus-cni[.]io|cni[.]projectcalico[.]org|egress[.]projectcalico[.]org"
+    keys += "|k8s[.]ovn[.]org|ovn[.]kubernetes[.]io|ipam[.]cilium[.]io|cni[.]cilium[.]io)/"
+    return Policy(
+        "pod-networks",
+        "",
+        "v1",
+        ("pods",),
+        {
+            "request.operation != 'CREATE' || !has(object.metadata.annotations)"
+            f" || !object.metadata.annotations.exists(key, key.matches({cel(keys)}))": "it asks for another network or address",
+        },
+    )
+
+
 def services() -> Policy:
     """A Service leads to Pods of its own namespace: not to an address that it names, nor to another's name."""
     return Policy(
@@ -112,6 +129,9 @@ def services() -> Policy:
         {
             "!has(object.spec.externalIPs) || size(object.spec.externalIPs) == 0": (
                 "it would take traffic to addresses that are not its own (externalIPs)"
+            ),
+            f"!{BY_ARGOCD} || !has(object.spec.loadBalancerIP) || object.spec.loadBalancerIP == ''": (
+                "it would take an address by its number (loadBalancerIP)"
             ),
             "!has(object.spec.type) || object.spec.type != 'ExternalName'": (
                 "it would stand for a name that is not its own (ExternalName)"

@@ -19,6 +19,12 @@ TRACKING = "argocd.argoproj.io/tracking-id"
 SAID = "(has(object.metadata.annotations) ? object.metadata.annotations : {})"
 # `<application>:<group>/<kind>:<namespace>/<name>`
 APPLICATION = f"object.metadata.annotations['{TRACKING}'].split(':')[0]"
+BY_ARGOCD = (
+    "(request.operation == 'CREATE' || (has(request.options) && has(request.options.fieldManager)"
+    " && request.options.fieldManager == 'argocd-controller'))"
+)
+"""An object that Argo CD has just applied: what a controller writes into one that is there is that controller's. Argo CD
+has one name for it under server-side apply (common/common.go), and a sync that goes otherwise is refused by its options."""
 PARTS = ("-fence", "-shared")
 """What an Application's name ends with, unless it is that of the target's workload."""
 

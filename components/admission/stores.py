@@ -38,7 +38,7 @@ def policies(plan: PlatformPlan) -> Iterator[Policy]:
                     "a key of it is not this tenant's in the store"
                 ),
                 f"has(object.spec.target) && has(object.spec.target.name) && object.spec.target.name.{mine}"
-                " && !has(object.spec.target.template) && !has(object.spec.target.manifest)": (
+                " && !has(object.spec.target.template) && !has(dyn(object.spec.target).manifest)": (
                     "what it makes is not a Secret of this tenant's name"
                 ),
             },

@@ -175,6 +175,8 @@ PODS = [
            "an image of it is not one that a release has on nodes"),
     Broken("another image beside the node's files", AGENT, put("spec", "containers", 0, "image", to="docker.io/library/busybox:1.37"),
            "an image of it is not one that a release has on nodes"),
+    *(Broken(f"another network by {key}", ROUTER, put("metadata", "annotations", key, to="x"), "it asks for another network")
+      for key in ("k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network", "cni.projectcalico.org/ipAddrs")),
     Broken("more than the quota", ROUTER, put("spec", "containers", 0, "resources",
            to={"requests": {"cpu": "500", "memory": "1Ti"}, "limits": {"memory": "1Ti"}}), "exceeded quota"),
 ]  # fmt: skip

@@ -332,6 +332,11 @@ MONITORING = [
       for action in ("labelmap", "labeldrop", "labelkeep", "LabelMap")),
     Attack("a tenant by the Pod's own label", MONITOR, put(*END, "relabelings", 1, to={"action": "replace", "targetLabel": "tenant",
            "sourceLabels": ["__meta_kubernetes_pod_label_x"], "replacement": "chess-club"}), LABELLED),
+    Attack("redirects", MONITOR, put(*END, "followRedirects", to=True), "(followRedirects)"),
+    Attack("redirects by default", MONITOR, remove(*END, "followRedirects"), "(followRedirects)"),
+    Attack("Prometheus's own Secrets", MONITOR, put("spec", "scrapeClass", to="admin"), "(scrapeClass)"),
+    Attack("Prometheus's own Secrets for a probe", PROBE, put("spec", "scrapeClass", to="admin"), "(scrapeClass)"),
+    Attack("a probe's parameters", PROBE, put("spec", "params", to=[{"name": "target", "values": ["x"]}]), "its prober is not"),
     Attack("labels that Pods say", MONITOR, put(*END, "honorLabels", to=True), "(honorLabels)"),
     Attack("a name behind the scrape", MONITOR, put(*END, "metricRelabelings", to=[{"action": "replace", "targetLabel": "tenant",
            "replacement": "matrix-prod"}]), "(metricRelabelings)"),
@@ -429,6 +434,7 @@ EDGE = [
                          ("vault", {"server": "https://x", "path": "x", "auth": {"tokenSecretRef": {"name": "x"}}}))),
     Attack("a middleware that asks elsewhere", MIDDLEWARE, put("spec", "forwardAuth", to={"address": "http://x"}), "does more than"),
     Attack("a middleware of a chain", MIDDLEWARE, put("spec", to={"chain": {"middlewares": [{"name": "x", "namespace": "y"}]}}), "does more"),
+    Attack("a balancer's address by number", SERVICE, put("spec", "loadBalancerIP", to="192.0.2.1"), "(loadBalancerIP)"),
     Attack("an address of others", SERVICE, put("spec", "externalIPs", to=["203.0.113.9"]), "(externalIPs)"),
     *(Attack(f"a Service's {key}", SERVICE, annotation(key, "x"), ANNOTATED)
       for key in ("external-dns.alpha.kubernetes.io/hostname", "metallb.universe.tf/allow-shared-ip", "tailscale.com/expose",
@@ -499,15 +505,16 @@ def test_what_was_tampered_with_is_refused(fleet: Fleet, attack: Attack) -> None
 
 
 def replace(api: Api, thing: Object) -> None:
-    """Put an object in the place of what is there, or make it; nothing is kept."""
-    there = api.there(thing)
+    """Put an object in the place of what is there, or make it; nothing is kept. Under Argo CD's name."""
+    there, query = api.there(thing), {"dryRun": "All", "fieldValidation": "Ignore", "fieldManager": "argocd-controller"}
     if there is None:
-        api.create(thing, dry=True)
+        metadata = thing["metadata"]
+        api.request("POST", api.path(thing["apiVersion"], thing["kind"], metadata.get("namespace")), thing, **query)
         return
     thing = copy.deepcopy(thing)
     thing["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
     thing["metadata"].setdefault("finalizers", there["metadata"].get("finalizers", []))
-    api.request("PUT", api.path_of(thing), thing, dryRun="All", fieldValidation="Ignore")
+    api.request("PUT", api.path_of(thing), thing, **query)
 
 
 VAULT = ("secrets.hashicorp.com", "vaultstaticsecrets", "VaultStaticSecret")
@@ -664,3 +671,29 @@ def test_a_secret_that_grafana_reads_is_refused_whoever_makes_it(fleet: Fleet) -
         secret["metadata"]["labels"] = {key: "1"}
         with pytest.raises(Refused, match="Grafana's sidecar would read it"):
             fleet.api("eu1").create(secret, dry=True)
+
+
+def test_what_a_controller_writes_into_an_object_is_let_through(fleet: Fleet) -> None:
+    """As the scheduler and the controller of volumes write into claims. Another sync is refused whoever asks for it."""
+    path = TOP / "compiled" / CLAIM
+    api, there = fleet.api("eu1"), tracked(compiled(CLAIM), application_of(path))
+    made = api.there(there) is None
+    if made:
+        api.create(there)
+    try:
+        for manager, options, passes in (
+            ("kube-scheduler", "", True),
+            ("argocd-controller", "", False),
+            ("x", "Replace=true", False),
+        ):
+            key = "volume.kubernetes.io/tried" if not options else "argocd.argoproj.io/sync-options"
+            change = {"metadata": {"annotations": {key: options or "node-0"}}}
+            query = {"fieldManager": manager, "dryRun": "All"}
+            if passes:
+                api.request("PATCH", api.path_of(there), change, "application/merge-patch+json", **query)
+                continue
+            with pytest.raises(Refused, match="an annotation of it|Argo CD would sync it otherwise"):
+                api.request("PATCH", api.path_of(there), change, "application/merge-patch+json", **query)
+    finally:
+        if made:
+            api.delete(there)

@@ -1,9 +1,9 @@
 """CODEOWNERS: who must agree to what is equivalent to root on a cluster.
 
-GitHub and GitLab take the last line that matches a path, and one without owners asks nobody (docs.github.com/repositories:
-about code owners; docs.gitlab.com/user/project/codeowners/reference: zero owners). Everything is the platform's first, so
-that a file that nobody thought of, a workflow or a hook, is too. Then the tenants' own are let go: their target's file,
-and in compiled/ what admission and projects hold.
+GitHub and GitLab take the last line that matches a path, and one without owners asks nobody
+(docs.github.com/repositories: about code owners; docs.gitlab.com/user/project/codeowners/reference: zero owners).
+Everything is the platform's first, so that a file that nobody thought of, a workflow or a hook, is too. Then the
+tenants' own are let go: their target's file, and in compiled/ what admission and projects hold.
 """
 
 from __future__ import annotations
