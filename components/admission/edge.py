@@ -186,8 +186,8 @@ def shapes(plan: PlatformPlan) -> Iterator[Policy]:
             "v1alpha1",
             ("middlewares",),
             {
-                "has(object.spec.redirectScheme) && !has(object.spec.forwardAuth) && !has(object.spec.chain)"
-                " && !has(object.spec.errors) && !has(object.spec.plugin)": "it does more than lead to HTTPS"
+                "has(object.spec.redirectScheme) && !has(dyn(object.spec).forwardAuth) && !has(dyn(object.spec).chain)"
+                " && !has(dyn(object.spec).errors) && !has(dyn(object.spec).plugin)": "it does more than lead to HTTPS"
             },
             {},
             None,

@@ -23,6 +23,8 @@ KNOWN = [
     f"{ARGOCD}/compare-options",
     f"{ARGOCD}/ignore-healthcheck",
     "cnpg.io/skipEmptyWalArchiveCheck",
+    # The API server's own, into each DaemonSet.
+    "deprecated.daemonset.template.generation",
 ]
 LABELS = "^(app[.]kubernetes[.]io/(name|instance|component|part-of|version|managed-by)|kubernetes[.]io/metadata[.]name"
 LABELS += "|pod-security[.]kubernetes[.]io/(enforce|audit|warn))$"

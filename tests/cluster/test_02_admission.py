@@ -170,8 +170,8 @@ PODS = [
     *(Broken(f"the image {image} beside its network", TURN, put("spec", "containers", 0, "image", to=image),
              "an image of it is not one that a release has on nodes")
       for image in ("docker.io/library/busybox:1.37", "coturn/coturn", "coturn/coturn:latest", "example.com/coturn/coturn:4.6.3")),
-    Broken("another image that begins beside its network", TURN, lambda pod: pod["spec"].update(initContainers=[
-           {**pod["spec"]["containers"][0], "name": "x", "image": "docker.io/library/busybox:1.37"}]),
+    Broken("another image that begins beside its network", TURN, put("spec", "initContainers", 0, "image",
+           to="docker.io/library/busybox:1.37"),
            "an image of it is not one that a release has on nodes"),
     Broken("another image beside the node's files", AGENT, put("spec", "containers", 0, "image", to="docker.io/library/busybox:1.37"),
            "an image of it is not one that a release has on nodes"),
