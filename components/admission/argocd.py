@@ -81,8 +81,11 @@ def applications(
             f" one in {cel(SYNC_OPTIONS)} || (one == 'CreateNamespace=true' && variables.name in variables.charts))))": (
                 "it would be synced otherwise (syncPolicy)"
             ),
-            "!has(object.operation) || !has(object.operation.sync) || (!has(object.operation.sync.manifests)"
-            " && !has(object.operation.sync.source) && !has(object.operation.sync.sources))": (
+            # The controller writes its own source into each sync that it begins.
+            "!has(object.operation) || !has(object.operation.sync)"
+            " || (oldObject != null && has(oldObject.operation) && object.operation == oldObject.operation)"
+            " || (!has(object.operation.sync.manifests) && !has(object.operation.sync.sources)"
+            " && (!has(object.operation.sync.source) || dyn(object.operation.sync.source) == dyn(object.spec.source)))": (
                 "it asks for a sync of something else (operation)"
             ),
         },
@@ -95,7 +98,8 @@ def applications(
         # The controller writes an Application's status every few seconds: what says the same as before is let pass.
         {
             **roots,
-            "changes": "oldObject == null || object.spec != oldObject.spec || has(object.operation)"
+            "changes": "oldObject == null || object.spec != oldObject.spec"
+            " || (has(object.operation) && (!has(oldObject.operation) || object.operation != oldObject.operation))"
             f" || {SAID}[?'{TRACKING}'].orValue('') != (has(oldObject.metadata.annotations)"
             f" ? oldObject.metadata.annotations[?'{TRACKING}'].orValue('') : '')",
         },
