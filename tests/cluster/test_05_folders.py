@@ -698,3 +698,14 @@ def test_what_a_controller_writes_into_an_object_is_let_through(fleet: Fleet) ->
     finally:
         if made:
             api.delete(there)
+
+
+def test_a_sync_that_the_controller_begins_is_let_through(fleet: Fleet) -> None:
+    """It writes the Application's own source into it."""
+    path = TOP / "compiled" / APP
+    mine = tracked(compiled(APP), application_of(path))
+    mine["operation"] = {
+        "initiatedBy": {"automated": True},
+        "sync": {"prune": True, "source": mine["spec"]["source"], "syncOptions": ["ServerSideApply=true"]},
+    }
+    replace(fleet.api("eu1"), mine)
