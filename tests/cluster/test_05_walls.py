@@ -75,9 +75,11 @@ SMUGGLED = [
     Smuggled("a project in such a folder, deeper", thing("argoproj.io/v1alpha1", "AppProject", "smuggled", "argocd", spec=WIDE),
              "argoproj.io:AppProject is not permitted in project eu1-chess-club", f"{WORKLOAD}/x/argocd"),
     *(Smuggled(f"a {kind}", thing(api, kind, "smuggled", spec={}), f"{api.partition('/')[0]}:{kind} is not permitted in project eu1-chess-club")
-      for api, kind in (("external-secrets.io/v1alpha1", "PushSecret"), ("external-secrets.io/v1", "ExternalSecret"),
-                        ("external-secrets.io/v1", "SecretStore"), ("monitoring.coreos.com/v1", "ServiceMonitor"),
+      for api, kind in (("monitoring.coreos.com/v1", "ServiceMonitor"),
                         ("monitoring.coreos.com/v1", "PrometheusRule"), ("traefik.io/v1alpha1", "IngressRoute"))),
+    *(Smuggled(f"a {kind}", thing(api, kind, "smuggled", "research", spec={}), f"external-secrets.io:{kind} is not permitted in project us1-research",
+               "compiled/us1/research/workload", "us1-research")
+      for api, kind in (("external-secrets.io/v1alpha1", "PushSecret"), ("external-secrets.io/v1", "SecretStore"))),
     Smuggled("an ExternalSecret of another's path", {**ORDER, "metadata": {**ORDER["metadata"], "name": "research-smuggled"}},
              "a key of it is not this tenant's in the store", "compiled/us1/research/workload", "us1-research"),
     Smuggled("a ConfigMap that Grafana would read", thing("v1", "ConfigMap", "smuggled") | {"metadata": {"name": "smuggled",
