@@ -54,6 +54,7 @@ def compiled(repository: Repository) -> Repository:
     """A repository with compiled/ and argocd/ as they are committed."""
     for name in ("compiled", "argocd"):
         shutil.copytree(TOP / name, repository.top / name)
+    shutil.copy(TOP / "CODEOWNERS", repository.top)
     return repository
 
 
@@ -78,6 +79,22 @@ def test_the_front_door_has_the_same_bytes_and_prunes_7(compiled: Repository) ->
     assert done.returncode == 0, done.stderr
     for name in ("compiled", "argocd"):
         assert files(compiled.top / name) == files(TOP / name)
+
+
+def test_one_target_by_the_front_door_writes_its_argo_cd_objects_and_leaves_the_others(compiled: Repository) -> None:
+    folder = compiled.top / "compiled/eu1/argocd"
+    before, mine = files(folder), "application-eu1-chess-club.yaml"
+    (folder / mine).write_text("kind: Application\n")
+    other = folder / "appproject-eu1-matrix-prod.yaml"
+    other.write_text(other.read_text() + "# of another target\n")
+    # Of a part that it has no more; of another that has none of its own.
+    for name, owner in (("appproject-eu1-chess-club-shared.yaml", "chess-club"), ("appproject-eu1-gone.yaml", "gone")):
+        (folder / name).write_text(f"metadata: {{labels: {{app.kubernetes.io/instance: {owner}}}}}\n")
+    done = run(compiled.top, "matrix-fleet", "compile", "-t", "eu1.chess-club")
+    assert done.returncode == 0, done.stderr
+    after = files(folder)
+    assert after[mine] == before[mine] and after[other.name] != before[other.name]
+    assert after.keys() - before.keys() == {"appproject-eu1-gone.yaml"}
 
 
 def test_check_names_a_folder_without_target_7(compiled: Repository) -> None:

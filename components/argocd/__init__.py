@@ -4,7 +4,7 @@ kinds that the other components drew, and no other."""
 from collections.abc import Iterator
 
 from matrixfleet.drawing import component
-from matrixfleet.kubernetes.argocd import application, folder, project
+from matrixfleet.kubernetes.argocd import FOLDER, application, folder, project
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.plan import NamespacePlan, TenantPlan
 
@@ -15,7 +15,7 @@ PARTS = {
 }
 
 
-@component("argocd")
+@component(FOLDER)
 def main(plan: TenantPlan | NamespacePlan) -> Iterator[Object]:
     """The walls and what runs inside them are two Applications: a workload that was tampered with cannot
     move its walls. What it may read in the platform's namespaces is a third. No order is promised between

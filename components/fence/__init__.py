@@ -53,8 +53,9 @@ def of_many(plan: Plan) -> dict[str, str]:
 
 
 def said_hosts(plan: Plan) -> dict[str, str]:
-    """What admission reads; of several tenants nobody says it, since one that comes must not change it."""
-    return {HOSTS: ",".join(plan.names)} if plan.names else {}
+    """What admission reads: the target's hosts, and in a namespace of several tenants those of each by its name."""
+    members = {f"{HOSTS}.{each.short}": TenantPlan(each).names for each in plan.target.members}
+    return {key: ",".join(names) for key, names in {HOSTS: plan.names, **members}.items() if names}
 
 
 def namespace(plan: Plan, name: str, level: str, annotations: dict[str, str] | None = None) -> Object:

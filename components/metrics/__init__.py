@@ -51,6 +51,8 @@ def pod_monitor(plan: Plan, name: str, pods: dict[str, str], path: str) -> Objec
         "port": "metrics",
         "path": path,
         "interval": "30s",
+        # A Pod could lead Prometheus to another's numbers.
+        "followRedirects": False,
         "relabelings": relabelings,
     }
     thing = make(

@@ -3,30 +3,15 @@
 from collections.abc import Iterator
 
 from matrixfleet.drawing import In, component
-from matrixfleet.kubernetes.argocd import ANY_NAME, API, HUB, application, folder, project
+from matrixfleet.kubernetes.argocd import API, FOLDER, HUB, application, folder, project
 from matrixfleet.kubernetes.edges import http01_solver
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import KEEP, make
-from matrixfleet.model.choices import Edge, Provision
+from matrixfleet.kubernetes.operators import operators_of
 from matrixfleet.model.cluster import Issuer, StorageClassSpec
-from matrixfleet.model.release import Chart
 from matrixfleet.plan import PlatformPlan
 
 from .stores import provider_of
-
-# What the upstream charts render (deploy/charts/cert-manager/templates, charts/cloudnative-pg/templates).
-OPERATOR_KINDS = [
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration", ANY_NAME),
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", ANY_NAME),
-    ("apiextensions.k8s.io", "CustomResourceDefinition", ANY_NAME),
-    ("rbac.authorization.k8s.io", "ClusterRole", ANY_NAME),
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding", ANY_NAME),
-    ("", "Service", ""),
-    ("", "ServiceAccount", ""),
-    ("apps", "Deployment", ""),
-    ("rbac.authorization.k8s.io", "Role", ""),
-    ("rbac.authorization.k8s.io", "RoleBinding", ""),
-]
 
 
 @component("workload")
@@ -44,9 +29,9 @@ def main(plan: PlatformPlan) -> Iterator[Object | In]:
     if store := secret_store(plan):
         yield In("workload/secrets", store)
     for thing in operators(plan):
-        yield In("argocd", thing)
+        yield In(FOLDER, thing)
     for thing in synced(plan):
-        yield In("argocd", thing)
+        yield In(FOLDER, thing)
     for thing in root(plan):
         yield In("bootstrap", thing)
 
@@ -137,50 +122,13 @@ def secret_store(plan: PlatformPlan) -> Object | None:
 
 
 def operators(plan: PlatformPlan) -> Iterator[Object]:
-    """Managed operators: Argo CD renders the upstream chart. Their projects admit cluster roles and
-    webhooks; that is why they are projects of their own."""
-    operators = plan.cluster.operators
-    if operators.cert_manager is Provision.MANAGED:
-        # CRDs outlive the Application: with them would go every Certificate of every tenant.
-        values: Object = {"crds": {"enabled": True, "keep": True}}
-        if plan.cluster.edge.controller is Edge.GATEWAY_API:
-            # Its HTTP-01 solver makes HTTPRoutes only then.
-            values["config"] = {
-                "apiVersion": "controller.config.cert-manager.io/v1alpha1",
-                "kind": "ControllerConfiguration",
-                "enableGatewayAPI": True,
-            }
-        kinds = [*OPERATOR_KINDS, ("batch", "Job", ""), ("", "Namespace", "cert-manager")]
-        places = ["cert-manager", "kube-system"]
-        yield from operator(plan, "cert-manager", plan.release.charts.cert_manager, kinds, places, values)
-    if operators.cloudnative_pg and operators.cloudnative_pg.provision is Provision.MANAGED:
-        place = operators.cloudnative_pg.namespace
-        kinds = [*OPERATOR_KINDS, ("", "ConfigMap", ""), ("", "Namespace", place)]
-        yield from operator(plan, "cloudnative-pg", plan.release.charts.cloudnative_pg, kinds, [place], {})
-
-
-def operator(
-    plan: PlatformPlan,
-    called: str,
-    chart: Chart,
-    kinds: list[tuple[str, str, str]],
-    places: list[str],
-    values: Object,
-) -> Iterator[Object]:
-    """One of them.
-
-    places: its namespaces, its own first
-    """
-    name = f"{plan.cluster.name}-{called}"
-    described = f"{called}, from its upstream chart."
-    yield project(plan, name, described, kinds=kinds, namespaces=places, sources=[chart.repository])
-    source = {
-        "repoURL": chart.repository,
-        "chart": chart.chart,
-        "targetRevision": chart.version,
-        "helm": {"releaseName": called, "valuesObject": values},
-    }
-    yield application(plan, name, source, project_name=name, namespace=places[0], options=["CreateNamespace=true"])
+    """Managed operators: Argo CD renders the upstream chart."""
+    for each in operators_of(plan):
+        name, place = f"{plan.cluster.name}-{each.called}", each.places[0]
+        described, sources = f"{each.called}, from its upstream chart.", [each.chart.repository]
+        yield project(plan, name, described, kinds=each.kinds, namespaces=each.places, sources=sources)
+        options = ["CreateNamespace=true"]
+        yield application(plan, name, each.source, project_name=name, namespace=place, options=options)
 
 
 def synced(plan: PlatformPlan) -> Iterator[Object]:
@@ -201,8 +149,8 @@ def synced(plan: PlatformPlan) -> Iterator[Object]:
 
 
 def root(plan: PlatformPlan) -> Iterator[Object]:
-    """Applied once by hand. It reads every target's argocd folder and admits AppProjects and Applications
-    into Argo CD's namespace, nothing else and nowhere else: one bad tenant stops nobody."""
+    """Applied once by hand. It reads the cluster's argocd folder, and no folder below it, and admits AppProjects and
+    Applications into Argo CD's namespace, nothing else and nowhere else."""
     name, argocd = f"{plan.cluster.name}-root", plan.cluster.argocd
     kinds = [(API.partition("/")[0], kind, "") for kind in ("AppProject", "Application")]
     yield project(
@@ -216,7 +164,7 @@ def root(plan: PlatformPlan) -> Iterator[Object]:
     yield application(
         plan,
         name,
-        folder(plan, f"compiled/{plan.cluster.name}", include="*/argocd/*.yaml"),
+        folder(plan, f"compiled/{plan.cluster.name}/{FOLDER.removeprefix('../')}", recurse=False),
         project_name=name,
         namespace=argocd.namespace,
         server=HUB,

@@ -74,6 +74,7 @@ def prometheus(objects: Iterable[Object], discovery: str, alertmanager: str, int
             job |= {
                 "job_name": f"podMonitor/{name}",
                 "metrics_path": endpoint["path"],
+                "follow_redirects": endpoint["followRedirects"],
                 "http_sd_configs": [{"url": f"{discovery}/{name}", "refresh_interval": "1s"}],
                 "relabel_configs": relabelings,
             }

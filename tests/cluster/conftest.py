@@ -148,7 +148,16 @@ class Fleet:
 
     def tenants(self, cluster: str) -> list[str]:
         """Targets of a cluster but its platform."""
-        return [f"{cluster}.{one.name}" for one in (TOP / "compiled" / cluster).iterdir() if one.name != "platform"]
+        return [
+            f"{cluster}.{one.name}"
+            for one in (TOP / "compiled" / cluster).iterdir()
+            if one.name not in ("platform", "argocd")
+        ]
+
+    def by_hand(self, top: Path = TOP) -> None:
+        """What a person applies of a tree: each cluster's root."""
+        for cluster, argo in (("eu1", self.hub), ("us1", self.hub), ("ap1", self.own)):
+            argo.plane.kubectl("apply", "-f", str(top / f"argocd/{cluster}.yaml"))
 
     def bootstrap(self) -> None:
         """By argocd/README.md: Argo CD that reaches the repository, clusters that a hub knows, and one command each."""
@@ -159,8 +168,7 @@ class Fleet:
         ca = (self.planes["us1"].certificates.folder / "ca.crt").read_text()
         self.hub.know("us1", f"https://us1.k8s.example.com:{PORT}", ca)
         start = time.monotonic()
-        for cluster, argo in (("eu1", self.hub), ("us1", self.hub), ("ap1", self.own)):
-            argo.plane.kubectl("apply", "-f", str(TOP / f"argocd/{cluster}.yaml"))
+        self.by_hand()
         self.began = time.time()
         for cluster, plane in self.planes.items():
             give(self.api(cluster), self.compiled(cluster).values())

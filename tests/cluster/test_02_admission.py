@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import build
 import pytest
 import yaml
 from api import Api, Object, Refused, documents, from_kubeconfig, named, until
 from repository import TOP
+from tampering import Broken, another, application_of, put, tracked
 
 POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 HUB = "argoproj.io"
@@ -80,7 +81,7 @@ def test_every_compiled_object_is_taken(under: list[Under]) -> None:
     for path, thing, api in objects(under):
         count += 1
         try:
-            api.apply(thing, dry=True, manager="argocd-controller")
+            api.apply(tracked(thing, application_of(path)), dry=True, manager="argocd-controller")
         except Refused as said:
             refused.append(f"{path.relative_to(TOP)}: {said}")
     assert not refused, "\n".join(refused)
@@ -117,15 +118,6 @@ def test_a_pod_of_every_template_is_taken(under: list[Under]) -> None:
     assert count > 20
 
 
-class Broken(NamedTuple):
-    """A change to a compiled object, and what the API server answers."""
-
-    what: str
-    file: str
-    change: Callable[[Object], Any]
-    says: str
-
-
 PROD, HA = "eu1/matrix-prod", "eu1/matrix-ha"
 INGRESS = f"{PROD}/workload/edge/ingress-matrix-prod-matrix.yaml"
 CERTIFICATE = f"{PROD}/workload/edge/certificate-matrix-prod-matrix.yaml"
@@ -133,29 +125,8 @@ SERVICE = f"{PROD}/workload/router/service-matrix-prod-router.yaml"
 CLAIM = f"{PROD}/workload/synapse/persistentvolumeclaim-matrix-prod-media.yaml"
 ROUTER = f"{PROD}/workload/router/deployment-matrix-prod-router.yaml"
 TURN = f"{PROD}/workload/turn/daemonset-matrix-prod-turn.yaml"
+AGENT = "eu1/platform/workload/logs/daemonset-platform-logs.yaml"
 CLUSTER = f"{HA}/workload/cnpg/cluster-matrix-ha-postgresql.yaml"
-
-
-def put(*keys: str | int, to: object) -> Callable[[Object], None]:
-    """Set one value deep in an object."""
-
-    def change(thing: Object) -> None:
-        here: Any = thing
-        for key in keys[:-1]:
-            here = here[key]
-        here[keys[-1]] = to
-
-    return change
-
-
-def another(*keys: str | int, to: object) -> Callable[[Object], None]:
-    """The same in an object of another name: what is there would be refused for its own sake."""
-
-    def change(thing: Object) -> None:
-        put("metadata", "name", to="another")(thing)
-        put(*keys, to=to)(thing)
-
-    return change
 
 
 OBJECTS = [
@@ -196,6 +167,16 @@ PODS = [
            put("spec", "containers", 0, "securityContext", "capabilities", "add", to=["SYS_ADMIN"]),
            "a container of it may more than bind ports"),
     Broken("root beside its network", TURN, put("spec", "securityContext", "runAsNonRoot", to=False), "it may run as root"),
+    *(Broken(f"the image {image} beside its network", TURN, put("spec", "containers", 0, "image", to=image),
+             "an image of it is not one that a release has on nodes")
+      for image in ("docker.io/library/busybox:1.37", "coturn/coturn", "coturn/coturn:latest", "example.com/coturn/coturn:4.6.3")),
+    Broken("another image that begins beside its network", TURN, put("spec", "initContainers", 0, "image",
+           to="docker.io/library/busybox:1.37"),
+           "an image of it is not one that a release has on nodes"),
+    Broken("another image beside the node's files", AGENT, put("spec", "containers", 0, "image", to="docker.io/library/busybox:1.37"),
+           "an image of it is not one that a release has on nodes"),
+    *(Broken(f"another network by {key}", ROUTER, put("metadata", "annotations", key, to="x"), "it asks for another network")
+      for key in ("k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network", "cni.projectcalico.org/ipAddrs")),
     Broken("more than the quota", ROUTER, put("spec", "containers", 0, "resources",
            to={"requests": {"cpu": "500", "memory": "1Ti"}, "limits": {"memory": "1Ti"}}), "exceeded quota"),
 ]  # fmt: skip

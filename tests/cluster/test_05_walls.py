@@ -9,11 +9,12 @@ import pytest
 import yaml
 from api import Object, until
 from repository import TOP
+from tampering import TRACKING
 
 from conftest import Fleet
 
 WORKLOAD = "compiled/eu1/chess-club/workload"
-OTHERS = ("eu1-matrix-prod", "eu1-matrix-prod-fence", "eu1-matrix-ha", "eu1-platform-fence", "us1-research")
+OTHERS = ("eu1-matrix-prod", "eu1-matrix-prod-fence", "eu1-matrix-ha", "eu1-platform-fence", "us1-newsroom")
 
 
 class Smuggled(NamedTuple):
@@ -44,6 +45,13 @@ def application(project: str, path: str) -> Object:
     return thing("argoproj.io/v1alpha1", "Application", "eu1-smuggled", "argocd", spec=spec)
 
 
+WIDE = {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
+        "clusterResourceWhitelist": [{"group": "*", "kind": "*"}], "namespaceResourceWhitelist": [{"group": "*", "kind": "*"}]}  # fmt: skip
+ORDER = yaml.safe_load(
+    (TOP / "compiled/us1/research/workload/secrets/externalsecret-research-database-1.yaml").read_text()
+)
+ORDER["spec"]["data"][0]["remoteRef"]["key"] = "matrix-fleet/us1/newsroom/database-1"
+ORDER["spec"]["target"]["name"] = "research-smuggled"
 BACKEND = {"service": {"name": "chess-club-router", "port": {"name": "http"}}}
 RULE = {"host": "matrix.example.com", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": BACKEND}]}}
 SMUGGLED = [
@@ -62,8 +70,30 @@ SMUGGLED = [
              ":Namespace is not permitted in project eu1-chess-club-fence", "compiled/eu1/chess-club/fence", "eu1-chess-club-fence"),
     Smuggled("an Application beside its objects", application("eu1-matrix-prod", WORKLOAD),
              "argoproj.io:Application is not permitted in project eu1-chess-club"),
+    Smuggled("an Application in a folder that is called as Argo CD's", application("eu1-matrix-prod", WORKLOAD),
+             "argoproj.io:Application is not permitted in project eu1-chess-club", f"{WORKLOAD}/argocd"),
+    Smuggled("a project in such a folder, deeper", thing("argoproj.io/v1alpha1", "AppProject", "smuggled", "argocd", spec=WIDE),
+             "argoproj.io:AppProject is not permitted in project eu1-chess-club", f"{WORKLOAD}/x/argocd"),
+    *(Smuggled(f"a {kind}", thing(api, kind, "smuggled", spec={}), f"{api.partition('/')[0]}:{kind} is not permitted in project eu1-chess-club")
+      for api, kind in (("monitoring.coreos.com/v1", "ServiceMonitor"),
+                        ("monitoring.coreos.com/v1", "PrometheusRule"), ("traefik.io/v1alpha1", "IngressRoute"))),
+    *(Smuggled(f"a {kind}", thing(api, kind, "smuggled", "research", spec={}), f"external-secrets.io:{kind} is not permitted in project us1-research",
+               "compiled/us1/research/workload", "us1-research")
+      for api, kind in (("external-secrets.io/v1alpha1", "PushSecret"), ("external-secrets.io/v1", "SecretStore"))),
+    Smuggled("an ExternalSecret of another's path", {**ORDER, "metadata": {**ORDER["metadata"], "name": "research-smuggled"}},
+             "a key of it is not this tenant's in the store", "compiled/us1/research/workload", "us1-research"),
+    Smuggled("a ConfigMap that Grafana would read", thing("v1", "ConfigMap", "smuggled") | {"metadata": {"name": "smuggled",
+             "namespace": "chess-club", "labels": {"grafana_dashboard": "1"}}}, "a label of it is not one that is compiled"),
+    Smuggled("an object that says the platform applied it", thing("v1", "ConfigMap", "smuggled") | {"metadata": {"name": "smuggled",
+             "namespace": "chess-club", "labels": {"grafana_dashboard": "1"}, "annotations": {TRACKING:
+             "eu1-platform:/ConfigMap:chess-club/smuggled"}}}, "a label of it is not one that is compiled"),
+    Smuggled("a Role in the fence that lists Secrets", thing("rbac.authorization.k8s.io/v1", "Role", "chess-club-bootstrap-turn", rules=[
+             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}]), "more than create Secrets and get those",
+             "compiled/eu1/chess-club/fence", "eu1-chess-club-fence"),
     Smuggled("an Application that names another's project, where the root finds it", application("eu1-matrix-prod", WORKLOAD),
-             "its project is not its own", "compiled/eu1/chess-club/argocd", "eu1-root"),
+             "its project is not its own", "compiled/eu1/argocd", "eu1-root"),
+    Smuggled("a project of nobody's, where the root finds it", thing("argoproj.io/v1alpha1", "AppProject", "eu1-smuggled", "argocd",
+             spec=WIDE), "it admits another repository than its own", "compiled/eu1/argocd", "eu1-root"),
 ]  # fmt: skip
 
 
@@ -72,16 +102,18 @@ def as_it_was(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[None]:
     """Nothing smuggled is left for the next."""
     yield
     fleet.repository.put(TOP)
-    if request.node.callspec.params["smuggled"] is not SMUGGLED[0]:
+    smuggled = getattr(request.node, "callspec", None) and request.node.callspec.params["smuggled"]
+    if smuggled and smuggled is not SMUGGLED[0]:
         # The first waits for its next try, which takes the commit that mends it; the others save that time.
-        fleet.hub.terminate(request.node.callspec.params["smuggled"].application)
-    fleet.hub.push("as it was", "eu1-root", "eu1-chess-club", "eu1-chess-club-fence")
+        fleet.hub.terminate(smuggled.application)
+    fleet.hub.push("as it was", "eu1-root", "eu1-chess-club", "eu1-chess-club-fence", "us1-research")
 
 
 @pytest.mark.parametrize("smuggled", SMUGGLED, ids=lambda each: each.what)
 def test_what_is_smuggled_in_is_refused(fleet: Fleet, smuggled: Smuggled) -> None:
     hub = fleet.hub
     path = fleet.repository.path(smuggled.folder, f"{smuggled.thing['kind'].lower()}-smuggled.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(smuggled.thing))
     revision = fleet.repository.commit(f"smuggled: {smuggled.what}")
     hub.refresh(smuggled.application, *OTHERS)
@@ -101,3 +133,27 @@ def test_what_is_smuggled_in_is_refused(fleet: Fleet, smuggled: Smuggled) -> Non
     hub.settle(*OTHERS, revision=revision)
     for other in fleet.api("eu1").list("apps/v1", "Deployment", "matrix-prod"):
         assert other["status"]["availableReplicas"] == other["spec"]["replicas"]
+
+
+def test_a_manifest_says_not_who_applied_it(fleet: Fleet) -> None:
+    """Policies go by Argo CD's tracking: what a manifest says of it is written over."""
+    said = {TRACKING: "eu1-platform:/ConfigMap:chess-club/smuggled"}
+    told = thing("v1", "ConfigMap", "smuggled") | {"data": {"a": "b"}}
+    told["metadata"]["annotations"] = said
+    (fleet.repository.path(WORKLOAD) / "configmap-smuggled.yaml").write_text(yaml.safe_dump(told))
+    fleet.hub.push("who applied it?", "eu1-chess-club")
+    live = fleet.api("eu1").there(told)
+    assert live and live["metadata"]["annotations"][TRACKING] == "eu1-chess-club:/ConfigMap:chess-club/smuggled"
+
+
+@pytest.mark.parametrize(
+    "folder", ["compiled/eu1/chess-club/argocd", "compiled/eu1/argocd/x", "compiled/eu1/x/argocd", "compiled/eu1"]
+)
+def test_what_lies_where_the_root_does_not_look_is_nothing(fleet: Fleet, folder: str) -> None:
+    """Not in a target's folder that is called as it was once read, nor below or above the one that is."""
+    path = fleet.repository.path(folder, "application-smuggled.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = application("eu1-matrix-prod", "compiled/eu1/matrix-prod/workload")
+    path.write_text(yaml.safe_dump(told))
+    fleet.hub.push(f"smuggled into {folder}", "eu1-root", "eu1-chess-club")
+    assert fleet.api("eu1").there(told) is None

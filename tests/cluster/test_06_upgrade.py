@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 import time
 from pathlib import Path
 
 import pytest
-from api import named
+import yaml
+from api import named, until
 from mains import fewest_ready, is_main, most_mains
 from repository import TOP
 
@@ -42,13 +44,63 @@ def test_no_upgrade_is_refused(fleet: Fleet, tmp_path: Path) -> None:
     """The tree before is synced, then this one: an immutable field that differs would fail the sync."""
     base = before(tmp_path)
     fleet.repository.put(tmp_path)
+    fleet.by_hand(tmp_path)
     down = fleet.hub.push(f"the tree of {base}", seconds=300)
     start = time.time()
     fleet.repository.put(TOP)
+    fleet.by_hand()
     up = fleet.hub.push("the tree as it is", seconds=300)
     say(f"to the tree of {base} in {down:.0f} s, and from there to this one in {up:.0f} s")
     most = most_mains(fleet.recorders["eu1"], start)
     assert all(count <= 1 for count in most.values()), most
+
+
+ROOTS = ("eu1-root", "us1-root")
+
+
+def of_argocd(fleet: Fleet) -> dict[str, str]:
+    """Every Application and project of the hub, none on its way out."""
+    kinds = ("Application", "AppProject")
+    found = [each for kind in kinds for each in fleet.hub.api.list("argoproj.io/v1alpha1", kind, "argocd")]
+    assert not [named(each) for each in found if "deletionTimestamp" in each["metadata"]]
+    return {named(each): each["metadata"]["uid"] for each in found}
+
+
+def test_a_root_that_looks_where_nothing_is_any_more_deletes_nothing(fleet: Fleet, tmp_path: Path) -> None:
+    """Argo CD's objects once lay in each target's folder, and the root looked for them at any depth. After the commit that
+    moves them that root finds nothing, and keeps what it had until the new one is applied by hand (docs/upgrade.md)."""
+    for name in ("compiled", "argocd"):
+        shutil.copytree(TOP / name, tmp_path / name)
+    for path in (tmp_path / "compiled").glob("*/argocd/*.yaml"):
+        target = yaml.safe_load(path.read_text())["metadata"]["labels"]["app.kubernetes.io/instance"]
+        old = path.parent.parent / target / "argocd" / path.name
+        old.parent.mkdir(exist_ok=True)
+        path.rename(old)
+    for path in (tmp_path / "argocd").glob("*.yaml"):
+        cluster = path.stem
+        now = f"path: compiled/{cluster}/argocd\n    directory:\n      recurse: false\n"
+        then = f"path: compiled/{cluster}\n    directory:\n      recurse: true\n      include: '*/argocd/*.yaml'\n"
+        assert now in path.read_text()
+        path.write_text(path.read_text().replace(now, then))
+    before = of_argocd(fleet)
+    fleet.repository.put(tmp_path)
+    fleet.by_hand(tmp_path)
+    fleet.hub.push("as it once was")
+    assert of_argocd(fleet) == before
+    fleet.repository.put(TOP)
+    revision = fleet.repository.commit("Argo CD's objects move")
+    fleet.hub.refresh(*ROOTS)
+    until("the roots have seen it", lambda: all(
+        fleet.hub.application(root)["status"]["sync"].get("revision") == revision for root in ROOTS), 60)  # type: ignore[index]  # fmt: skip
+    time.sleep(15)
+    for root in ROOTS:
+        status = fleet.hub.application(root)["status"]  # type: ignore[index]
+        said = " ".join(each["message"] for each in status.get("conditions", []))
+        assert "auto-sync will wipe out all resources" in said, said
+    assert of_argocd(fleet) == before
+    fleet.by_hand()
+    fleet.hub.settle(revision=revision)
+    assert of_argocd(fleet) == before
 
 
 def test_a_drained_node_leaves_enough(fleet: Fleet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,8 @@ import yaml
 from matrixfleet.model import Fleet
 
 Json = dict[str, Any]
+ARGOCD = "argocd"
+"""The folder beside the targets' of a cluster, with the Argo CD objects of all of them."""
 POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
 
@@ -37,18 +40,20 @@ class Entry:
     """One object and the file that holds it."""
 
     path: str
-    """Below compiled/: cluster/target/part/..."""
+    """Below compiled/: cluster/target/part/..., or cluster/argocd/..."""
     doc: Json
 
     @property
     def target(self) -> str:
-        """As Kapitan names it: "eu1.acme"."""
-        return ".".join(self.path.split("/")[:2])
+        """As Kapitan names it: "eu1.acme". Argo CD objects of all targets lie in one folder, and say whose they are."""
+        cluster, folder = [*self.path.split("/"), ""][:2]
+        return f"{cluster}.{self.labels.get('app.kubernetes.io/instance', '') if folder == ARGOCD else folder}"
 
     @property
     def part(self) -> str:
-        """argocd, fence, workload, bootstrap."""
-        return self.path.split("/")[2]
+        """argocd, fence, shared, workload, bootstrap."""
+        folder, part = [*self.path.split("/"), "", ""][1:3]
+        return ARGOCD if folder == ARGOCD else part
 
     @property
     def kind(self) -> str:
@@ -210,6 +215,7 @@ class Tree:
     @classmethod
     def of(cls, texts: dict[str, str], fleet: Fleet | None = None) -> Tree:
         """From texts by path."""
+        texts = {posixpath.normpath(path): text for path, text in texts.items()}
         tree = cls({}, texts, fleet)
         for path, text in texts.items():
             if path.endswith(".yaml"):

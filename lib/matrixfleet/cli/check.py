@@ -10,9 +10,11 @@ from matrixfleet.checks.base import changes
 from matrixfleet.checks.drift import drift, readable, summarised
 from matrixfleet.checks.rules.yamllint import remember
 from matrixfleet.checks.there import There, printable
+from matrixfleet.checks.tree import ARGOCD
 from matrixfleet.checks.wanted import Wanted
+from matrixfleet.cli.codeowners import ELSEWHERE, codeowners
+from matrixfleet.cli.codeowners import FILE as CODEOWNERS
 from matrixfleet.cli.compile import (
-    ARGOCD,
     BOOTSTRAP,
     COMPILED,
     LINTED,
@@ -23,6 +25,7 @@ from matrixfleet.cli.compile import (
     warn,
 )
 from matrixfleet.errors import FleetError
+from matrixfleet.model import Fleet
 
 BY_HAND = (f"{ARGOCD}/README.md",)
 """What nobody compiles in these folders."""
@@ -38,7 +41,7 @@ def check_fleet(top: Path, base: str) -> str:
     digests = wanted.digests()
     different = drift(there, digests, wanted.text, BY_HAND)
     tree = Tree.of(readable(there, digests), fleet)
-    findings = [*summarised(different), *_told(tree, top, base, whole=not different)]
+    findings = [*summarised(different), *_told(tree, top, base, whole=not different), *_codeowners(top, fleet)]
     refuse(findings)
     warn(fleet)
     told = f", nothing lost since {base}" if base else ""
@@ -59,3 +62,14 @@ def _told(tree: Tree, top: Path, base: str, *, whole: bool) -> Iterator[Finding]
         yield Finding(
             COMPILED, "drift", f"rules stopped ({type(error).__name__}) at what differs; run make compile first"
         )
+
+
+def _codeowners(top: Path, fleet: Fleet) -> Iterator[Finding]:
+    """CODEOWNERS is what the clusters' owners make it; GitHub and GitLab read it at other places before or instead."""
+    path = top / CODEOWNERS
+    there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if there != codeowners(fleet):
+        yield Finding(CODEOWNERS, "codeowners", "differs from what cluster.owners say; run make compile")
+    for other in ELSEWHERE if codeowners(fleet) else ():
+        if (top / other).exists():
+            yield Finding(other, "codeowners", f"expected none beside {CODEOWNERS}: it would be read in its place")

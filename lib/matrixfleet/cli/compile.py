@@ -16,7 +16,12 @@ from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, run
 from matrixfleet.checks.rules.yamllint import remember
+from matrixfleet.checks.tree import ARGOCD
+from matrixfleet.cli.codeowners import FILE as CODEOWNERS
+from matrixfleet.cli.codeowners import codeowners
+from matrixfleet.drawing import draw_target
 from matrixfleet.errors import Fault, FleetError, did_you_mean
+from matrixfleet.kubernetes.argocd import FOLDER
 from matrixfleet.leaks import inventory_faults
 from matrixfleet.model import Fleet
 from matrixfleet.plan import PlatformPlan, plan_of
@@ -26,7 +31,6 @@ from matrixfleet.registry.pins import disagreements
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
-ARGOCD = "argocd"
 LINTED = ".cache/yamllint"
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -90,10 +94,12 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
     with tempfile.TemporaryDirectory(dir=top / ".cache", prefix="compile-") as aside:
         staged = Path(aside) / COMPILED
         _kapitan(top, Path(aside), targets, verbose=verbose)
+        _stage_argocd(top, staged, fleet, targets)
         tree = Tree.read(staged, fleet)
         refuse(run(tree, whole_fleet=not targets))
         _publish(top, staged, targets)
     publish_bootstrap(top)
+    publish_codeowners(top, fleet)
     warn(fleet)
     return f"{len(targets or fleet.names)} targets, {len(tree.entries)} objects: compiled and checked"
 
@@ -120,6 +126,35 @@ def _publish(top: Path, staged: Path, targets: list[str]) -> None:
     for name in targets:
         below = Path(*name.split("."))
         _swap(staged / below, top / COMPILED / below)
+    for folder in sorted({Path(name.partition(".")[0], ARGOCD) for name in targets}):
+        _merge(staged / folder, top / COMPILED / folder, set(targets))
+
+
+def _stage_argocd(top: Path, staged: Path, fleet: Fleet, targets: Iterable[str]) -> None:
+    """Argo CD objects of single targets: `kapitan compile -t` copies no more than the targets' own folders."""
+    for name in targets:
+        for path, text in draw_target(fleet, name, top).items():
+            if path.startswith(f"{FOLDER}/"):
+                file = staged / name.partition(".")[0] / ARGOCD / Path(path).name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+
+
+def _merge(new: Path, old: Path, targets: set[str]) -> None:
+    """Put single targets' Argo CD objects beside those of the others; what such a target has no more goes."""
+    fresh = {path.name: path for path in new.glob("*.yaml")}
+    for path in old.glob("*.yaml"):
+        if path.name not in fresh and _target_of(path) in targets:
+            path.unlink()
+    old.mkdir(parents=True, exist_ok=True)
+    for name, path in fresh.items():
+        path.replace(old / name)
+
+
+def _target_of(file: Path) -> str:
+    """Whose an Argo CD object is, by its label."""
+    tree = Tree.of({f"{file.parent.parent.name}/{ARGOCD}/{file.name}": file.read_text(encoding="utf-8")})
+    return next((entry.target for entry in tree.objects), "")
 
 
 def _swap(new: Path, old: Path) -> None:
@@ -150,6 +185,17 @@ def bootstrap_files(texts: Mapping[str, str]) -> dict[str, str]:
         f"{cluster}.yaml": header.format(cluster) + "---\n" + "---\n".join(held)
         for cluster, held in sorted(parts.items())
     }
+
+
+def publish_codeowners(top: Path, fleet: Fleet) -> None:
+    """Write CODEOWNERS; where no cluster names owners there is none."""
+    wanted, path = codeowners(fleet), top / CODEOWNERS
+    if not wanted:
+        path.unlink(missing_ok=True)
+    elif not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+        fresh = path.with_suffix(".new")
+        fresh.write_text(wanted, encoding="utf-8")
+        fresh.replace(path)
 
 
 def publish_bootstrap(top: Path) -> None:

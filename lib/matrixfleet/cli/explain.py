@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from enum import StrEnum
@@ -134,7 +135,7 @@ def _drawn(fleet: Fleet, name: str, top: Path) -> dict[str, str]:
     if name == fleet.platform_name(name):
         reached = [other for other in fleet.names if fleet.platform_name(other) == name]
     return {
-        f"{target.replace('.', '/')}/{path}": text
+        posixpath.normpath(f"{target.replace('.', '/')}/{path}"): text
         for target in reached
         for path, text in draw_target(fleet, target, top).items()
     }

@@ -1,7 +1,9 @@
 """AppProjects and Applications: what may be synced where, and how.
 
 One project for each Application: its destinations and kinds are exactly those of the folder it syncs, so
-that a folder that was tampered with is refused by Argo CD itself. Applications are generated and no
+that a folder that was tampered with is refused by Argo CD itself. All targets of a cluster write theirs into
+one folder beside the targets': what a tenant's folder holds is never read as an Application or a project.
+Applications are generated and no
 ApplicationSet: when a generator's element vanishes, an ApplicationSet deletes the Application and all it
 owns, even with prune off.
 """
@@ -13,12 +15,15 @@ from typing import Any
 
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
+from matrixfleet.model.cluster import IN_CLUSTER
 from matrixfleet.plan import Plan
 
 API = "argoproj.io/v1alpha1"
+FOLDER = "../argocd"
+"""Below a target's folder: the one folder of all Argo CD objects of its cluster."""
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 PROJECT_WAVE, APPLICATION_WAVE = 0, 1
-HUB = "https://kubernetes.default.svc"
+HUB = IN_CLUSTER
 """The API server as an Argo CD knows the cluster that it runs in itself."""
 
 ANY_NAME = "*"
@@ -120,12 +125,12 @@ def application(
     return thing
 
 
-def folder(plan: Plan, path: str, **directory: Any) -> Object:
+def folder(plan: Plan, path: str, *, recurse: bool = True) -> Object:
     """A folder of plain manifests in this repository."""
     argocd = plan.cluster.argocd
     return {
         "repoURL": argocd.repository,
         "targetRevision": argocd.revision,
         "path": path,
-        "directory": {"recurse": True, **directory},
+        "directory": {"recurse": recurse},
     }

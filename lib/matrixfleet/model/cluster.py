@@ -27,6 +27,7 @@ from matrixfleet.model.types import (
     LabelValue,
     Line,
     Name,
+    Owner,
     Plain,
     Port,
     expected,
@@ -46,6 +47,8 @@ Driver = Annotated[
 """The name of a CSI driver."""
 Parameter = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}", "the name of a parameter"))]
 """What a driver calls one of its parameters."""
+IN_CLUSTER = "https://kubernetes.default.svc"
+"""The API server as an Argo CD knows the cluster that it runs in itself."""
 
 
 class ArgoCD(Model):
@@ -53,7 +56,7 @@ class ArgoCD(Model):
 
     namespace: Name = "argocd"
     """The namespace of Argo CD, where AppProjects and Applications live."""
-    server: HttpsUrl = "https://kubernetes.default.svc"
+    server: HttpsUrl = IN_CLUSTER
     """The API server as that Argo CD knows it. The default is the cluster that Argo CD runs in; a hub
     names the registered cluster."""
     repository: HttpsUrl
@@ -405,6 +408,10 @@ class Cluster(Model):
     """The cluster, and the folder of its targets."""
     argocd: ArgoCD
     """Who syncs it."""
+    owners: tuple[Owner, ...] = ()
+    """Who must agree to a change of what is equivalent to root on this cluster: names of GitHub or GitLab, or e-mail
+    addresses. `make compile` writes CODEOWNERS from them; nothing where no cluster says any. Set it where a branch is
+    protected by reviews of code owners."""
     edge: EdgeSpec
     """How the world comes in."""
     network: Network

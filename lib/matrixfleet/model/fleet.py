@@ -20,7 +20,7 @@ from matrixfleet.model.backup import Cron
 from matrixfleet.model.base import Model
 from matrixfleet.model.boundary import Taken, boundary_faults, class_faults, hosts_in, namespace_faults
 from matrixfleet.model.choices import Database, State, Turn
-from matrixfleet.model.cluster import Cluster
+from matrixfleet.model.cluster import IN_CLUSTER, Cluster
 from matrixfleet.model.database import Server
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.media import S3Bucket, server_of
@@ -184,6 +184,17 @@ class Target:
     """Whether a tenant's namespace is one for several tenants."""
     sharers: tuple[tuple[str, Tenant], ...] = ()
     """Of a platform target: the tenants, by name, whose database is the platform's."""
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    """Of a platform target: every release that its cluster offers, by name."""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    """Of a platform target: the tenants of its cluster whose namespace is not called like them, and that namespace."""
+    namespaces: tuple[str, ...] = ()
+    """Of a platform target: its cluster's targets that are a namespace for several tenants."""
+    synced: tuple[Target, ...] = ()
+    """Of a platform target whose cluster has Argo CD: the platforms of clusters that an Argo CD syncs from afar, as
+    this one may. The inventory does not say which hub has which."""
+    members: tuple[Target, ...] = ()
+    """Of a target that is a namespace for several tenants: those tenants."""
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Of a tenant that says `active`: every cluster with a target of its homeserver, that one's name and namespace."""
 
@@ -231,8 +242,13 @@ class Fleet:
         if not own:
             self._hold_classes(name, platform.cluster)
         sharers: tuple[tuple[str, Tenant], ...] = ()
+        elsewhere: dict[str, str] = {}
+        namespaces: tuple[str, ...] = ()
+        synced: tuple[Target, ...] = ()
         if own:
             release, sharers = platform.platform.release, tuple(self._sharers(name, platform))
+            elsewhere, namespaces = self._elsewhere(name), self._namespaces(name)
+            synced = tuple(self._synced(name, platform.cluster))
         elif self.is_namespace(name):
             namespace = self._parsed(name, NamespaceTarget, self._own(name)).namespace
             release = namespace.release
@@ -259,6 +275,11 @@ class Fleet:
             namespace,
             tenant is not None and self._shared(name, tenant.namespace),
             sharers,
+            platform.releases if name == self.platform_name(name) else {},
+            elsewhere,
+            namespaces,
+            synced,
+            tuple(self._members(name)) if namespace else (),
             self.places(name),
         )
 
@@ -285,7 +306,7 @@ class Fleet:
         return hosts_in(raw)
 
     @cached_property
-    def _namespaces(self) -> dict[str, dict[str, set[str]]]:
+    def _holders(self) -> dict[str, dict[str, set[str]]]:
         """Tenants by cluster and namespace."""
         found: dict[str, dict[str, set[str]]] = {}
         for name in self.names:
@@ -297,7 +318,32 @@ class Fleet:
 
     def _taken(self, name: str) -> Taken:
         """What others have on a target's cluster."""
-        return Taken(self._hosts, self._namespaces.get(name.rpartition(".")[0], {}))
+        return Taken(self._hosts, self._holders.get(name.rpartition(".")[0], {}))
+
+    def _neighbours(self, name: str) -> list[tuple[str, str]]:
+        """Every target of a cluster, and its short name."""
+        cluster = name.rpartition(".")[0]
+        return [(other, other.rpartition(".")[2]) for other in self.names if other.rpartition(".")[0] == cluster]
+
+    def _elsewhere(self, name: str) -> dict[str, str]:
+        said = {short: self.raw(other, ("matrix", "namespace")) for other, short in self._neighbours(name)}
+        return {short: place for short, place in said.items() if isinstance(place, str) and place != short}
+
+    def _members(self, name: str) -> Iterator[Target]:
+        for other, _ in self._neighbours(name):
+            if self.raw(other, ("matrix", "namespace")) == name.rpartition(".")[2]:
+                yield self.target(other)
+
+    def _namespaces(self, name: str) -> tuple[str, ...]:
+        return tuple(short for other, short in self._neighbours(name) if self.is_namespace(other))
+
+    def _synced(self, name: str, cluster: Cluster) -> Iterator[Target]:
+        if cluster.argocd.server != IN_CLUSTER:
+            return
+        for other in self.names:
+            server = self.raw(other, ("cluster", "argocd", "server"))
+            if other != name and other == self.platform_name(other) and server not in (None, IN_CLUSTER):
+                yield self.target(other)
 
     def places(self, name: str) -> dict[str, tuple[str, str]]:
         """Of a target that says `active`: cluster, name and namespace of each of its homeserver's, itself included."""

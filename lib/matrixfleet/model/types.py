@@ -294,6 +294,19 @@ Text = Annotated[str, AfterValidator(_text)]
 Plain = Annotated[Any, BeforeValidator(plain_data)]
 """A value in another program's configuration."""
 
+Owner = Annotated[
+    str,
+    BeforeValidator(
+        words(
+            r"@[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?(?:/[A-Za-z0-9_-](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?)*"
+            r"|[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
+            "a name as CODEOWNERS has it (@person, @organization/team) or an e-mail address",
+        )
+    ),
+    WithJsonSchema({"type": "string", "examples": ["@example/platform"]}),
+]
+"""Somebody who reviews, as GitHub and GitLab name them: "@example/platform"."""
+
 Email = Annotated[
     str,
     BeforeValidator(

@@ -200,6 +200,12 @@ class Plan:
         return tuple(sorted({each.host for each in self.public_hosts} | ({self.turn.host} if self.turn else set())))
 
     @cached_property
+    def prober(self) -> str:
+        """Who tries it: the platform's exporter."""
+        service = f"{component_name(PLATFORM, 'probes')}.{SHARED_NAMESPACE}.svc.{self.cluster.network.domain}"
+        return f"{service}:{METRICS_OF_PROBES}"
+
+    @cached_property
     def body_limit(self) -> int:
         """MiB of a request at the edge."""
         return 1
@@ -583,12 +589,6 @@ class TenantPlan(Plan):
     def checks(self) -> tuple[Check, ...]:
         """What is tried from outside."""
         return tuple(checks_of(self.tenant, self.turn)) if probed(self.cluster) else ()
-
-    @cached_property
-    def prober(self) -> str:
-        """Who tries it: the platform's exporter."""
-        service = f"{component_name(PLATFORM, 'probes')}.{SHARED_NAMESPACE}.svc.{self.cluster.network.domain}"
-        return f"{service}:{METRICS_OF_PROBES}"
 
     @cached_property
     def logins(self) -> tuple[Login, ...]:

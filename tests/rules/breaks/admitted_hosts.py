@@ -4,6 +4,7 @@ NAMESPACE = f"{PROD}/fence/namespace-matrix-prod.yaml"
 INGRESS = f"{PROD}/workload/edge/ingress-matrix-prod-matrix.yaml"
 TURN = f"{PROD}/workload/turn/certificate-matrix-prod-turn.yaml"
 ELEMENT = "ap1/platform/workload/edge/httproute-platform-element.yaml"
+ROUTE = "ap1/tenant-a/workload/edge/httproute-tenant-a-matrix.yaml"
 GATEWAY = {
     "apiVersion": "gateway.networking.k8s.io/v1",
     "kind": "Gateway",
@@ -36,6 +37,11 @@ BREAKS = [
         "a route of another's name",
         put(ELEMENT, "spec", "hostnames", to=["a.matrix.example.com"]),
         "HTTPRoute fleet/platform-element: names a.matrix.example.com; expected one of",
+    ),
+    Break(
+        "a neighbour's host in a namespace of several tenants",
+        put(ROUTE, "spec", "hostnames", to=["b.matrix.example.com"]),
+        "names b.matrix.example.com; expected one of annotation matrix-fleet/hosts.tenant-a of Namespace matrix-tenants",
     ),
     Break(
         "a listener of another's name",

@@ -1,10 +1,11 @@
 from rules.breaking import PROD, SYNAPSE, Break, drop, edit, put
 
-APP = f"{PROD}/argocd/application-eu1-matrix-prod.yaml"
-PROJECT = f"{PROD}/argocd/appproject-eu1-matrix-prod.yaml"
-FENCE = f"{PROD}/argocd/appproject-eu1-matrix-prod-fence.yaml"
-CHART = "eu1/platform/argocd/application-eu1-cert-manager.yaml"
-PLATFORM = "eu1/platform/argocd/appproject-eu1-platform.yaml"
+ARGOCD = "eu1/argocd"
+APP = f"{ARGOCD}/application-eu1-matrix-prod.yaml"
+PROJECT = f"{ARGOCD}/appproject-eu1-matrix-prod.yaml"
+FENCE = f"{ARGOCD}/appproject-eu1-matrix-prod-fence.yaml"
+CHART = f"{ARGOCD}/application-eu1-cert-manager.yaml"
+PLATFORM = f"{ARGOCD}/appproject-eu1-platform.yaml"
 ROOT = "eu1/platform/bootstrap/application-eu1-root.yaml"
 ROOT_PROJECT = "eu1/platform/bootstrap/appproject-eu1-root.yaml"
 WAVE = "argocd.argoproj.io/sync-wave"
@@ -37,19 +38,44 @@ BREAKS = [
         says="Force=true: expected none",
     ),
     Break(
-        "a folder that the root reads too",
-        lambda tree: tree.having(f"{PROD}/workload/argocd/x.yaml", tree.entries[APP].doc),
-        f"compiled/{PROD}/workload/argocd/x.yaml: expected no folder argocd below a part",
+        "a folder in a part that looks like Argo CD's",
+        lambda tree: tree.having(f"{PROD}/workload/argocd/x.yaml", tree.entries[SYNAPSE].doc),
+        f"compiled/{PROD}/workload/argocd/x.yaml: expected no folder argocd in a target's",
+    ),
+    Break(
+        "a target's own folder of Argo CD objects, as it was once read",
+        lambda tree: tree.having(f"{PROD}/argocd/x.yaml", tree.entries[APP].doc),
+        f"compiled/{PROD}/argocd/x.yaml: expected no folder argocd in a target's",
+    ),
+    Break(
+        "a folder below the one that the root reads",
+        lambda tree: tree.having(f"{ARGOCD}/argocd/x.yaml", tree.entries[APP].doc),
+        f"compiled/{ARGOCD}/argocd/x.yaml: expected no folder argocd in a target's or below another",
+    ),
+    Break(
+        "an Application in a tenant's folder",
+        lambda tree: tree.having(f"{PROD}/workload/x.yaml", tree.entries[APP].doc),
+        "expected Applications and AppProjects in <cluster>/argocd or bootstrap, and nothing else there",
+    ),
+    Break(
+        "another kind beside Argo CD's",
+        lambda tree: tree.having(f"{ARGOCD}/x.yaml", tree.entries[SYNAPSE].doc),
+        "expected Applications and AppProjects in <cluster>/argocd or bootstrap, and nothing else there",
+    ),
+    Break(
+        "a project that says it is another target's",
+        put(PROJECT, "metadata", "labels", "app.kubernetes.io/instance", to="chess-club"),
+        "AppProject argocd/eu1-matrix-prod: expected a name of eu1-chess-club, eu1-chess-club-fence, eu1-chess-club-shared",
     ),
     Break(
         "a part that nobody syncs",
         drop(APP),
-        f"compiled/{PROD}/argocd: expected one Application for compiled/{PROD}/workload, got 0",
+        f"compiled/{PROD}: expected one Application for compiled/{PROD}/workload, got 0",
     ),
     Break(
         "a part that is synced twice",
         put(
-            f"{PROD}/argocd/application-eu1-matrix-prod-fence.yaml",
+            f"{ARGOCD}/application-eu1-matrix-prod-fence.yaml",
             "spec",
             "source",
             "path",
@@ -135,7 +161,7 @@ BREAKS = [
     Break(
         "walls that the root waits for",
         put(
-            f"{PROD}/argocd/application-eu1-matrix-prod-fence.yaml",
+            f"{ARGOCD}/application-eu1-matrix-prod-fence.yaml",
             "metadata",
             "finalizers",
             to=["resources-finalizer.argocd.argoproj.io"],
@@ -190,7 +216,12 @@ BREAKS = [
     ),
     Break(
         "a root that reads everything",
-        put(ROOT, "spec", "source", "directory", "include", to="*.yaml"),
-        "expected compiled/eu1 with include */argocd/*.yaml, got compiled/eu1 with *.yaml",
+        put(ROOT, "spec", "source", "path", to="compiled/eu1"),
+        "expected compiled/eu1/argocd with recurse: false, got compiled/eu1 with {'recurse': False}",
+    ),
+    Break(
+        "a root that reads folders below",
+        put(ROOT, "spec", "source", "directory", "recurse", to=True),
+        "expected compiled/eu1/argocd with recurse: false, got compiled/eu1/argocd with {'recurse': True}",
     ),
 ]

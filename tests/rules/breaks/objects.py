@@ -2,7 +2,7 @@ from matrixfleet.checks import Tree
 from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, Break, put
 
 SERVICE = f"{PROD}/workload/synapse/service-matrix-prod-synapse.yaml"
-PROJECT = f"{PROD}/argocd/appproject-eu1-matrix-prod.yaml"
+PROJECT = "eu1/argocd/appproject-eu1-matrix-prod.yaml"
 
 
 def copied(path: str, to: str) -> Break:
@@ -25,7 +25,7 @@ BREAKS = [
     Break(
         "a file that is called otherwise",
         put(MEDIA, "metadata", "name", to="media"),
-        "expected in <cluster>/<target>/<argocd|bootstrap|fence|shared|workload>/.../persistentvolumeclaim-media",
+        "expected in <cluster>/<target>/<bootstrap|fence|shared|workload>/.../persistentvolumeclaim-media",
     ),
     Break(
         "a Service whose name begins with a digit",
@@ -53,5 +53,5 @@ BREAKS = [
         "expected a name of 63 characters or fewer, got 64",
     ),
     copied(MEDIA, f"{PROD}/workload/media/persistentvolumeclaim-matrix-prod-media.yaml"),
-    copied(PROJECT, "us1/research/argocd/appproject-eu1-matrix-prod.yaml"),
+    copied(PROJECT, "us1/argocd/appproject-eu1-matrix-prod.yaml"),
 ]

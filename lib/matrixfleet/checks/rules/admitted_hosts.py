@@ -18,11 +18,13 @@ def check(tree: Tree) -> Iterator[Finding]:
     """What names a host, against its Namespace."""
     for entry in tree.of_kind("Ingress", "Gateway", "HTTPRoute", "Certificate"):
         home = tree.find(entry.cluster, "Namespace", "", entry.namespace)
-        if home is None or home.annotations.get(SEVERAL) == "true":
+        if home is None:
             continue
-        said = str(home.annotations.get(HOSTS, "")).split(",")
+        several = home.annotations.get(SEVERAL) == "true"
+        key = f"{HOSTS}.{entry.target.rpartition('.')[2]}" if several else HOSTS
+        said = str(home.annotations.get(key, "")).split(",")
         for host in sorted(named(entry) - {*said}):
-            message = f"names {host}; expected one of annotation {HOSTS} of {home}, got {', '.join(said) or 'none'}"
+            message = f"names {host}; expected one of annotation {key} of {home}, got {', '.join(said) or 'none'}"
             yield tree.finding(entry, "admitted-hosts", message)
 
 

@@ -1,7 +1,8 @@
 """Each part of a target is one Application in a project that admits exactly what is compiled there.
 
 A project that admits more lets a folder that was tampered with reach further; one that admits less stops the
-sync. The root reads every `*/argocd/*.yaml` below its cluster, and its `*` matches slashes too.
+sync. The root reads `<cluster>/argocd` and no folder below it; Argo CD objects lie nowhere else but in the
+platform's `bootstrap`, and no target has a folder of that name.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from matrixfleet.checks.tree import Entry, Finding, Tree
+from matrixfleet.checks.tree import ARGOCD, Entry, Finding, Tree
+from matrixfleet.model.fleet import PLATFORM
 
 WAVE = "argocd.argoproj.io/sync-wave"
 OPTIONS = "argocd.argoproj.io/sync-options"
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
-OWN = ("argocd", "bootstrap")
+OWN = (ARGOCD, "bootstrap")
+OPERATORS = ("cert-manager", "cloudnative-pg")
 ROOT_KINDS = {("argoproj.io", "AppProject"), ("argoproj.io", "Application")}
 WANTED = {"ServerSideApply=true", "FailOnSharedResource=true"}
 DESTRUCTIVE = {"Replace=true", "Force=true"}
@@ -28,10 +31,11 @@ def check(tree: Tree) -> Iterator[Finding]:
     targets: dict[str, Parts] = {}
     for entry in tree.objects:
         targets.setdefault(entry.target, {}).setdefault(entry.part, []).append(entry)
-        yield from (tree.finding(entry, "argocd", fault) for fault in annotation_faults(entry))
+        faults = (*annotation_faults(entry), *folder_faults(entry))
+        yield from (tree.finding(entry, "argocd", fault) for fault in faults)
     for path in tree.texts:
-        if "argocd" in path.split("/")[3:-1]:
-            fault = "expected no folder argocd below a part: the root Application reads it"
+        if ARGOCD in path.split("/")[2:-1]:
+            fault = "expected no folder argocd in a target's or below another: nobody reads it"
             yield Finding(f"{tree.root}/{path}", "argocd", fault)
     for target, parts in sorted(targets.items()):
         folder = f"{tree.root}/{target.replace('.', '/')}"
@@ -40,7 +44,22 @@ def check(tree: Tree) -> Iterator[Finding]:
         for part in sorted(parts.keys() - OWN):
             if synced.count(f"{folder}/{part}") != 1:
                 fault = f"expected one Application for {folder}/{part}, got {synced.count(f'{folder}/{part}')}"
-                yield Finding(f"{folder}/argocd", "argocd", fault)
+                yield Finding(folder, "argocd", fault)
+
+
+def folder_faults(entry: Entry) -> Iterator[str]:
+    """Where Argo CD objects lie, and whose they are: the name says it, and so must the label."""
+    there = (entry.group, entry.kind) in ROOT_KINDS
+    if there != (entry.part in OWN):
+        yield "expected Applications and AppProjects in <cluster>/argocd or bootstrap, and nothing else there"
+    elif entry.part == ARGOCD:
+        name = entry.target.replace(".", "-")
+        platforms = entry.target.endswith(f".{PLATFORM}")
+        wanted = {name, f"{name}-fence", f"{name}-shared"}
+        if platforms:
+            wanted |= {f"{entry.cluster}-{operator}" for operator in OPERATORS}
+        if entry.name not in wanted:
+            yield f"expected a name of {', '.join(sorted(wanted))}, since its instance is {entry.target}"
 
 
 def annotation_faults(entry: Entry) -> Iterator[str]:
@@ -164,9 +183,6 @@ def root_faults(tree: Tree, one: Entry, project: Entry) -> Iterator[tuple[Entry,
         yield project, "expected to admit AppProject and Application, nothing more or less"
     if {place["namespace"] for place in spec["destinations"]} != {project.namespace}:
         yield project, f"destinations: expected Argo CD's namespace {project.namespace} alone"
-    path, include = one.spec["source"].get("path"), (one.spec["source"].get("directory") or {}).get("include")
-    if (path, include) != (f"{tree.root}/{one.cluster}", "*/argocd/*.yaml"):
-        yield (
-            one,
-            f"expected {tree.root}/{one.cluster} with include */argocd/*.yaml, got {path} with {include}",
-        )
+    path, directory = one.spec["source"].get("path"), one.spec["source"].get("directory")
+    if (path, directory) != (f"{tree.root}/{one.cluster}/{ARGOCD}", {"recurse": False}):
+        yield one, f"expected {tree.root}/{one.cluster}/{ARGOCD} with recurse: false, got {path} with {directory}"

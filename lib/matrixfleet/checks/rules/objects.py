@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from matrixfleet.checks.tree import POD_KINDS, Entry, Finding, Tree
+from matrixfleet.checks.tree import ARGOCD, POD_KINDS, Entry, Finding, Tree
 
-PARTS = ("argocd", "bootstrap", "fence", "shared", "workload")
+PARTS = ("bootstrap", "fence", "shared", "workload")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 FORMS = dict.fromkeys((*POD_KINDS, "CronJob", "Namespace"), LABEL)
@@ -25,10 +25,20 @@ HUB = ("Application", "AppProject")
 def check(tree: Tree) -> Iterator[Finding]:
     """Files, then objects."""
     for path in tree.texts:
-        if path.endswith((".yml", ".json", ".jsonnet")) and set(path.split("/")[2:3]) & set(PARTS):
+        if path.endswith((".yml", ".json", ".jsonnet")) and read_by_argocd(path.split("/")):
             message = "expected a name that ends with .yaml: Argo CD reads this file, no rule does"
             yield Finding(f"{tree.root}/{path}", "objects", message)
     yield from (tree.finding(entry, "objects", message) for entry, message in faults(tree))
+
+
+def read_by_argocd(parts: list[str]) -> bool:
+    """Whether a file lies in a folder that an Application reads."""
+    return parts[1:2] == [ARGOCD] or bool(set(parts[2:3]) & set(PARTS))
+
+
+def placed(parts: list[str]) -> bool:
+    """Whether a path is one of an object's."""
+    return len(parts) == 3 if parts[1:2] == [ARGOCD] else len(parts) > 3 and parts[2] in PARTS
 
 
 def faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
@@ -36,8 +46,8 @@ def faults(tree: Tree) -> Iterator[tuple[Entry, str]]:
     seen: dict[tuple[str, ...], Entry] = {}
     for entry in tree.objects:
         parts, file = entry.path.split("/"), f"{entry.kind.lower()}-{entry.name}.yaml"
-        if len(parts) < 4 or parts[2] not in PARTS or parts[-1] != file:
-            yield entry, f"expected in <cluster>/<target>/<{'|'.join(PARTS)}>/.../{file}"
+        if not placed(parts) or parts[-1] != file:
+            yield entry, f"expected in <cluster>/<target>/<{'|'.join(PARTS)}>/.../{file}, or <cluster>/{ARGOCD}/{file}"
         form, limit = FORMS.get(entry.kind, SUBDOMAIN), LIMITS.get(entry.kind, 63)
         if not form.fullmatch(entry.name):
             yield entry, f"expected a name that fits {form.pattern}, got {entry.name!r}"

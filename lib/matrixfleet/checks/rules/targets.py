@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matrixfleet.checks.tree import Finding, Tree
+from matrixfleet.checks.tree import ARGOCD, Finding, Tree
 
 WHOLE_FLEET = True
 
@@ -17,7 +17,9 @@ def check(tree: Tree) -> Iterator[Finding]:
     if tree.fleet is None:
         return
     targets = set(tree.fleet.names)
-    folders = {".".join(path.split("/")[:2]) for path in tree.texts if path.count("/") >= 2}
+    clusters = {name.partition(".")[0] for name in targets}
+    beside = {f"{cluster}.{ARGOCD}" for cluster in clusters}
+    folders = {".".join(path.split("/")[:2]) for path in tree.texts if path.count("/") >= 2} - beside
     for name in sorted(targets ^ folders):
         fault = (
             f"target {name} is in the inventory and was not compiled; run make compile"

@@ -43,6 +43,37 @@ KINDS: dict[Edge, ModuleType] = {
     Edge.ISTIO: istio,
 }
 
+_ALB = ("group.name", "scheme", "target-type", "listen-ports", "ssl-redirect", "load-balancer-attributes")
+_AGIC = ("request-timeout", "health-probe-path", "health-probe-port", "health-probe-status-codes", "ssl-redirect")
+_TRAEFIK = ("router.entrypoints", "router.middlewares", "router.tls", "service.serverstransport")
+_BODY = ("ssl-redirect", "proxy-body-size")
+ANNOTATIONS: dict[Edge, set[str]] = {
+    Edge.TRAEFIK: {f"traefik.ingress.kubernetes.io/{key}" for key in _TRAEFIK},
+    Edge.GATEWAY_API: {f"acme.cert-manager.io/http01-parentref{key}" for key in ("kind", "name")},
+    Edge.ISTIO: set(),
+    Edge.NGINX: {
+        f"{nginx.OURS}/{key}"
+        for key in (
+            "ssl-redirect",
+            "client-max-body-size",
+            "proxy-read-timeout",
+            "proxy-send-timeout",
+            "listen-ports-ssl",
+        )
+    },
+    Edge.INGRESS_NGINX: {f"{ingress_nginx.OURS}/{key}" for key in (*_BODY, "proxy-read-timeout", "proxy-send-timeout")},
+    Edge.HAPROXY: {f"{haproxy.OURS}/{key}" for key in (*_BODY, "timeout-server")},
+    Edge.AWS_ALB: {f"{aws_alb.OURS}/{key}" for key in (*_ALB, "certificate-arn", "inbound-cidrs", "healthcheck-path")},
+    Edge.GKE: {
+        "kubernetes.io/ingress.class",
+        "networking.gke.io/v1beta1.FrontendConfig",
+        "cloud.google.com/neg",
+        "cloud.google.com/backend-config",
+    },
+    Edge.AZURE_AGIC: {f"{azure_agic.OURS}/{key}" for key in (*_AGIC, "override-frontend-port")},
+}
+"""What tenants' objects at each edge say in annotations: admission lets no other in."""
+
 
 def edge_objects(plan: Plan) -> Iterator[Object]:
     """Everything at the edge of one tenant."""
