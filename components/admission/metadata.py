@@ -4,6 +4,7 @@ Dashboards and data sources of Grafana, copies of Secrets between namespaces, na
 configuration are asked for so. What others added to a live object before is let alone.
 """
 
+import re
 from collections.abc import Iterator
 
 from matrixfleet.kubernetes.edges import ANNOTATIONS
@@ -28,8 +29,18 @@ KNOWN = [
 ]
 LABELS = "^(app[.]kubernetes[.]io/(name|instance|component|part-of|version|managed-by)|kubernetes[.]io/metadata[.]name"
 LABELS += "|pod-security[.]kubernetes[.]io/(enforce|audit|warn))$"
-BALANCER = "request.kind.kind == 'Service' && object.metadata.name == variables.tenant + '-turn'"
-"""Whose annotations a tenant's file says."""
+_BALANCER = "request.kind.kind == 'Service' && object.metadata.name == variables.tenant + '-turn'"
+"""The only object whose annotations a tenant's file says."""
+
+
+def balancer(plan: PlatformPlan) -> str:
+    """Whether an annotation is of a tenant's balancer, and one that the cluster lets tenants set."""
+    patterns = "|".join(re.escape(one).replace("\\*", ".*") for one in plan.cluster.tenants.annotations)
+    return (
+        f"({_BALANCER} && key.matches({cel(f'^({patterns})$')}) && !key.startsWith('{ARGOCD}/'))"
+        if patterns
+        else "false"
+    )
 
 
 def policies(plan: PlatformPlan) -> Iterator[Policy]:
@@ -47,7 +58,7 @@ def policies(plan: PlatformPlan) -> Iterator[Policy]:
         tuple(resources),
         {
             f"!{BY_ARGOCD} || !has(object.metadata.annotations) || object.metadata.annotations.all(key, key in {cel(known)}"
-            f" || key.startsWith('matrix-fleet/') || key in variables.before || ({BALANCER} && !key.startsWith('{ARGOCD}/')))": (
+            f" || key.startsWith('matrix-fleet/') || key in variables.before || {balancer(plan)})": (
                 "an annotation of it is not one that is compiled"
             ),
             # A proxy's configuration is made of them.
