@@ -85,7 +85,7 @@ def test_openid_is_said_as_told(fleet: Fleet) -> None:
     assert {name: rows[name] for name in presets} == presets
 
 
-@pytest.mark.parametrize("block", blocks(TOP / "docs/secrets.md", "yaml"), ids=["external-secrets", "vault"])
+@pytest.mark.parametrize("block", blocks(TOP / "docs/secrets.md", "yaml")[1:], ids=["external-secrets", "vault"])
 def test_secrets_come_from_a_store_as_told(block: str, tmp_path: Path) -> None:
     repository = Repository(tmp_path)
     path = "inventory/classes/cluster/eu1.yml"

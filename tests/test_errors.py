@@ -467,7 +467,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "Istio without its CNI node agent": (
         add(EU1, "    mesh: istio\n    istio: {cni: false}\n"),
-        f"{EU1}:80: cluster.istio: expected istio.cni: true, got False; without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
+        f"{EU1}:81: cluster.istio: expected istio.cni: true, got False; without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
     ),
     "a mesh that nobody describes": (
         add(EU1, "    mesh: istio\n"),

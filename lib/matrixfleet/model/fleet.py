@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
@@ -36,7 +36,6 @@ PLATFORM = "platform"
 SHARED_NAMESPACE = "fleet"
 """Of what the platform runs for its tenants; beside it fleet-turn and fleet-logs."""
 _T = TypeVar("_T", bound=Model)
-_NAME = TypeAdapter(Name)
 
 
 def platform_folder(cluster: str) -> str:
@@ -230,12 +229,6 @@ class Fleet:
 
     def target(self, name: str) -> Target:
         """One target. Raises FleetError for what is wrong with it."""
-        try:
-            _NAME.validate_python(name.rpartition(".")[2])
-        except ValidationError as error:
-            # Objects, folders and commands are called by it.
-            message = f"{error.errors()[0]['msg']}; rename the file"
-            raise FleetError([self.fault(name, (), message)]) from error
         platform = self.platform(name)
         tenant = namespace = None
         own = name == self.platform_name(name)
