@@ -43,7 +43,11 @@ def is_tenants(fleet: Fleet, path: str) -> bool:
     names = {name for name in fleet.names if fleet.target(name).tenant}
     if parts[:2] == ["inventory", "targets"]:
         return f"{parts[2]}.{parts[3].removesuffix('.yml')}" in names
-    return parts[0] == "compiled" and ".".join(parts[1:3]) in names and parts[3] in ("workload", "docs")
+    name = ".".join(parts[1:3])
+    if parts[0] != "compiled" or name not in names or parts[3] not in ("workload", "docs"):
+        return False
+    turn = fleet.target(name).tenant.turn
+    return parts[3] == "docs" or not (turn and turn.kind == "daemonset")
 
 
 def test_every_file_of_the_repository_has_an_owner_but_tenants_own(fleet: Fleet) -> None:
@@ -77,6 +81,14 @@ def test_what_is_equivalent_to_root_is_owned(fleet: Fleet, path: str) -> None:
 )
 def test_what_is_a_tenants_is_not(fleet: Fleet, path: str) -> None:
     assert owners(codeowners(fleet), path) == []
+
+
+def test_a_coturn_on_nodes_makes_its_workload_the_platforms(fleet: Fleet) -> None:
+    path = "compiled/eu1/chess-club/workload/coturn/configmap-chess-club-coturn.yaml"
+    assert owners(codeowners(fleet), path) == []
+    changed = fleet.changed("eu1.chess-club", ("matrix", "turn"), {"kind": "daemonset"})
+    assert owners(codeowners(changed), path) == TEAM
+    assert owners(codeowners(changed), path.replace("/workload/", "/docs/")) == []
 
 
 def said(fleet: Fleet, **by: tuple[str, ...]) -> Fleet:

@@ -43,6 +43,9 @@ def of_cluster(fleet: Fleet, cluster: str, owners: list[str]) -> Iterator[str]:
     for part in TENANTS:
         yield line(f"/compiled/{cluster}/*/{part}/", [])
     names = [name for name in fleet.names if name.partition(".")[0] == cluster]
+    # A Pod on the nodes' network runs what its command and its ConfigMap say; admission sees the image alone.
+    for name in filter(fleet.on_nodes, names):
+        yield line(f"/compiled/{name.replace('.', '/')}/workload/", owners)
     for name in (name for name in names if name.endswith(f".{PLATFORM}") or fleet.is_namespace(name)):
         yield line(f"/inventory/targets/{name.replace('.', '/')}.yml", owners)
         yield line(f"/compiled/{name.replace('.', '/')}/", owners)

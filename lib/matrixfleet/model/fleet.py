@@ -506,6 +506,11 @@ class Fleet:
         """Whose part of which bucket, as it was written."""
         return f"{server_of(bucket.get('endpoint'))}/{bucket.get('bucket')}/{bucket.get('prefix') or folder}"
 
+    def on_nodes(self, name: str) -> bool:
+        """Whether a tenant runs a Coturn of its own on the nodes' network."""
+        said = self.raw(name, ("matrix", "turn"))
+        return isinstance(said, Mapping) and said.get("kind") == Turn.DAEMONSET
+
     def _relays(self) -> Iterator[tuple[str, Key, Mapping[str, Any], list[tuple[int, int]]]]:
         """Every Coturn on nodes: its target, where that says so, which nodes, and which of their ports. Read
         raw, like claims. The platform's first: a tenant that wants its ports is at fault, not the platform."""
