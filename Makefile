@@ -15,6 +15,8 @@ CLUSTER := .cache/cluster
 # Two halves at a time: a drill mostly waits.
 HALF := $(addprefix tests/services/drills/test_,backups.py restore.py upgrade.py)
 DRILLS := $(HALF) --beside $(filter-out $(HALF),$(wildcard tests/services/drills/test_*.py))
+# Programs of their image's version before this machine's.
+export PATH := $(CURDIR)/$(SERVICES)/programs/bin:$(PATH)
 # Kapitan loads each component anew for each target: without bytecode it would parse them each time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -34,7 +36,7 @@ test: $(VENV)/ready $(SYNAPSE)/ready lint ## Run every test that needs Python, m
 
 test-services: $(VENV)/ready ## Boot compiled tenants as real processes and use them (root; Debian's packages); ONLY=<test> for one
 	@[ "$$(id -u)" = 0 ] || { echo "make test-services: needs root: Pods run in namespaces of their own" >&2; exit 2; }
-	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/newer/ready $(SERVICES)/ready $(SERVICES)/clients
+	@$(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/programs/ready $(SERVICES)/ready $(SERVICES)/clients
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python tests/services/run.py $(or $(ONLY),tests/services --ignore=tests/services/drills --ignore=tests/services/test_observability.py)
 
 test-drills: $(VENV)/ready ## Lose a tenant's data in every way and restore it, with real programs (root); ONLY=<test> for one
@@ -50,7 +52,7 @@ demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files,
 	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo
 
 test-cluster: $(VENV)/ready $(SYNAPSE)/ready $(CLUSTER)/ready ## Prove it on a real control plane and Argo CD (root); ONLY=<test>, SCALE=<tenants>
-	@[ -n "$(KUBECONFIG)" ] || [ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/newer/ready $(SERVICES)/ready
+	@[ -n "$(KUBECONFIG)" ] || [ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/programs/ready $(SERVICES)/ready
 	@SCALE="$(SCALE)" $(BIN)/python tests/cluster/run.py $(ONLY)
 
 lint: $(VENV)/ready ## Style, types and YAML of the sources
@@ -96,10 +98,10 @@ $(SERVICES)/packages: tests/services.apt
 	@rm -f /usr/sbin/policy-rc.d; [ ! -e $(SERVICES)/policy-rc.d ] || mv $(SERVICES)/policy-rc.d /usr/sbin/policy-rc.d
 	@touch $@
 
-# Programs in their images' versions, which this Debian does not have; unpacked, not installed.
-$(SERVICES)/newer/ready: tests/newer.apt tests/newer.sh
+# Programs in their images' versions, which this Debian does not have; unpacked, not installed. Needs apt, not root.
+$(SERVICES)/programs/ready: tests/programs.apt tests/programs.sh
 	@echo "unpacking what $< lists, of newer suites of Debian"
-	@sh tests/newer.sh $< $(@D)
+	@sh tests/programs.sh $< $(@D)
 	@touch $@
 
 # Synapse, PostgreSQL, Traefik and a client, as PyPI has them; the S3 storage provider as its image has it.

@@ -3,74 +3,78 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from podrunner.images import Image
 
-POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
+POSTGRESQL = Path("/usr/lib/postgresql/18/bin")
+BACKUP = ("postgresql-18", "pgbackrest", "restic", "rclone", "age")
+"""What the backup image has."""
 
 
-def debian(venv: Path, newer: Path, element: Path) -> dict[str, Image]:
-    """Programs by apt, and Synapse and Traefik from a virtual environment. `newer` is the folder of programs of a newer
-    Debian (tests/newer.sh); `element` is served in place of Element Web, which no registry has."""
+def debian(venv: Path, programs: Path, element: Path) -> dict[str, Image]:
+    """Synapse and Traefik from a virtual environment, on this machine's root; everything else from `programs`, which
+    tests/programs.sh makes. `element` is served in place of Element Web, which no registry has."""
+    root = programs / "root"
+    versions = versions_of(programs)
     python = {"/opt/venv": venv}
+
+    def stands(package: str, **more: Any) -> Image:
+        return Image(f"{package} {versions.get(package, '')}".strip(), root=root, **more)
+
+    def under(package: str, name: str) -> Image:
+        """A program of Debian under the name that the image has it by."""
+        return stands(package, binds={name: root / "usr/bin" / package})
+
     synapse = Image("Synapse of the virtual environment", ("/opt/venv/bin",), python, users={991: "synapse"})
-    postgresql = Image("PostgreSQL 15 of Debian", (str(POSTGRESQL),), users={999: "postgres"}, stop=signal.SIGINT)
+    postgresql = stands("postgresql-18", path=(str(POSTGRESQL),), users={999: "postgres"}, stop=signal.SIGINT)
     return {
         "ghcr.io/element-hq/synapse": synapse,
         "registry.example.com/matrix-fleet/synapse-s3": synapse,
         "docker.io/library/postgres": postgresql,
-        "registry.example.com/matrix-fleet/backup": Image(
-            "PostgreSQL 15, pgBackRest 2.45, restic 0.14, rclone 1.60 and age 1.1 of Debian",
-            postgresql.path,
-            users=postgresql.users,
-            stop=postgresql.stop,
+        "registry.example.com/matrix-fleet/backup": replace(
+            postgresql, program=", ".join(f"{name} {versions.get(name, '')}" for name in BACKUP)
         ),
-        "ghcr.io/cloudnative-pg/postgresql": Image(
-            postgresql.program, postgresql.path, users={26: "postgres"}, stop=signal.SIGINT
-        ),
-        "ghcr.io/cloudnative-pg/pgbouncer": Image(
-            "PgBouncer 1.18 of Debian",
+        "ghcr.io/cloudnative-pg/postgresql": replace(postgresql, users={26: "postgres"}),
+        "ghcr.io/cloudnative-pg/pgbouncer": stands(
+            "pgbouncer",
             # CloudNativePG's instance manager calls it there.
-            binds={"/usr/bin/pgbouncer": Path("/usr/sbin/pgbouncer")},
+            binds={"/usr/bin/pgbouncer": root / "usr/sbin/pgbouncer"},
             users={998: "pgbouncer"},
             stop=signal.SIGINT,
         ),
-        "docker.io/library/haproxy": Image(
-            "HAProxy 3.2 of a newer Debian",
-            ("/opt/newer/bin",),
-            {"/opt/newer": newer},
-            users={99: "haproxy"},
-            stop=signal.SIGUSR1,
+        "docker.io/library/haproxy": stands("haproxy", users={99: "haproxy"}, stop=signal.SIGUSR1),
+        "docker.io/library/redis": stands("redis-server", users={999: "redis"}),
+        "docker.io/coturn/coturn": stands("coturn"),
+        "quay.io/prometheuscommunity/postgres-exporter": under(
+            "prometheus-postgres-exporter", "/bin/postgres_exporter"
         ),
-        "docker.io/library/redis": Image("Redis 7.0 of Debian", users={999: "redis"}),
-        "docker.io/coturn/coturn": Image("Coturn 4.6 of Debian"),
-        "quay.io/prometheuscommunity/postgres-exporter": Image(
-            "postgres_exporter 0.11 of Debian",
-            binds={"/bin/postgres_exporter": Path("/usr/bin/prometheus-postgres-exporter")},
+        "docker.io/oliver006/redis_exporter": under("prometheus-redis-exporter", "/redis_exporter"),
+        "quay.io/prometheuscommunity/pgbouncer-exporter": under(
+            "prometheus-pgbouncer-exporter", "/bin/pgbouncer_exporter"
         ),
-        "docker.io/oliver006/redis_exporter": Image(
-            "redis_exporter 1.45 of Debian", binds={"/redis_exporter": Path("/usr/bin/prometheus-redis-exporter")}
+        "docker.io/nginx/nginx-prometheus-exporter": under(
+            "prometheus-nginx-exporter", "/usr/bin/nginx-prometheus-exporter"
         ),
-        "docker.io/nginx/nginx-prometheus-exporter": Image(
-            "nginx exporter 0.11 of Debian",
-            binds={"/usr/bin/nginx-prometheus-exporter": Path("/usr/bin/prometheus-nginx-exporter")},
-        ),
-        "quay.io/prometheus/blackbox-exporter": Image(
-            "blackbox_exporter 0.23 of Debian",
-            binds={"/bin/blackbox_exporter": Path("/usr/bin/prometheus-blackbox-exporter")},
-        ),
-        "ghcr.io/element-hq/element-web": Image(
-            "nginx 1.22 of Debian, a stub page for Element Web",
-            binds={"/app": element},
-            users={101: "nginx"},
-            stop=signal.SIGQUIT,
+        "quay.io/prometheus/blackbox-exporter": under("prometheus-blackbox-exporter", "/bin/blackbox_exporter"),
+        # A stub page in Element Web's place.
+        "ghcr.io/element-hq/element-web": stands(
+            "nginx", binds={"/app": element}, users={101: "nginx"}, stop=signal.SIGQUIT
         ),
         "docker.io/library/traefik": Image("Traefik of the virtual environment", ("/opt/venv/bin",), python),
-        "fleetnode/prometheus": Image("Prometheus 2.42 of Debian"),
-        "fleetnode/alertmanager": Image("Alertmanager 0.25 of Debian"),
+        "fleetnode/prometheus": stands("prometheus"),
+        "fleetnode/alertmanager": stands("prometheus-alertmanager"),
         "fleetnode/shell": Image("a shell and the virtual environment", ("/opt/venv/bin",), python),
     }
+
+
+def versions_of(programs: Path) -> dict[str, str]:
+    """Each package below a folder of programs, and which version of Debian's it is; none before it is made."""
+    listed = programs / "versions"
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    return dict(line.split(maxsplit=1) for line in lines)
 
 
 def wheels(venv: Path) -> dict[str, Image]:

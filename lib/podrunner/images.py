@@ -14,7 +14,7 @@ SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 
 @dataclass(frozen=True)
 class Image:
-    """A program of this machine in an image's place."""
+    """A program in an image's place."""
 
     program: str
     """What it is and its version, for people."""
@@ -30,6 +30,8 @@ class Image:
     """The image's STOPSIGNAL."""
     drop_environment: frozenset[str] = frozenset()
     """Variables that mean nothing to this program."""
+    root: Path = Path("/")
+    """The tree that is its root; this machine's own where none is named."""
 
     @property
     def search_path(self) -> str:

@@ -149,7 +149,7 @@ def root_script(
         "set -eu",
         f"mount -t tmpfs -o mode=755 tmpfs {quote(root)}",
         f"mkdir {quote(root)}/upper {quote(root)}/work {quote(inside)}",
-        f"mount -t overlay overlay -o lowerdir=/,{layers} {quote(inside)}",
+        f"mount -t overlay overlay -o lowerdir={quote(image.root)},{layers} {quote(inside)}",
         f"cd {quote(inside)}",
         "mkdir -p .old",
         # From here on paths are the container's own, its symbolic links among them; this machine's lie below /.old.

@@ -27,8 +27,7 @@ from matrixfleet.checks import Tree
 from matrixfleet.drawing import draw_target
 from matrixfleet.model import Fleet
 
-NEWER = TOP / ".cache/services/newer/bin/haproxy"
-HAPROXY = str(NEWER) if NEWER.exists() else shutil.which("haproxy")
+HAPROXY = shutil.which("haproxy")
 pytestmark = pytest.mark.skipif(not HAPROXY, reason="HAProxy is not installed; .ci/run installs it")
 
 NAME = "us1.research"

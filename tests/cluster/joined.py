@@ -91,7 +91,7 @@ class Joined:
         self.certmanager = CertManager(self.api, self.world)
         self.certmanager.start()
         programs = (
-            images.debian(VENV.resolve(), TOP / ".cache/services/newer", TOP / "tests/services/element")
+            images.debian(VENV.resolve(), TOP / ".cache/services/programs", TOP / "tests/services/element")
             | operator_image()
         )
         self.node = Kubelet(self.plane.folder / "node", programs, self.api, "real")

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(TOP / "lib")]
 NEEDED = {
-    "redis-server": "redis-server (apt install redis-server)",
+    "redis-server": "redis-server (make .cache/services/programs/ready)",
     "openssl": "openssl",
     "unshare": "util-linux",
     "ip": "iproute2",

@@ -60,7 +60,7 @@ def world():
 @pytest.fixture(scope="session")
 def node():
     shutil.rmtree(DIRECTORY, ignore_errors=True)
-    programs = images.debian(harness.VENV, harness.TOP / ".cache/services/newer", Path(__file__).parent / "element")
+    programs = images.debian(harness.VENV, harness.TOP / ".cache/services/programs", Path(__file__).parent / "element")
     programs["fleetnode/node"] = harness.NODE_JS
     made = NamespacedNode(DIRECTORY, programs)
     harness.STATE.node = made

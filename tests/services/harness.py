@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import nio
 import requests
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -98,9 +99,13 @@ class State:
             return [line.rstrip() for line in log if ERROR.search(line)]
 
     def summary(self):
-        lines = ["", "Programs that stand for images:"]
+        lines = ["", "Programs that stand for images:", "| image | pinned | ran |", "|---|---|---|"]
         if self.node is not None:
-            lines += [f"  {name}: {image.program}" for name, image in sorted(self.node.images.items())]
+            tags = pinned()
+            lines += [
+                f"| {name} | {tags.get(name, '-')} | {image.program} |"
+                for name, image in sorted(self.node.images.items())
+            ]
         for homeserver in self.homeservers:
             lines.append(
                 f"{homeserver.tenant.name} came up in {sum(homeserver.took.values()):.1f} s {homeserver.took}, with"
@@ -111,6 +116,14 @@ class State:
         for heading, rows in self.tables.items():
             lines += ["", heading, *table(rows)]
         return "\n".join(lines)
+
+
+def pinned():
+    """The tag of each image of the release, by its repository."""
+    (release,) = yaml.safe_load((TOP / "inventory/classes/release/stable.yml").read_text())["parameters"][
+        "releases"
+    ].values()
+    return {image["repository"]: image["tag"] for image in release["images"].values()}
 
 
 def table(rows):

