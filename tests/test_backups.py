@@ -270,7 +270,7 @@ def test_a_tenant_of_the_shared_server_comes_back_alone(fleet: Fleet) -> None:
     fleet = changed(
         fleet,
         (("platform", "postgresql"), {**fleet.raw("ap1.platform", ("platform", "postgresql")), "archive": archive}),
-        (("cluster", "operators"), {"cloudnative_pg": {"barman_cloud": True}}),
+        (("cluster", "operators"), {"cloudnative_pg": {"version": "1.30.0", "barman_cloud": True}}),
         (("matrix", "backup"), {**BACKUP, "kind": "dumps"}),
         name="ap1.tenant-a",
     )

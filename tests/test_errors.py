@@ -528,6 +528,24 @@ CASES: dict[str, tuple[Change, str]] = {
         "inventory/classes/pattern/high-availability.yml:20: matrix.database.kind: it takes CloudNativePG and cluster eu1 has none;"
         " say cluster.operators.cloudnative_pg, or database.kind: statefulset",
     ),
+    "CloudNativePG that is there, without its version": (
+        edit(EU1_CLASS, "{provision: managed, barman_cloud: true}", "{barman_cloud: true}"),
+        f"{EU1_CLASS}:60: cluster.operators.cloudnative_pg: expected the version of the operator that is there, got 'none'",
+    ),
+    "CloudNativePG that lets a database's owner become a superuser": (
+        edit(EU1_CLASS, "{provision: managed, barman_cloud: true}", "{version: 1.29.1, barman_cloud: true}"),
+        f"{EU1_CLASS}:60: cluster.operators.cloudnative_pg.version: expected CloudNativePG 1.30.0, as release stable has it, or"
+        " newer, got 1.29.1; update the operator first",
+    ),
+    "a chart that does not support the release's Kubernetes": (
+        edit(
+            "inventory/classes/release/stable.yml",
+            'kubernetes: {first: "1.34", last: "1.36"}',
+            'kubernetes: {first: "1.34", last: "1.38"}',
+        ),
+        "inventory/classes/release/stable.yml:7: releases.stable: expected charts that support Kubernetes 1.34 to 1.38, got"
+        " 'charts.cloudnative_pg 0.29.0, which supports 1.31 to 1.37'",
+    ),
     "impossible: a shared PostgreSQL that there is not": (
         add(CHESS, "    database: {kind: shared}\n"),
         f"{CHESS}:15: matrix.database.kind: shared is the platform's PostgreSQL and cluster eu1 has none; say"

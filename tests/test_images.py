@@ -85,7 +85,7 @@ def test_every_image_and_chart_that_is_compiled_is_listed(tree: Tree) -> None:
     assert said == {reference for reference, one in listed.items() if one["targets"]}
     assert sorted(name for one in found["images"] for name in one["names"]) == sorted(ROWS)
     assert listed["ghcr.io/cloudnative-pg/postgresql:18.6-standard-trixie"]["targets"], "CloudNativePG's imageName"
-    assert listed["ghcr.io/cloudnative-pg/pgbouncer:1.24.1"]["targets"], "a Pooler's template"
+    assert listed["ghcr.io/cloudnative-pg/pgbouncer:1.25.1"]["targets"], "a Pooler's template"
     charts = {(one["chart"], one["version"], one["repository"]) for one in found["charts"] if one["targets"]}
     assert charts == {
         (one.spec["source"]["chart"], one.spec["source"]["targetRevision"], one.spec["source"]["repoURL"])

@@ -98,7 +98,7 @@ AjzZi0sRtYEgSMXRornVwwdCLu92
     },
 }
 MESH: list[tuple[tuple[str, ...], Any]] = [(("cluster", "mesh"), "istio"), (("cluster", "istio"), {"cni": True})]
-OPERATOR = (("cluster", "operators", "cloudnative_pg"), {})
+OPERATOR = (("cluster", "operators", "cloudnative_pg"), {"version": "1.30.0"})
 SHARED = (("platform", "postgresql"), {"resources": {"cpu": "1", "memory": "4Gi"}, "max_connections": 200})
 
 BUCKET = {

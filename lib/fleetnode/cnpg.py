@@ -1,7 +1,7 @@
 """CloudNativePG's Cluster and Pooler as Pods: one PostgreSQL and one PgBouncer with what the objects say.
 
 Parameters, roles, hba lines, names, labels, ports and certificates are the operator's; its instance manager, its
-replicas and its failover are not here, so nothing about them is proved. Read in CloudNativePG 1.27: which parameters
+replicas and its failover are not here, so nothing about them is proved. Read in CloudNativePG 1.30: which parameters
 it fixes (pkg/postgres/configuration.go), its hba lines, and how PgBouncer asks for passwords.
 """
 

@@ -14,6 +14,7 @@ from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Tra
 from matrixfleet.model.logs import LogCollection
 from matrixfleet.model.networks import ClientNetworks, is_internet
 from matrixfleet.model.peers import Peer, Reach
+from matrixfleet.model.release import Tag
 from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.tenants import TenantPolicy
@@ -324,12 +325,23 @@ class CloudNativePG(Model):
 
     provision: Built[Provision] = Provision.EXISTING
     """`managed` adds an Argo CD Application on the upstream chart."""
+    version: Tag | None = None
+    """Of provision existing, required: its version (1.30.0). It must be the release's or newer: those before let the
+    owner of a database become a superuser (CVE-2026-44477, CVE-2026-55769)."""
     namespace: Name = "cnpg-system"
     """Its namespace: from there it connects to the instances that it runs."""
     pods: dict[LabelKey, LabelValue] = Field(default_factory=lambda: {"app.kubernetes.io/name": "cloudnative-pg"})
     """Labels of its Pods; the default are those of its manifests and of its chart."""
     barman_cloud: bool = False
     """Whether the Barman Cloud plugin is installed beside it, by which its clusters archive their log."""
+
+    @model_validator(mode="after")
+    def _version_of_existing(self) -> CloudNativePG:
+        if self.provision is Provision.EXISTING and self.version is None:
+            raise expected("the version of the operator that is there", "none")
+        if self.provision is Provision.MANAGED and self.version is not None:
+            raise expected("no version where the release's chart installs it", self.version)
+        return self
 
 
 class Operators(Model):

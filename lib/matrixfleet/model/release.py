@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -48,6 +49,27 @@ Tag = Annotated[str, *_matching(_TAG, "a tag of letters, digits, '.', '_' and '-
 Digest = Annotated[
     str, *_matching(_DIGEST, "sha256: and 64 hexadecimal digits, as matrix-fleet images --renew writes them")
 ]
+
+
+KubernetesVersion = Annotated[str, *_matching(r"^1\.[0-9]{1,3}$", 'a minor version of Kubernetes ("1.36", quoted)')]
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version as numbers, to compare by: 1.30.0 comes after 1.9.2."""
+    return tuple(int(part) for part in re.findall(r"[0-9]+", version))
+
+
+class KubernetesRange(Model):
+    """Minor versions of Kubernetes, both ends included."""
+
+    first: KubernetesVersion
+    """The oldest."""
+    last: KubernetesVersion
+    """The newest."""
+
+    def holds(self, other: KubernetesRange) -> bool:
+        """Whether every version of another range is in it."""
+        return numbers(self.first) <= numbers(other.first) and numbers(other.last) <= numbers(self.last)
 
 
 class Image(Model):
@@ -140,6 +162,12 @@ class Chart(Model):
     """The chart."""
     version: Tag
     """Its exact version."""
+    installs: Tag
+    """The version of the operator that it installs. An operator that is there already must not be older."""
+    kubernetes: KubernetesRange | None = None
+    """The versions of Kubernetes that its project supports or tests it with; unset where nobody looked that up."""
+    supported_until: date | None = None
+    """The day on which its project's support of that minor version ends. From then on each compile warns."""
 
 
 class Charts(Model):
@@ -160,8 +188,10 @@ class SynapseModule(Model):
 
 
 class Release(Model):
-    """One set of versions that was tested together."""
+    """One set of versions."""
 
+    kubernetes: KubernetesRange
+    """The versions of Kubernetes that it is for. Every chart must support them."""
     images: Images
     """Container images."""
     charts: Charts
@@ -169,3 +199,15 @@ class Release(Model):
     modules: dict[ModuleName, SynapseModule] = Field(default_factory=dict)
     """Modules that tenants may name, by their Python class: those that both Synapse images have. Without it tenants
     have none."""
+
+    @model_validator(mode="after")
+    def _charts_support_it(self) -> Release:
+        ours = self.kubernetes
+        for name, chart in self.charts:
+            if chart.kubernetes and not chart.kubernetes.holds(ours):
+                its = f"{chart.kubernetes.first} to {chart.kubernetes.last}"
+                raise expected(
+                    f"charts that support Kubernetes {ours.first} to {ours.last}",
+                    f"charts.{name} {chart.version}, which supports {its}",
+                )
+        return self

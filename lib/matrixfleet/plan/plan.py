@@ -13,7 +13,7 @@ from matrixfleet.model.cluster import Cluster, Issuer, Istio
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.model.networks import LOOPBACK, holds, overlaps
-from matrixfleet.model.release import Release
+from matrixfleet.model.release import Release, numbers
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.plan.backup import Archive, archive_folder, archive_of_platform, archived_by_operator, clients
 from matrixfleet.plan.ceilings import Requests, requests_of, verify_router, verify_size
@@ -261,6 +261,13 @@ class Plan:
                 key,
                 f"it takes CloudNativePG and cluster {self.cluster.name} has none;"
                 " say cluster.operators.cloudnative_pg, or database.kind: statefulset",
+            )
+        there, least = self.cluster.operators.cloudnative_pg.version, self.release.charts.cloudnative_pg.installs
+        if there and numbers(there) < numbers(least):
+            raise Refused(
+                ("cluster", "operators", "cloudnative_pg", "version"),
+                f"expected CloudNativePG {least}, as release {self.target.release_name} has it, or newer, got {there};"
+                " update the operator first",
             )
 
     def verify_archive(self, key: tuple[str | int, ...]) -> None:

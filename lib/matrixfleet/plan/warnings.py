@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from matrixfleet.errors import Fault
 from matrixfleet.model import Fleet, Image
@@ -12,6 +13,7 @@ from matrixfleet.model.choices import Edge
 def warnings_of(fleet: Fleet) -> Iterator[Fault]:
     """Warnings of a fleet that can be read: of its releases, then by cluster."""
     yield from dict.fromkeys(_undigested(fleet))
+    yield from dict.fromkeys(_unsupported(fleet, date.today()))
     for name in fleet.names:
         if name != fleet.platform_name(name):
             continue
@@ -38,3 +40,17 @@ def _undigested(fleet: Fleet) -> Iterator[Fault]:
                     f"{bare} of {len(images)} images have no digest and {unsigned} are not known to be signed;"
                     " matrix-fleet images --renew writes digests, docs/images.md says the rest",
                 )
+
+
+def _unsupported(fleet: Fleet, today: date) -> Iterator[Fault]:
+    """One line per chart of a release whose program gets no mends any more."""
+    for name in fleet.names:
+        for release, content in fleet.platform(name).releases.items():
+            for called, chart in content.charts:
+                if chart.supported_until and chart.supported_until < today:
+                    yield fleet.fault(
+                        fleet.platform_name(name),
+                        ("releases", release, "charts", called, "version"),
+                        f"{chart.chart} {chart.installs} has had no support since {chart.supported_until};"
+                        " choose a newer chart",
+                    )

@@ -1,7 +1,7 @@
 """Secrets that CloudNativePG makes for a Cluster are made by nobody else.
 
 It takes one that is there for its own, and stands still where that has other keys ("missing ca.key secret data").
-The suffixes are those of CloudNativePG 1.27, api/v1/cluster_types.go.
+The suffixes are those of CloudNativePG 1.30, api/v1/cluster_types.go.
 """
 
 from __future__ import annotations

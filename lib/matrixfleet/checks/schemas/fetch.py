@@ -36,8 +36,8 @@ class Source(NamedTuple):
 SOURCES = (
     Source("github.com/argoproj/argo-cd/v3", "v3.5.7", "manifests/crds/"),
     Source("github.com/cert-manager/cert-manager", "v1.20.2", "deploy/crds/"),
-    Source("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0", "config/crd/bases/"),
-    Source("github.com/cloudnative-pg/plugin-barman-cloud", "v0.15.0", "config/crd/bases/"),
+    Source("github.com/cloudnative-pg/cloudnative-pg", "v1.30.0", "config/crd/bases/"),
+    Source("github.com/cloudnative-pg/plugin-barman-cloud", "v0.14.0", "config/crd/bases/"),
     Source("github.com/external-secrets/external-secrets", "v0.19.2", "config/crds/bases/"),
     Source("github.com/prometheus-operator/prometheus-operator", "v0.85.0", "example/prometheus-operator-crd/"),
     Source(
