@@ -666,7 +666,7 @@ def test_a_namespace_of_the_fleet_keeps_its_labels_whoever_writes(fleet: Fleet) 
     api = fleet.api("eu1")
     there = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "chess-club"}}
     for labels in ({PART_OF: None}, {PSA: None}, {PSA: "baseline"}, {f"{PSA}-version": "v1.20"}):
-        with pytest.raises(Refused, match="label|Pod Security"):
+        with pytest.raises(Refused, match=r"label|Pod Security"):
             api.request(
                 "PATCH",
                 api.path_of(there),
