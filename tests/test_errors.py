@@ -543,7 +543,7 @@ CASES: dict[str, tuple[Change, str]] = {
             'kubernetes: {first: "1.34", last: "1.36"}',
             'kubernetes: {first: "1.34", last: "1.38"}',
         ),
-        "inventory/classes/release/stable.yml:7: releases.stable: expected charts that support Kubernetes 1.34 to 1.38, got"
+        "inventory/classes/release/stable.yml:6: releases.stable: expected charts that support Kubernetes 1.34 to 1.38, got"
         " 'charts.cloudnative_pg 0.29.0, which supports 1.31 to 1.37'",
     ),
     "impossible: a shared PostgreSQL that there is not": (

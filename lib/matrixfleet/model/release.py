@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import date
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -52,6 +51,9 @@ Digest = Annotated[
 
 
 KubernetesVersion = Annotated[str, *_matching(r"^1\.[0-9]{1,3}$", 'a minor version of Kubernetes ("1.36", quoted)')]
+
+
+Day = Annotated[str, *_matching(r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$", 'a day ("2026-12-31", quoted)')]
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -166,7 +168,7 @@ class Chart(Model):
     """The version of the operator that it installs. An operator that is there already must not be older."""
     kubernetes: KubernetesRange | None = None
     """The versions of Kubernetes that its project supports or tests it with; unset where nobody looked that up."""
-    supported_until: date | None = None
+    supported_until: Day | None = None
     """The day on which its project's support of that minor version ends. From then on each compile warns."""
 
 

@@ -262,13 +262,6 @@ class Plan:
                 f"it takes CloudNativePG and cluster {self.cluster.name} has none;"
                 " say cluster.operators.cloudnative_pg, or database.kind: statefulset",
             )
-        there, least = self.cluster.operators.cloudnative_pg.version, self.release.charts.cloudnative_pg.installs
-        if there and numbers(there) < numbers(least):
-            raise Refused(
-                ("cluster", "operators", "cloudnative_pg", "version"),
-                f"expected CloudNativePG {least}, as release {self.target.release_name} has it, or newer, got {there};"
-                " update the operator first",
-            )
 
     def verify_archive(self, key: tuple[str | int, ...]) -> None:
         """Refuse an archive that nobody would write."""
@@ -425,8 +418,19 @@ class PlatformPlan(Plan):
                 " raise it, or lower synapse.connection_pool.max of the tenants",
             )
 
+    def verify_operator_version(self) -> None:
+        """Refuse an operator that is there and older than the release's."""
+        operator, least = self.cluster.operators.cloudnative_pg, self.release.charts.cloudnative_pg.installs
+        if operator and operator.version and numbers(operator.version) < numbers(least):
+            raise Refused(
+                ("cluster", "operators", "cloudnative_pg", "version"),
+                f"expected CloudNativePG {least}, as release {self.target.release_name} has it, or newer, got"
+                f" {operator.version}; update the operator first",
+            )
+
     def verify(self) -> None:
         """Refuse what cannot be."""
+        self.verify_operator_version()
         self.verify_turn(("platform", "turn"))
         shared = {
             "turn": ("relay", "a relay of its own (turn.kind), or none"),

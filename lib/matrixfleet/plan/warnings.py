@@ -13,7 +13,7 @@ from matrixfleet.model.choices import Edge
 def warnings_of(fleet: Fleet) -> Iterator[Fault]:
     """Warnings of a fleet that can be read: of its releases, then by cluster."""
     yield from dict.fromkeys(_undigested(fleet))
-    yield from dict.fromkeys(_unsupported(fleet, date.today()))
+    yield from dict.fromkeys(_unsupported(fleet, date.today().isoformat()))
     for name in fleet.names:
         if name != fleet.platform_name(name):
             continue
@@ -42,7 +42,7 @@ def _undigested(fleet: Fleet) -> Iterator[Fault]:
                 )
 
 
-def _unsupported(fleet: Fleet, today: date) -> Iterator[Fault]:
+def _unsupported(fleet: Fleet, today: str) -> Iterator[Fault]:
     """One line per chart of a release whose program gets no mends any more."""
     for name in fleet.names:
         for release, content in fleet.platform(name).releases.items():
