@@ -48,8 +48,9 @@ for archive in "$folder"/apt/archives/*.deb; do
 done
 # What maintainers' scripts would have made.
 ln -sf gawk "$folder/root/usr/bin/awk"
+cat "$folder"/root/usr/share/ca-certificates/mozilla/*.crt >"$folder/root/etc/ssl/certs/ca-certificates.crt"
 rm -rf "$folder/root/usr/share/doc" "$folder/root/usr/share/man" "$folder/root/usr/share/locale"
-mkdir -p "$folder/root/opt" "$folder/root/root" "$folder/root/tmp" "$folder/root/run" "$folder/root/etc/ssl/certs"
+mkdir -p "$folder/root/opt" "$folder/root/root" "$folder/root/tmp" "$folder/root/run"
 
 # Those that tests and scenarios call outside of a Pod.
 for inside in /usr/sbin/haproxy /usr/bin/promtool /usr/bin/amtool /usr/bin/prometheus-blackbox-exporter /usr/bin/restic \

@@ -207,13 +207,7 @@ BCRYPT = appended(
 NO_BOOTSTRAP = without(
     "Job", "bootstrap", "there is no API server; its script makes the same Secrets in this node's store"
 )
-EXPORTER = command_without(
-    "postgresql",
-    "exporter",
-    ("--collector.long_running_transactions", "--collector.database_wraparound"),
-    "Debian's postgres_exporter is 0.11 and has no such collectors",
-)
-BACKED_UP = (BCRYPT, NO_BOOTSTRAP, EXPORTER)
+BACKED_UP = (BCRYPT, NO_BOOTSTRAP)
 SINGLE_TENANT = (*BACKED_UP, without_backups("make test-drills proves them"))
 REDUCED = (
     BCRYPT,
