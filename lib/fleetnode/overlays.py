@@ -163,22 +163,6 @@ def trusted(authority: bytes, why: str) -> Overlay:
     return Overlay("backups: another authority is trusted", why, change)
 
 
-def command_without(component: str, name: str, words: Sequence[str], why: str) -> Overlay:
-    """Leave words out of one container's command. Raises LookupError where they are not there."""
-
-    def change(one: Object) -> Object:
-        template = _template(one)
-        if template and _component(template) == component:
-            for container in template["spec"]["containers"]:
-                if container["name"] == name:
-                    if absent := set(words) - set(container["command"]):
-                        raise LookupError(f"{component}: {name} has no {min(absent)!r}: the overlay is out of date")
-                    container["command"] = [word for word in container["command"] if word not in words]
-        return one
-
-    return Overlay(f"{component}: {name} without {' and '.join(words)}", why, change)
-
-
 def scaled(component: str, replicas: int, why: str) -> Overlay:
     """Another number of Pods."""
 

@@ -61,13 +61,6 @@ def install(joined: Joined) -> None:
     until("the bucket is there", lambda: ask(joined, "create") is not None, 60)
 
 
-def older(one: Object) -> Object:
-    """The PostgreSQL that is installed, in the words by which the operator chooses its settings."""
-    if one["kind"] == "Cluster":
-        one["spec"]["imageName"] = DEBIAN
-    return one
-
-
 def trusting(one: Object) -> Object:
     """The bucket's certificate is of this run's own authority."""
     if one["kind"] == "ObjectStore":
@@ -76,7 +69,6 @@ def trusting(one: Object) -> Object:
 
 
 OVERLAYS = (
-    overlays.Overlay(f"Cluster: {DEBIAN}", "Debian's PostgreSQL is 15", older),
     overlays.Overlay("ObjectStore: endpointCA", "the bucket's certificate is of this run's own authority", trusting),
 )
 
@@ -172,7 +164,7 @@ def beside(
         body = {key: value for key, value in found.items() if key not in ("metadata", "status")}
         api.create(body | {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": aside}})
     api.apply(authority(joined, aside))
-    made = older(yaml.safe_load(textwrap.dedent(server)))
+    made = yaml.safe_load(textwrap.dedent(server))
     made["spec"]["bootstrap"]["recovery"]["recoveryTarget"]["targetTime"] = moment
     api.create(made)
 

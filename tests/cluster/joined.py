@@ -57,7 +57,6 @@ class SomeTenants(Repository):
 
     kept = ("eu1/platform", "eu1/matrix-prod")
     overlays: Sequence[overlays.Overlay] = (
-        overlays.EXPORTER,
         overlays.without("DaemonSet", "logs", "no program of this machine stands for Vector"),
     )
 
