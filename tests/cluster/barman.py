@@ -22,7 +22,7 @@ from fleetnode import overlays
 HOST, BUCKET = "s3.nbg.example.net", "matrix-backups-group"
 FOLDERS = ("group.example.com", "pair.example.com", "club.example.com", "choir.example.com", "platform-eu1")
 """Of tenants in the bucket."""
-AUTHORITY, DEBIAN = "s3-authority", "ghcr.io/cloudnative-pg/postgresql:15.14"
+AUTHORITY = "s3-authority"
 OWNER = "owner"
 ASK = """
 import sys, boto3
