@@ -45,6 +45,17 @@ def test_a_choice_and_a_block() -> None:
     assert "daemonset-matrix-prod-turn.yaml" in explain_key(TOP, "eu1.matrix-prod", "matrix.turn.kind")
 
 
+def test_a_name_of_a_list_is_tried_with_another() -> None:
+    said = explain_key(TOP, "eu1.matrix-prod", "matrix.size")
+    assert "workload/synapse/configmap-matrix-prod-synapse.yaml" in said
+
+
+def test_what_could_not_be_tried_is_unknown() -> None:
+    """There is one release: nothing else that may be said compiles."""
+    said = explain_key(TOP, "eu1.matrix-prod", "matrix.release")
+    assert "unknown for matrix.release: no other value was found that compiles" in said and "nothing" not in said
+
+
 def test_the_connection_budget() -> None:
     said = explain_key(TOP, "us1.research", "matrix.database.max_connections")
     assert "connection budget:\n  main: 20\n  reserved: 11\n  31 of 150\n" in said

@@ -44,7 +44,13 @@ def explain_key(top: Path, name: str, written: str) -> str:
     if key[:3] == ("matrix", "database", "max_connections"):
         lines += ["", "connection budget:", *_budget(fleet, name)]
     lines += ["", "carried by (these change when it changes):"]
-    lines += [f"  compiled/{path}" for path in sorted(_carriers(fleet, name, key, value, top))] or ["  nothing"]
+    carried, untried = _carriers(fleet, name, key, value, top)
+    lines += [f"  compiled/{path}" for path in sorted(carried)]
+    if untried:
+        lines.append(f"  unknown for {', '.join(map(dotted, untried))}: no other value was found that compiles")
+        lines.append("  say another one, and read git diff compiled/ after make compile")
+    elif not carried:
+        lines.append("  nothing")
     return "\n".join(lines)
 
 
@@ -141,20 +147,44 @@ def _drawn(fleet: Fleet, name: str, top: Path) -> dict[str, str]:
     }
 
 
-def _carriers(fleet: Fleet, name: str, key: Key, value: Any, top: Path) -> set[str]:
-    """Files that differ when the value does: drawn again with another one. No search for text, which
-    would find every 10Gi for one 10Gi."""
+def _carriers(fleet: Fleet, name: str, key: Key, value: Any, top: Path) -> tuple[set[str], list[Key]]:
+    """Files that differ when the value does, drawn again with another one; and the keys for which no other value
+    compiled. No search for text, which would find every 10Gi for one 10Gi."""
     before = _drawn(fleet, name, top)
     carried: set[str] = set()
+    untried: list[Key] = []
     for leaf, held in _leaves(value, key):
-        for other in _others(held):
+        tried = False
+        for other in (*_named(fleet, name, held), *_default(fleet, name, leaf, held), *_others(held)):
             try:
                 after = _drawn(fleet.changed(name, leaf, other), name, top)
             except FleetError:
                 continue
-            carried |= {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-            break
-    return carried
+            tried = True
+            differ = {path for path in before if before[path] != after.get(path)} | (after.keys() - before.keys())
+            carried |= differ
+            if differ:
+                break
+        if not tried:
+            untried.append(leaf)
+    return carried, untried
+
+
+def _default(fleet: Fleet, name: str, leaf: Key, value: Any) -> Iterator[Any]:
+    """What holds where nobody says the key, if that is another value."""
+    block = model_at(_model(fleet, name), leaf[:-1])
+    field = block.model_fields.get(str(leaf[-1])) if block else None
+    if field and not field.is_required() and field.default != value and isinstance(field.default, str | int | None):
+        yield field.default
+
+
+def _named(fleet: Fleet, name: str, value: Any) -> Iterator[str]:
+    """The other names of a list that a value is a name of: sizes, releases, clusters."""
+    platform = fleet.platform(name)
+    clusters = {other.partition(".")[0] for other in fleet.names}
+    for names in (platform.sizes, platform.releases, clusters):
+        if isinstance(value, str) and value in names:
+            yield from (other for other in names if other != value)
 
 
 def _others(value: Any) -> Iterator[Any]:

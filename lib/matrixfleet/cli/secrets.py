@@ -14,8 +14,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from matrixfleet.checks import Tree
-from matrixfleet.checks.pods import references
-from matrixfleet.checks.rules.references import of_certificates, of_databases
+from matrixfleet.checks.rules.references import all_references
 from matrixfleet.checks.tree import Entry
 from matrixfleet.drawing import draw_target
 from matrixfleet.errors import Fault, FleetError, did_you_mean
@@ -91,10 +90,7 @@ def _tenant(top: Path, name: str) -> tuple[Fleet, TenantPlan]:
 def _readers(tree: Tree) -> dict[tuple[str, str], set[str]]:
     """Who names each Secret, by namespace and name."""
     found: dict[tuple[str, str], set[str]] = {}
-    named = [(pod.entry, reference) for pod in tree.pods for reference in references(pod)]
-    for entry in tree.of_kind("Ingress", "Gateway", "Certificate", "Issuer", "Cluster"):
-        named += [(entry, reference) for reference in (*of_certificates(entry), *of_databases(entry))]
-    for entry, reference in named:
+    for entry, reference in all_references(tree):
         if reference.kind == "Secret":
             found.setdefault((entry.namespace, reference.name), set()).add(f"{entry.kind} {entry.name}")
     return found

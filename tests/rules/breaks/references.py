@@ -30,6 +30,11 @@ def late_job(tree: Tree) -> Tree:
 
 BREAKS = [
     Break(
+        "a Secret that nobody reads",
+        drop(POSTGRESQL),
+        "Secret matrix-prod/matrix-prod-postgresql-tls: expected a reader, nothing names it",
+    ),
+    Break(
         "no ServiceAccount",
         drop(f"{PROD}/fence/serviceaccount-matrix-prod-synapse.yaml"),
         "serviceAccountName: ServiceAccount matrix-prod-synapse: expected it in namespace matrix-prod",

@@ -2,7 +2,8 @@
 
 Argo CD waits for a wave to be healthy before the next: a Pod in an earlier wave than its ConfigMap waits for
 ever. A Secret is made by something that must have finished, so its maker is a wave ahead of the Pods; an
-Ingress serves without its certificate until that comes. Between Applications there is no order.
+Ingress serves without its certificate until that comes. Between Applications there is no order. And a Secret that is
+made is read: one that nobody names was forgotten, or its reader was.
 """
 
 from __future__ import annotations
@@ -13,17 +14,33 @@ from matrixfleet.checks.pods import Reference, maker, references
 from matrixfleet.checks.tree import POD_KINDS, Entry, Finding, Tree
 
 
+OBJECTS = ("Ingress", "Gateway", "Certificate", "Issuer", "Cluster", "Pooler", "AlertmanagerConfig", "ObjectStore")
+"""Kinds other than Pods' that name Secrets, or what those are made by, in their namespace."""
+
+
 def check(tree: Tree) -> Iterator[Finding]:
-    """Pods, then certificates and who uses them."""
-    for pod in tree.pods:
-        for reference in references(pod):
-            if not reference.optional:
-                for fault in faults(tree, pod.entry, reference):
-                    yield tree.finding(pod.entry, "references", fault)
-    for entry in tree.of_kind("Ingress", "Gateway", "Certificate", "Issuer", "Cluster", "Pooler", "AlertmanagerConfig"):
-        for reference in (*of_certificates(entry), *of_databases(entry), *of_receivers(entry)):
+    """Every reference that must be fulfilled, and every Secret that is made."""
+    read: set[tuple[str, str]] = set()
+    for entry, reference in all_references(tree):
+        if reference.kind == "Secret":
+            read.add((entry.cluster, reference.name))
+        if not reference.optional:
             for fault in faults(tree, entry, reference):
                 yield tree.finding(entry, "references", fault)
+    # By name alone: Jobs carry some from one namespace to another under the same name.
+    for (cluster, namespace, name), (source, _) in tree.produced_secrets.items():
+        if (cluster, name) not in read:
+            yield tree.finding(source, "references", f"Secret {namespace}/{name}: expected a reader, nothing names it")
+
+
+def all_references(tree: Tree) -> Iterator[tuple[Entry, Reference]]:
+    """Who names what in its namespace: Pods, then objects. The only list of kinds that refer to Secrets."""
+    for pod in tree.pods:
+        for reference in references(pod):
+            yield pod.entry, reference
+    for entry in tree.of_kind(*OBJECTS):
+        for reference in (*of_certificates(entry), *of_databases(entry), *of_receivers(entry), *of_stores(entry)):
+            yield entry, reference
 
 
 def of_certificates(entry: Entry) -> Iterator[Reference]:
@@ -51,6 +68,19 @@ def of_receivers(entry: Entry) -> Iterator[Reference]:
             for key in ("apiURL", "urlSecret"):
                 if key in config:
                     yield Reference(key, "Secret", config[key]["name"], {config[key]["key"]: ""})
+
+
+def of_stores(entry: Entry) -> Iterator[Reference]:
+    """The keys to a bucket that an ObjectStore of the Barman Cloud plugin names in its namespace."""
+    if entry.kind != "ObjectStore":
+        return
+    configuration = entry.spec["configuration"]
+    for key, one in (configuration.get("s3Credentials") or {}).items():
+        if isinstance(one, dict):
+            yield Reference(f"s3Credentials.{key}", "Secret", one["name"], {one["key"]: ""})
+    if "endpointCA" in configuration:
+        authority = configuration["endpointCA"]
+        yield Reference("endpointCA", "Secret", authority["name"], {authority["key"]: ""})
 
 
 def of_databases(entry: Entry) -> Iterator[Reference]:
