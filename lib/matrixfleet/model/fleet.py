@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -16,16 +17,16 @@ from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
 from matrixfleet.inventory.source import Key, Said, Source, dotted
 from matrixfleet.model.alerts import Alerts
-from matrixfleet.model.backup import Cron
 from matrixfleet.model.base import Model
 from matrixfleet.model.boundary import Taken, boundary_faults, class_faults, hosts_in, namespace_faults
 from matrixfleet.model.choices import Database, State, Turn
 from matrixfleet.model.cluster import IN_CLUSTER, Cluster
+from matrixfleet.model.cron import Cron, at_least_every
 from matrixfleet.model.database import Server
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.media import S3Bucket, server_of
 from matrixfleet.model.release import Release
-from matrixfleet.model.resources import Resources
+from matrixfleet.model.resources import Resources, starts_with
 from matrixfleet.model.tenant import Element, Tenant
 from matrixfleet.model.turn import SharedTurn, ports_on_nodes
 from matrixfleet.model.types import Cpu, Host, HttpsUrl, Memory, Name, expected
@@ -64,6 +65,12 @@ class SharedElement(Element):
     homeserver: HttpsUrl
     """That one's address (`base_url`)."""
 
+    @model_validator(mode="after")
+    def _one_name_each(self) -> SharedElement:
+        if urlsplit(self.homeserver).hostname == self.host:
+            raise expected("homeserver other than host", self.homeserver, "each is served by something else")
+        return self
+
 
 class SharedArchive(Model):
     """The log and base backups of the platform's PostgreSQL, by the Barman Cloud plugin: any moment of any one tenant.
@@ -73,9 +80,9 @@ class SharedArchive(Model):
     """Where. The keys are the Secret `platform-backup-<generation>`; the folder is `platform-<cluster>` unless said."""
     keep: int = Field(default=14, ge=7, le=365)
     """How many days back any moment can be restored."""
-    schedule: Cron = "47 1 * * *"
+    schedule: Annotated[Cron, at_least_every(2, "any moment is restored from the base backup before it")] = "47 1 * * *"
     """When a base backup is made."""
-    resources: Resources = Resources(cpu="100m", memory="512Mi")
+    resources: Annotated[Resources, starts_with("128Mi")] = Resources(cpu="100m", memory="512Mi")
     """Of the container beside each instance that archives."""
 
     @model_validator(mode="after")
@@ -106,6 +113,12 @@ class Platform(Model):
     """An Element Web for whoever has none of their own."""
     alerts: Alerts | None = None
     """Who is told of alerts on what is the platform's own; whoever Alertmanager's own route names unless said."""
+
+    @model_validator(mode="after")
+    def _one_name_each(self) -> Platform:
+        if self.turn and self.element and self.turn.host == self.element.host:
+            raise expected("turn.host other than element.host", self.turn.host, "each is served by something else")
+        return self
 
 
 class Quota(Model):
@@ -590,7 +603,7 @@ class Fleet:
                 kept = ("matrix", "backup", "bucket")
                 for each in ("endpoint", "bucket", "prefix"):
                     mine, its = (self.raw(one, (*kept, each)) for one in (name, origin))
-                    if mine != its:
+                    if mine != its and not (each == "endpoint" and server_of(mine) == server_of(its)):
                         message = (
                             f"expected {its!r}, as {origin} has it, got {mine!r}; its database follows that archive"
                         )
