@@ -848,7 +848,7 @@ CASES: dict[str, tuple[Change, str]] = {
         backed_up(
             "backup: {recipients: ['age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97q', 'age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97r']}"
         ),
-        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.recipients[2]: expected a recipient of age (age1..., as age-keygen prints it), got 'age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97q'; its checksum is wrong: a letter was lost or changed on the way",
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.recipients[0]: expected a recipient of age (age1..., as age-keygen prints it), got 'age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97q'; its checksum is wrong: a letter was lost or changed on the way",
     ),
     "a repository that no registry has": (
         edit("inventory/classes/release/stable.yml", "ghcr.io/element-hq/synapse", "ghcr.io/element-hq//synapse"),

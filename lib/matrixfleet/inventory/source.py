@@ -34,6 +34,8 @@ class Said:
     line: int
     text: str
     """The value as it is written there, or "" for a block."""
+    sets: bool = True
+    """Whether it sets something: null takes back what files before set."""
 
 
 class _File:
@@ -285,7 +287,8 @@ class Source:
         found = []
         for path, name, value in self.nodes(target, key):
             text = str(value.value) if isinstance(value, yaml.ScalarNode) else ""
-            found.append(Said(self._shown(path), name.start_mark.line + 1, text))
+            sets = value.tag != "tag:yaml.org,2002:null"
+            found.append(Said(self._shown(path), name.start_mark.line + 1, text if sets else "null", sets))
         return found
 
     def shown(self, target: str) -> str:

@@ -79,7 +79,8 @@ class BackupSpec(Model):
     """Another bucket, in another region, where the tenant's keys are kept too; required. The keys to it are the
     Secret `<tenant>-backup-second-<generation>`."""
     recipients: tuple[Recipient, ...] = ()
-    """People who can read the tenant's keys, each alone; two or more."""
+    """People who can read the tenant's keys, each alone; two or more. A tenant's own list replaces the one of a class:
+    whom it does not name reads nothing."""
     lock: int | None = Field(default=None, ge=1, le=365)
     """Object lock of the first bucket, in days: for so long it keeps what the tenant's keys removed or overwrote, and
     for so long after it was written nobody removes anything. Its owner turns it on, and takes out what was there, as

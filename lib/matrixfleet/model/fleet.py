@@ -25,6 +25,7 @@ from matrixfleet.model.cron import Cron, at_least_every
 from matrixfleet.model.database import Server
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.media import S3Bucket, server_of
+from matrixfleet.model.merging import UnknownList, last_lists, nulls, of_other_kinds, removed, without_nulls
 from matrixfleet.model.release import Release
 from matrixfleet.model.resources import Resources, starts_with
 from matrixfleet.model.tenant import Element, Tenant
@@ -383,6 +384,10 @@ class Fleet:
         said = self._own(name)
         tenant = said.get("matrix")
         size = self.raw(name, ("matrix", "size"))
+        if isinstance(tenant, dict):
+            for key in of_other_kinds(tenant, self.source, name):
+                tenant = removed(tenant, key)
+            said["matrix"] = tenant
         if isinstance(tenant, dict) and isinstance(size, str):
             if size not in platform.sizes:
                 offered = did_you_mean(size, list(platform.sizes))
@@ -423,12 +428,29 @@ class Fleet:
         if "?{" in repr(said):
             message = "expected no Kapitan reference (?{...}); secrets are named in the model, never inlined"
             raise FleetError([self.fault(name, (), message)])
-        return said
+        try:
+            return {key: last_lists(value, self.source, name, (key,)) for key, value in said.items()}
+        except UnknownList as unknown:
+            message = (
+                "expected a list written out: it replaces the one of the classes before, and a reference would not"
+            )
+            raise FleetError([self.fault(name, unknown.key, message)]) from unknown
+
+    def _taken_back(self, name: str, said: dict[str, Any]) -> dict[str, Any]:
+        """What is left of a target's parameters where null takes back what was set before."""
+        found = [
+            self.fault(name, key, "expected a value, got null; it takes back what a class sets, and none sets this")
+            for key in nulls(said, ())
+            if not any(place.sets for place in self.said(name, key))
+        ]
+        if found:
+            raise FleetError(found)
+        return {key: without_nulls(value) for key, value in said.items()}
 
     def _parsed(self, name: str, model: type[_T], said: dict[str, Any]) -> _T:
         """A target as the model has it. Raises FleetError."""
         try:
-            return model.model_validate(said)
+            return model.model_validate(self._taken_back(name, said))
         except ValidationError as error:
             raise FleetError(self.fault(name, key, text) for key, text in sentences(model, error)) from error
 
@@ -499,7 +521,7 @@ class Fleet:
                 continue
             yield "host name", str(tenant.get("server_name")), name, ("matrix", "server_name")
             hosts = tenant.get("hosts")
-            for key, host in hosts.items() if isinstance(hosts, Mapping) else ():
+            for key, host in without_nulls(hosts).items() if isinstance(hosts, Mapping) else ():
                 yield "host name", str(host), name, ("matrix", "hosts", key)
             for said in (("media", "s3"), ("backup", "bucket"), ("backup", "second")):
                 bucket = self.raw(name, ("matrix", *said))

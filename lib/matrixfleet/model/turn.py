@@ -154,7 +154,7 @@ class ExternalTurn(Model):
 
 
 _COTURN = {"resources", "port", "tls_port", "tls", "relay_ports", "secret"}
-_FITS = {
+FITS = {
     Turn.DAEMONSET: _COTURN | {"node_selector", "external_addresses"},
     Turn.DEPLOYMENT: _COTURN | {"node_selector", "external_address", "annotations"},
     Turn.SHARED: set[str](),
@@ -187,9 +187,9 @@ class TurnSpec(Relay):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> TurnSpec:
-        if self.kind in _FITS:
-            for name in sorted(self.model_fields_set - {"kind"} - _FITS[self.kind]):
-                fits = ", ".join(sorted(_FITS[self.kind])) or "nothing: the platform target says the rest"
+        if self.kind in FITS:
+            for name in sorted(self.model_fields_set - {"kind"} - FITS[self.kind]):
+                fits = ", ".join(sorted(FITS[self.kind])) or "nothing: the platform target says the rest"
                 raise expected(f"beside turn.kind {self.kind} of turn.* only {fits}", name)
         if self.kind is Turn.EXTERNAL and self.external is None:
             raise expected("turn.external, since turn.kind is external", "none", "name the URIs of that service")

@@ -139,4 +139,4 @@ class Workers(Model):
     def any(self) -> bool:
         """Whether there is a process beside main."""
         pools = (getattr(self, name) for name in Workers.model_fields if name != "stream_writers")
-        return bool(self.stream_writers) or any(pool.replicas for pool in pools)
+        return bool(self.stream_writers) or any(pool.replicas or pool.autoscale for pool in pools)
