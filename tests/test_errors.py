@@ -970,6 +970,37 @@ CASES: dict[str, tuple[Change, str]] = {
         add(CHESS, "    probes: {canary: yes}\n"),
         "inventory/targets/eu1/chess-club.yml:15: matrix.probes.canary: expected a decimal number without zeros before it, true or false, or text in quotes, got yes",
     ),
+    "two patterns": (
+        edit(CHESS, "  - pattern.single-tenant\n", "  - pattern.single-tenant\n  - pattern.high-availability\n"),
+        "inventory/targets/eu1/chess-club.yml:4: classes: expected one class of pattern/, got 'pattern.high-availability' beside 'pattern.single-tenant'; remove one of them",
+    ),
+    "two patterns, one by a class": (
+        chain(
+            with_standby,
+            edit(
+                "inventory/targets/eu1/pair.yml",
+                "  - homeserver.pair\n",
+                "  - homeserver.pair\n  - pattern.multi-tenant\n",
+            ),
+        ),
+        "inventory/targets/eu1/pair.yml:3: classes: expected one class of pattern/, got 'pattern.multi-tenant' beside 'pattern.single-tenant'; remove one of them",
+    ),
+    "two clusters": (
+        edit("inventory/targets/us1/platform.yml", "  - cluster.us1\n", "  - cluster.eu1\n  - cluster.us1\n"),
+        "inventory/targets/us1/platform.yml:3: classes: expected one class of cluster/, got 'cluster.us1' beside 'cluster.eu1'; remove one of them",
+    ),
+    "servers of a closed federation": (
+        edit(CHESS, "{url_previews: false}", "{federation: {enabled: false, allow: [example.net]}}"),
+        "inventory/targets/eu1/chess-club.yml:12: matrix.synapse.federation: expected enabled: true, since allow names servers, got False; remove one of the two",
+    ),
+    "null where nothing was set": (
+        add(CHESS, "    alerts: null\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.alerts: expected a value, got null; it takes back what a class sets, and none sets this",
+    ),
+    "a class's list by reference": (
+        backed_up("backup: {recipients: '${matrix:alerts:email}'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.recipients: expected a list written out: it replaces the one of the classes before, and a reference would not",
+    ),
 }
 
 

@@ -2,8 +2,8 @@
 
 Kapitan's backends name neither file nor line for a fault of meaning, and reclass-rs names no file for a
 fault of YAML. This reads the same files with libyaml's node positions and follows the same chain of
-classes, so that every fault and every `explain` can point at a line. Nothing here is read on the way of
-a compile that succeeds.
+classes, so that every fault and every `explain` can point at a line, and so that the last file that sets a
+list wins (matrixfleet.model.merging). Each file is read once a process.
 """
 
 from __future__ import annotations
@@ -262,6 +262,17 @@ class Source:
                 seen.add(used)
                 files.extend(self._chain(used, seen))
         return (*files, *self._chain(path, seen))
+
+    def classes_below(self, target: str, folder: str) -> list[tuple[str, str, int]]:
+        """The classes of a folder that a target has by a file outside of that folder, with file and line. A class
+        there may build on another one."""
+        found: dict[str, tuple[str, str, int]] = {}
+        for path in self.chain(target):
+            if path.parent != self.inventory / "classes" / folder:
+                for name, line in self._file(path).classes:
+                    if name.startswith(f"{folder}."):
+                        found.setdefault(name, (name, self._shown(path), line))
+        return list(found.values())
 
     def classes_of(self, target: str) -> tuple[tuple[str, int], ...]:
         """The classes that a target's own file names, with their lines."""

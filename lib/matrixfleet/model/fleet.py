@@ -246,6 +246,7 @@ class Fleet:
         platform = self.platform(name)
         tenant = namespace = None
         own = name == self.platform_name(name)
+        self._hold_one_of_a_kind(name)
         if not own:
             self._hold_classes(name, platform.cluster)
         sharers: tuple[tuple[str, Tenant], ...] = ()
@@ -295,6 +296,14 @@ class Fleet:
         found = [self.fault(name, key, message) for key, message in faults]
         if found:
             raise FleetError(found)
+
+    def _hold_one_of_a_kind(self, name: str) -> None:
+        """Raise FleetError where a target has two patterns or two clusters: the last one would win, key by key."""
+        for folder in ("pattern", "cluster"):
+            found = self.source.classes_below(name, folder)
+            for used, file, line in found[1:]:
+                message = f"expected one class of {folder}/, got {used!r} beside {found[0][0]!r}; remove one of them"
+                raise FleetError([Fault(file, line, "classes", message)])
 
     def _hold_classes(self, name: str, cluster: Cluster) -> None:
         """Raise FleetError where a target's file names a class that tenants may not name."""

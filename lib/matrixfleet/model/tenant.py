@@ -144,6 +144,12 @@ class Federation(Model):
     allow: tuple[Host, ...] = ()
     """`federation_domain_whitelist`: only these servers. Empty means all."""
 
+    @model_validator(mode="after")
+    def _nobody_is_nobody(self) -> Federation:
+        if self.allow and not self.enabled:
+            raise expected("enabled: true, since allow names servers", False, "remove one of the two")
+        return self
+
 
 class OldKey(Model):
     """The public part of a signing key that is used no more."""
