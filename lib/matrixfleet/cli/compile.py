@@ -6,12 +6,15 @@ compiled, no target that is silently ignored, and a compiled/ that is either the
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, run
@@ -31,6 +34,8 @@ from matrixfleet.registry.pins import disagreements
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
+ASIDE = "compile-"
+"""What folders of running compiles are called, below .cache."""
 LINTED = ".cache/yamllint"
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -89,9 +94,8 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
             Fault("inventory/targets", 0, "", f"no target {name!r}{did_you_mean(name, fleet.names)}")
             for name in unknown
         )
-    (top / ".cache").mkdir(exist_ok=True)
-    remember(top / LINTED)
-    with tempfile.TemporaryDirectory(dir=top / ".cache", prefix="compile-") as aside:
+    with _alone(top / ".cache"), tempfile.TemporaryDirectory(dir=top / ".cache", prefix=ASIDE) as aside:
+        remember(top / LINTED)
         staged = Path(aside) / COMPILED
         _kapitan(top, Path(aside), targets, verbose=verbose)
         _stage_argocd(top, staged, fleet, targets)
@@ -104,11 +108,32 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
     return f"{len(targets or fleet.names)} targets, {len(tree.entries)} objects: compiled and checked"
 
 
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Hold off other compiles of this checkout, and remove what killed ones left."""
+    cache.mkdir(exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        try:
+            # The kernel lets go of it when this process ends, however it ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = "another compile of this checkout is running; wait for it"
+            raise FleetError([Fault(str(cache.name), 0, "", message)]) from None
+        for left in cache.glob(f"{ASIDE}*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+        for left in (*(cache.parent / ARGOCD).glob("*.new"), cache.parent / f"{CODEOWNERS}.new"):
+            left.unlink(missing_ok=True)
+        yield
+
+
 def _kapitan(top: Path, output: Path, targets: list[str], *, verbose: bool) -> None:
     command = [sys.executable, "-m", "kapitan", "compile", "--output-path", str(output)]
     if targets:
         command += ["-t", *targets]
-    done = subprocess.run(command, cwd=top, capture_output=not verbose, text=True, check=False)
+    # Kapitan's own temporary folder goes with this one, even where both are killed.
+    environment = {**os.environ, "TMPDIR": str(output)}
+    done = subprocess.run(command, cwd=top, capture_output=not verbose, text=True, check=False, env=environment)
     if done.returncode:
         said = _CONTROL.sub("", (done.stdout or "") + (done.stderr or ""))
         message = said.strip().splitlines()[-1] if said.strip() else "see above"
