@@ -99,6 +99,7 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
         staged = Path(aside) / COMPILED
         _kapitan(top, Path(aside), targets, verbose=verbose)
         _stage_argocd(top, staged, fleet, targets)
+        _stage_namespaces(top, staged, fleet, targets)
         tree = Tree.read(staged, fleet)
         refuse(run(tree, whole_fleet=not targets))
         _publish(top, staged, targets)
@@ -161,6 +162,17 @@ def _stage_argocd(top: Path, staged: Path, fleet: Fleet, targets: Iterable[str])
         for path, text in draw_target(fleet, name, top).items():
             if path.startswith(f"{FOLDER}/"):
                 file = staged / name.partition(".")[0] / ARGOCD / Path(path).name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+
+
+def _stage_namespaces(top: Path, staged: Path, fleet: Fleet, targets: Iterable[str]) -> None:
+    """The shared namespaces of single targets, which rules hold their Pods against. They are not published."""
+    shared = {f"{name.partition('.')[0]}.{fleet.raw(name, ('matrix', 'namespace'))}" for name in targets}
+    for name in sorted(shared.intersection(fleet.names) - set(targets)):
+        for path, text in draw_target(fleet, name, top).items():
+            if not path.startswith(f"{FOLDER}/"):
+                file = staged.joinpath(*name.split("."), path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8")
 

@@ -136,6 +136,11 @@ class Quota(Model):
     """PersistentVolumeClaims."""
     storage: Memory
     """Of all claims."""
+    balancers: int = Field(default=0, ge=0)
+    """Services of type LoadBalancer. Default: 0. One for each tenant with turn.kind deployment."""
+    node_ports: int = Field(default=0, ge=0)
+    """Ports of those Services, each of which takes a port of every node. Default: 0. With turn.kind deployment a tenant
+    takes its relay ports, 40 unless set, and two for each port that Coturn listens on."""
 
 
 class SharedNamespace(Model):
