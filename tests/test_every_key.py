@@ -381,13 +381,27 @@ EXTRA: dict[str, Changes] = {
 }
 
 
+def with_namespace(fleet: Fleet) -> Fleet:
+    """A namespace for several tenants, every key of it set."""
+    quota = {
+        "cpu": "8",
+        "memory": "24Gi",
+        "pods": 60,
+        "claims": 12,
+        "storage": "200Gi",
+        "balancers": 1,
+        "node_ports": 44,
+    }
+    return fleet.changed(SHARED_NAMESPACE, ("namespace",), {"quota": quota, "release": "stable"})
+
+
 def fixtures(fleet: Fleet) -> Iterator[set[Path]]:
     """What each fixture sets."""
     for name in fleet.names:
         yield of_fleet(fleet, name)
     for changes in (*VARIANTS.values(), *EXTRA.values()):
         yield of_fleet(changed(fleet, *changes), PROD)
-    yield of_fleet(fleet.changed(SHARED_NAMESPACE, ("namespace", "release"), "stable"), SHARED_NAMESPACE)
+    yield of_fleet(with_namespace(fleet), SHARED_NAMESPACE)
 
 
 def row(path: Path) -> Path:
@@ -424,5 +438,4 @@ def test_each_of_them_is_drawn_and_holds(kind: str, fleet: Fleet) -> None:
 
 
 def test_a_shared_namespace_of_a_release(fleet: Fleet) -> None:
-    after = fleet.changed(SHARED_NAMESPACE, ("namespace", "release"), "stable")
-    assert draw_target(after, SHARED_NAMESPACE, TOP)
+    assert draw_target(with_namespace(fleet), SHARED_NAMESPACE, TOP)

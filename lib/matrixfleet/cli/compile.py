@@ -171,15 +171,14 @@ def _stage_namespaces(top: Path, staged: Path, fleet: Fleet, targets: Iterable[s
     shared = {f"{name.partition('.')[0]}.{fleet.raw(name, ('matrix', 'namespace'))}" for name in targets}
     for name in sorted(shared.intersection(fleet.names) - set(targets)):
         for path, text in draw_target(fleet, name, top).items():
-            if not path.startswith(f"{FOLDER}/"):
-                file = staged.joinpath(*name.split("."), path)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, encoding="utf-8")
+            file = Path(os.path.normpath(staged.joinpath(*name.split("."), path)))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
 
 
 def _merge(new: Path, old: Path, targets: set[str]) -> None:
     """Put single targets' Argo CD objects beside those of the others; what such a target has no more goes."""
-    fresh = {path.name: path for path in new.glob("*.yaml")}
+    fresh = {path.name: path for path in new.glob("*.yaml") if _target_of(path) in targets}
     for path in old.glob("*.yaml"):
         if path.name not in fresh and _target_of(path) in targets:
             path.unlink()
