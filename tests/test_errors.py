@@ -756,6 +756,269 @@ CASES: dict[str, tuple[Change, str]] = {
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
         "inventory/classes/cluster/us1.yml:28: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
     ),
+    "Element Web under the homeserver's name": (
+        edit(CHESS, "element: chat.chess", "element: matrix.chess"),
+        "inventory/targets/eu1/chess-club.yml:8: matrix.hosts: expected element other than matrix, got 'matrix.chess.example.org'; each is served by something else",
+    ),
+    "a relay under the homeserver's name": (
+        edit(PROD, "turn: turn.example.com", "turn: matrix.example.com"),
+        "inventory/targets/eu1/matrix-prod.yml:9: matrix.hosts: expected turn other than matrix, got 'matrix.example.com'; each is served by something else",
+    ),
+    "a relay under Element Web's name": (
+        edit(PROD, "turn: turn.example.com", "turn: chat.example.com"),
+        "inventory/targets/eu1/matrix-prod.yml:9: matrix.hosts: expected turn other than element, got 'chat.example.com'; each is served by something else",
+    ),
+    "a relay under a name that the edge serves": (
+        edit(PROD, "turn: turn.example.com", "turn: example.com"),
+        "inventory/targets/eu1/matrix-prod.yml:6: matrix: expected hosts.turn other than server_name, got 'example.com'; the edge serves /.well-known/matrix on server_name; name another host, or well_known.serve: false",
+    ),
+    "two things of the platform's under one name": (
+        edit(AP1, "host: element.example.com", "host: turn.ap1.example.com"),
+        "inventory/targets/ap1/platform.yml:5: platform: expected turn.host other than element.host, got 'turn.ap1.example.com'; each is served by something else",
+    ),
+    "a homeserver under the platform's Element Web": (
+        edit(AP1, "homeserver: https://a.matrix.example.com", "homeserver: https://element.example.com"),
+        "inventory/targets/ap1/platform.yml:9: platform.element: expected homeserver other than host, got 'https://element.example.com'; each is served by something else",
+    ),
+    "an address as a host": (
+        edit(CHESS, "element: chat.chess.example.org", "element: 192.0.2.7"),
+        "inventory/targets/eu1/chess-club.yml:10: matrix.hosts.element: expected a host name (chat.example.com), got '192.0.2.7'",
+    ),
+    "a label of 64 letters": (
+        edit(CHESS, "element: chat.chess", f"element: {64 * chr(97)}"),
+        "inventory/targets/eu1/chess-club.yml:10: matrix.hosts.element: expected a host name (chat.example.com), got 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.org'",
+    ),
+    "a minute that no hour has": (
+        backed_up("backup: {schedule: '61 2 * * *'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.schedule: expected five fields of cron (17 2 * * *), got '61 2 * * *'; the minute is 0 to 59, the smaller number first",
+    ),
+    "a day that no year has": (
+        backed_up("backup: {schedule: '1 2 30 2 *'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.schedule: expected five fields of cron (17 2 * * *), got '1 2 30 2 *'; no year has such a day",
+    ),
+    "a step of nothing": (
+        backed_up("backup: {schedule: '*/0 2 * * *'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.schedule: expected five fields of cron (17 2 * * *), got '*/0 2 * * *'; a step of the minute is 1 to 59",
+    ),
+    "a range from late to early": (
+        backed_up("backup: {schedule: '1 5-2 * * *'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.schedule: expected five fields of cron (17 2 * * *), got '1 5-2 * * *'; the hour is 0 to 23, the smaller number first",
+    ),
+    "a day of the week that Kubernetes does not know": (
+        backed_up("backup: {drill: '1 5 * * 7'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.drill: expected five fields of cron (17 2 * * *), got '1 5 * * 7'; the day of week is 0 to 6, the smaller number first",
+    ),
+    "dumps on workdays": (
+        backed_up("backup: {schedule: '1 5 * * 1-5'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.schedule: expected a run every 2 days or more often, got '1 5 * * 1-5'; verify fails for backups that are older",
+    ),
+    "a drill a month": (
+        backed_up("backup: {drill: '1 5 1 * *'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.drill: expected a run every 8 days or more often, got '1 5 1 * *'; an alert fires for drills that are older",
+    ),
+    "nothing as a size": (
+        add(CHESS, "    media: {storage: 0Gi}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.media.storage: expected 1Mi or more, got '0Gi'",
+    ),
+    "a fraction that rounds to nothing": (
+        add(CHESS, "    media: {storage: 0.0001Gi}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.media.storage: expected 1Mi or more, got '0.0001Gi'",
+    ),
+    "no CPU": (
+        add(CHESS, "    router: {resources: {cpu: 0, memory: 128Mi}}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.router.resources.cpu: expected 1m CPU or more, got '0'",
+    ),
+    "a router without room": (
+        add(CHESS, "    router: {resources: {cpu: 100m, memory: 16Mi}}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.router.resources.memory: expected memory for 400 to 500000 connections (48Mi to 19Gi), got room for -410",
+    ),
+    "a PostgreSQL without room": (
+        add(CHESS, "    database: {resources: {memory: 8Mi}}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.database.resources: expected memory of 256Mi or more, got '8Mi'; with less the program does not start",
+    ),
+    "a worker without room": (
+        add(CHESS, "    workers: {generic: {replicas: 1, resources: {memory: 64Mi}}}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.workers.generic.resources.memory: expected 256Mi or more, got '64Mi'; an idle process of Synapse takes 250Mi",
+    ),
+    "a volume that one upload fills": (
+        chain(
+            add(CHESS, "    media: {storage: 1Gi}\n"), edit(CHESS, "{url_previews: false}", "{max_upload_size: 1Gi}")
+        ),
+        "inventory/targets/eu1/chess-club.yml:5: matrix: expected media.storage of four times synapse.max_upload_size (1Gi) or more, got '1Gi'",
+    ),
+    "a retention of nothing": (
+        add(CHESS, "    retention: {remote_media: 0d}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.retention.remote_media: expected 1s or more, got '0d'; leave the key out for no limit",
+    ),
+    "a second bucket that is the first, written otherwise": (
+        backed_up(
+            "backup: {second: {endpoint: 'https://s3.nbg.example.net:443/', region: nbg, bucket: matrix-backups}}"
+        ),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup: expected second in another bucket than matrix-backups, got 'matrix-backups'",
+    ),
+    "a recipient twice": (
+        backed_up(
+            "backup: {recipients: ['age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97r', 'age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97r']}"
+        ),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup: expected recipients, each once, got 'age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97r'; it is there twice",
+    ),
+    "a recipient with a wrong letter": (
+        backed_up(
+            "backup: {recipients: ['age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97q', 'age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97r']}"
+        ),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.recipients[0]: expected a recipient of age (age1..., as age-keygen prints it), got 'age1h4lhdj54sl3x6ay3kawlg7ds53yd9955c584ddjsz220p9hd8ykqjdr97q'; its checksum is wrong: a letter was lost or changed on the way",
+    ),
+    "a repository that no registry has": (
+        edit("inventory/classes/release/stable.yml", "ghcr.io/element-hq/synapse", "ghcr.io/element-hq//synapse"),
+        "inventory/classes/release/stable.yml:9: releases.stable.images.synapse.repository: expected REGISTRY/PATH in lower case, without tag and digest, got 'ghcr.io/element-hq//synapse'",
+    ),
+    "a relay on a port of the node": (
+        edit(PROD, "    synapse:\n", "    turn: {port: 22}\n    synapse:\n"),
+        "inventory/targets/eu1/matrix-prod.yml:17: matrix.turn: expected port without 22, which is SSH's, got 22",
+    ),
+    "a relay on ports of Services": (
+        edit(PROD, "    synapse:\n", "    turn: {relay_ports: {first: 30000, last: 31000}}\n    synapse:\n"),
+        "inventory/targets/eu1/matrix-prod.yml:17: matrix.turn: expected relay_ports without 30000 to 32767, which is of Services (NodePort), got '30000 to 31000'",
+    ),
+    "a relay behind a balancer on a port of its own": (
+        edit(
+            PROD,
+            "    synapse:\n",
+            "    turn: {kind: deployment, external_address: 203.0.113.9, port: 443, relay_ports: {first: 3470, last: 3480}}\n    synapse:\n",
+        ),
+        "inventory/targets/eu1/matrix-prod.yml:17: matrix.turn: expected relay_ports without 3478, which is Coturn's own, got '3470 to 3480'",
+    ),
+    "a folder above": (
+        add(CHESS, "    media: {kind: s3, s3: {region: eu-west-1, bucket: media, prefix: ..}}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.media.s3.prefix: expected one word without slashes (chat.example.com), got '..'",
+    ),
+    "a label that Kubernetes refuses": (
+        edit(EU1, "pods: {k8s-app: kube-dns}", "pods: {k8s-app: kube dns}"),
+        "inventory/classes/cluster/eu1.yml:18: cluster.network.dns[0].pods.k8s-app: expected the value of a label (letters, digits, '-', '_' and '.', 63 at most), got 'kube dns'",
+    ),
+    "a priority that Kubernetes keeps": (
+        edit(EU1, "matrix-high: 100000", "matrix-high: 2000000000"),
+        "inventory/classes/cluster/eu1.yml:68: cluster.priority_classes.matrix-high: expected less than or equal to 1000000000, got 2000000000",
+    ),
+    "an id too long": (
+        add(CHESS, f"    appservices: {{{40 * chr(97)}: {{}}}}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.appservices.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: expected a name of 32 characters or fewer, got 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'; it is part of the names of objects and volumes",
+    ),
+    "classes that are no list": (
+        write("inventory/classes/platform.yml", "classes: size.small\n"),
+        "inventory/classes/platform.yml:1: classes: expected a list, got 'size.small'; did you mean [size.small]?",
+    ),
+    "a class that is a mapping": (
+        edit("inventory/classes/platform.yml", "  - size.small\n", "  - size: small\n"),
+        "inventory/classes/platform.yml:3: classes[0]: expected a class's name, got something else",
+    ),
+    "a class's file with another word": (
+        write("inventory/classes/feature/x.yml", "parametres: {}\n"),
+        "inventory/classes/feature/x.yml:1: parametres: expected classes and parameters alone in a class's file, did you mean parameters?",
+    ),
+    "a copy of a class": (
+        write("inventory/classes/size/small.bak.yml", "parameters: {}\n"),
+        "inventory/classes/size/small.bak.yml: expected the name of a class without dots, got 'small.bak'; rename the file, or remove a copy",
+    ),
+    "a copy of a target": (
+        write("inventory/targets/eu1/chess-club.bak.yml", "parameters: {}\n"),
+        "inventory/targets/eu1/chess-club.bak.yml: the name of a target is the file's: expected a DNS label (lower case letters, digits and '-', 63 at most), got 'chess-club.bak', did you mean chess-club-bak?",
+    ),
+    "a target of two files": (
+        write("inventory/targets/eu1/chess-club.yaml", "parameters: {}\n"),
+        "inventory/targets/eu1/chess-club.yaml: another file has the same name; expected one, remove the other",
+    ),
+    "a file that nobody reads": (
+        write("inventory/chess.yml", "parameters: {}\n"),
+        "inventory/chess.yml: nothing reads it here; expected it below inventory/classes or in inventory/targets/<cluster>",
+    ),
+    "a target in no cluster's folder": (
+        write("inventory/targets/chess.yml", "parameters: {}\n"),
+        "inventory/targets/chess.yml: expected inventory/targets/<cluster>/<name>.yml, got 0 folders",
+    ),
+    "a target's name in capitals": (
+        write("inventory/targets/eu1/My_Tenant.yml", "parameters: {}\n"),
+        "inventory/targets/eu1/My_Tenant.yml: the name of a target is the file's: expected a DNS label (lower case letters, digits and '-', 63 at most), got 'My_Tenant', did you mean my-tenant?",
+    ),
+    "an editor's lock": (
+        lambda repository: (repository.top / "inventory/targets/eu1/.#chess-club.yml").symlink_to("me@host.123:456"),
+        "inventory/targets/eu1/.#chess-club.yml: expected a file, got a link to nothing; an editor's lock goes when the file there is saved or closed",
+    ),
+    "an editor's lock of a class": (
+        lambda repository: (repository.top / "inventory/classes/size/.#small.yml").symlink_to("me@host.123:456"),
+        "inventory/classes/size/.#small.yml: expected a file, got a link to nothing; an editor's lock goes when the file there is saved or closed",
+    ),
+    "a folder for a file": (
+        lambda repository: (repository.top / "inventory/targets/eu1/chess.yml").mkdir(),
+        "inventory/targets/eu1/chess.yml: expected a file, got a folder; rename or remove it",
+    ),
+    "a folder for a class": (
+        lambda repository: (repository.top / "inventory/classes/size/tiny.yml").mkdir(),
+        "inventory/classes/size/tiny.yml: expected a file, got a folder; rename or remove it",
+    ),
+    "an octal number": (
+        add(CHESS, "    database: {max_connections: 0100}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.database.max_connections: expected a decimal number without zeros before it, true or false, or text in quotes, got 0100",
+    ),
+    "a hexadecimal number": (
+        add(CHESS, "    database: {max_connections: 0x64}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.database.max_connections: expected a decimal number without zeros before it, true or false, or text in quotes, got 0x64",
+    ),
+    "a grouped number": (
+        add(CHESS, "    database: {max_connections: 1_00}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.database.max_connections: expected a decimal number without zeros before it, true or false, or text in quotes, got 1_00",
+    ),
+    "minutes and seconds": (
+        add(CHESS, "    database: {max_connections: 1:40}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.database.max_connections: expected a decimal number without zeros before it, true or false, or text in quotes, got 1:40",
+    ),
+    "a number in quotes": (
+        add(CHESS, "    database: {max_connections: '100'}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.database.max_connections: expected a whole number, got '100'; write it without quotes",
+    ),
+    "true as a number": (
+        add(CHESS, "    router: {replicas: true}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.router.replicas: expected a whole number, got True",
+    ),
+    "false in quotes": (
+        add(CHESS, "    probes: {canary: 'false'}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.probes.canary: expected true or false, got 'false'; write it without quotes",
+    ),
+    "yes": (
+        add(CHESS, "    probes: {canary: yes}\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.probes.canary: expected a decimal number without zeros before it, true or false, or text in quotes, got yes",
+    ),
+    "two patterns": (
+        edit(CHESS, "  - pattern.single-tenant\n", "  - pattern.single-tenant\n  - pattern.high-availability\n"),
+        "inventory/targets/eu1/chess-club.yml:4: classes: expected one class of pattern/, got 'pattern.high-availability' beside 'pattern.single-tenant'; remove one of them",
+    ),
+    "two patterns, one by a class": (
+        chain(
+            with_standby,
+            edit(
+                "inventory/targets/eu1/pair.yml",
+                "  - homeserver.pair\n",
+                "  - homeserver.pair\n  - pattern.multi-tenant\n",
+            ),
+        ),
+        "inventory/targets/eu1/pair.yml:3: classes: expected one class of pattern/, got 'pattern.multi-tenant' beside 'pattern.single-tenant'; remove one of them",
+    ),
+    "two clusters": (
+        edit("inventory/targets/us1/platform.yml", "  - cluster.us1\n", "  - cluster.eu1\n  - cluster.us1\n"),
+        "inventory/targets/us1/platform.yml:3: classes: expected one class of cluster/, got 'cluster.us1' beside 'cluster.eu1'; remove one of them",
+    ),
+    "servers of a closed federation": (
+        edit(CHESS, "{url_previews: false}", "{federation: {enabled: false, allow: [example.net]}}"),
+        "inventory/targets/eu1/chess-club.yml:12: matrix.synapse.federation: expected enabled: true, since allow names servers, got False; remove one of the two",
+    ),
+    "null where nothing was set": (
+        add(CHESS, "    alerts: null\n"),
+        "inventory/targets/eu1/chess-club.yml:15: matrix.alerts: expected a value, got null; it takes back what a class sets, and none sets this",
+    ),
+    "a class's list by reference": (
+        backed_up("backup: {recipients: '${matrix:alerts:email}'}"),
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.recipients: expected a list written out: it replaces the one of the classes before, and a reference would not",
+    ),
 }
 
 

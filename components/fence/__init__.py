@@ -145,6 +145,8 @@ def bootstrap_role(plan: Plan, place: str, rules: list[Object]) -> Object:
 
 def role_name(plan: Plan, place: str) -> str:
     """The bootstrap Job's Role in one namespace."""
+    if place == plan.turn_namespace:
+        return f"{plan.called('bootstrap')}-turn"
     if place.startswith(plan.namespace):
         return f"{plan.called('bootstrap')}{place.removeprefix(plan.namespace)}"
     return plan.called("bootstrap")

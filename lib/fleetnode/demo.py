@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -17,11 +18,13 @@ from fleetnode.certificates import Authority
 from fleetnode.tenant import Tenant, boot, pods, register
 from podrunner.loopback import LoopbackNode
 from podrunner.node import NotReady
+from podrunner.objects import CONTROLLERS, pods_of
 from podrunner.runner import PodRun
 
 TOP = Path(__file__).resolve().parents[2]
 VENV = Path(sys.prefix)
 USER = "alice"
+FIRST_NETWORK = 77
 
 
 def main() -> int:
@@ -40,9 +43,14 @@ def main() -> int:
         print(f"make demo: no tenant {asked.tenant} in compiled/; expected CLUSTER/TENANT", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        network, held = _free_network(_ports(Tenant(folder, overlays.DEMO)))
+    except RuntimeError as error:
+        print(f"make demo: {error}", file=sys.stderr)
+        return 2
     # Short, since a socket's path may have 107 characters.
     directory = Path(tempfile.mkdtemp(prefix="fleet-"))
-    node = LoopbackNode(directory, images.wheels(VENV))
+    node = LoopbackNode(directory, images.wheels(VENV), network)
     try:
         _show(node, folder, asked.seconds)
         return 0
@@ -56,6 +64,36 @@ def main() -> int:
         print("\nending the processes, removing their data", flush=True)
         node.stop(grace=10)
         shutil.rmtree(directory, ignore_errors=True)
+        for one in held:
+            one.close()
+
+
+def _ports(tenant: Tenant) -> list[int]:
+    """The TCP ports of a tenant's Pods."""
+    pods = [pod for one in tenant.objects if one["kind"] in ("Pod", *CONTROLLERS) for pod in pods_of(one)]
+    ports = (port for pod in pods for container in pod.containers for port in container.get("ports", []))
+    return sorted({port["containerPort"] for port in ports if port.get("protocol", "TCP") == "TCP"})
+
+
+def _free_network(ports: list[int]) -> tuple[str, list[socket.socket]]:
+    """The first two numbers of addresses on which every port is free, and what keeps other demos off them: the ports of
+    the first address, which no Pod has. Raises RuntimeError where a port is taken on all of them."""
+    taken = 0
+    for number in range(FIRST_NETWORK, FIRST_NETWORK + 20):
+        held: list[socket.socket] = []
+        for port in ports:
+            one = socket.socket()
+            held.append(one)
+            try:
+                one.bind((f"127.{number}.0.1", port))
+            except OSError:
+                taken = port
+                break
+        else:
+            return f"127.{number}", held
+        for one in held:
+            one.close()
+    raise RuntimeError(f"port {taken} is taken on every address of this machine; end the program that listens there")
 
 
 def _show(node: LoopbackNode, folder: Path, seconds: float) -> None:

@@ -3,7 +3,10 @@ is wrong on stderr."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -137,3 +140,31 @@ def main() -> None:
     except FleetError as error:
         typer.echo(str(error), err=True)
         sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read the output has enough of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(_unusable(error), err=True)
+        sys.exit(1)
+
+
+_HINTS = {
+    errno.ENOSPC: "make room on that file system",
+    errno.EDQUOT: "make room within your quota",
+    errno.EROFS: "expected a checkout that can be written",
+    errno.EACCES: "expected a checkout that this user can read and write",
+    errno.EPERM: "expected a checkout that this user can read and write",
+    errno.ENOTDIR: "expected a folder there; remove the file",
+    errno.EEXIST: "expected a folder there; remove the file",
+    errno.EISDIR: "expected a file there; remove the folder",
+}
+
+
+def _unusable(error: OSError) -> str:
+    """What the machine refused, in one line."""
+    place = str(error.filename or "")
+    with suppress(ValueError):
+        place = str(Path(place).relative_to(Path.cwd())) if place else place
+    hint = _HINTS.get(error.errno or 0, "")
+    return (f"{place}: " if place else "") + str(error.strerror or error) + (f"; {hint}" if hint else "")

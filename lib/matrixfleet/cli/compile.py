@@ -6,12 +6,15 @@ compiled, no target that is silently ignored, and a compiled/ that is either the
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, run
@@ -31,6 +34,8 @@ from matrixfleet.registry.pins import disagreements
 
 COMPILED = "compiled"
 BOOTSTRAP = "bootstrap"
+ASIDE = "compile-"
+"""What folders of running compiles are called, below .cache."""
 LINTED = ".cache/yamllint"
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -89,12 +94,12 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
             Fault("inventory/targets", 0, "", f"no target {name!r}{did_you_mean(name, fleet.names)}")
             for name in unknown
         )
-    (top / ".cache").mkdir(exist_ok=True)
-    remember(top / LINTED)
-    with tempfile.TemporaryDirectory(dir=top / ".cache", prefix="compile-") as aside:
+    with _alone(top / ".cache"), tempfile.TemporaryDirectory(dir=top / ".cache", prefix=ASIDE) as aside:
+        remember(top / LINTED)
         staged = Path(aside) / COMPILED
         _kapitan(top, Path(aside), targets, verbose=verbose)
         _stage_argocd(top, staged, fleet, targets)
+        _stage_namespaces(top, staged, fleet, targets)
         tree = Tree.read(staged, fleet)
         refuse(run(tree, whole_fleet=not targets))
         _publish(top, staged, targets)
@@ -104,11 +109,32 @@ def compile_fleet(top: Path, targets: list[str], *, verbose: bool = False) -> st
     return f"{len(targets or fleet.names)} targets, {len(tree.entries)} objects: compiled and checked"
 
 
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Hold off other compiles of this checkout, and remove what killed ones left."""
+    cache.mkdir(exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        try:
+            # The kernel lets go of it when this process ends, however it ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = "another compile of this checkout is running; wait for it"
+            raise FleetError([Fault(str(cache.name), 0, "", message)]) from None
+        for left in cache.glob(f"{ASIDE}*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+        for left in (*(cache.parent / ARGOCD).glob("*.new"), cache.parent / f"{CODEOWNERS}.new"):
+            left.unlink(missing_ok=True)
+        yield
+
+
 def _kapitan(top: Path, output: Path, targets: list[str], *, verbose: bool) -> None:
     command = [sys.executable, "-m", "kapitan", "compile", "--output-path", str(output)]
     if targets:
         command += ["-t", *targets]
-    done = subprocess.run(command, cwd=top, capture_output=not verbose, text=True, check=False)
+    # Kapitan's own temporary folder goes with this one, even where both are killed.
+    environment = {**os.environ, "TMPDIR": str(output)}
+    done = subprocess.run(command, cwd=top, capture_output=not verbose, text=True, check=False, env=environment)
     if done.returncode:
         said = _CONTROL.sub("", (done.stdout or "") + (done.stderr or ""))
         message = said.strip().splitlines()[-1] if said.strip() else "see above"
@@ -140,9 +166,19 @@ def _stage_argocd(top: Path, staged: Path, fleet: Fleet, targets: Iterable[str])
                 file.write_text(text, encoding="utf-8")
 
 
+def _stage_namespaces(top: Path, staged: Path, fleet: Fleet, targets: Iterable[str]) -> None:
+    """The shared namespaces of single targets, which rules hold their Pods against. They are not published."""
+    shared = {f"{name.partition('.')[0]}.{fleet.raw(name, ('matrix', 'namespace'))}" for name in targets}
+    for name in sorted(shared.intersection(fleet.names) - set(targets)):
+        for path, text in draw_target(fleet, name, top).items():
+            file = Path(os.path.normpath(staged.joinpath(*name.split("."), path)))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+
+
 def _merge(new: Path, old: Path, targets: set[str]) -> None:
     """Put single targets' Argo CD objects beside those of the others; what such a target has no more goes."""
-    fresh = {path.name: path for path in new.glob("*.yaml")}
+    fresh = {path.name: path for path in new.glob("*.yaml") if _target_of(path) in targets}
     for path in old.glob("*.yaml"):
         if path.name not in fresh and _target_of(path) in targets:
             path.unlink()

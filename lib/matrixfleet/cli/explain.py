@@ -34,7 +34,9 @@ def explain_key(top: Path, name: str, written: str) -> str:
     value = _value(fleet, name, key)
     lines = [f"{dotted(key)} of {name}", "", *_indented(_shown(value)), ""]
     places = fleet.said(name, key)
-    lines.append("said by (the last one wins):")
+    lines.append(
+        f"said by (the last one wins{', and its list is the whole list' if isinstance(value, tuple) else ''}):"
+    )
     lines += [f"  {place.file}:{place.line}" + (f": {place.text}" if place.text else "") for place in places]
     if not places:
         lines.append(f"  nobody: it is the default of {_owner(fleet, name, key)}")

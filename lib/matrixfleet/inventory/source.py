@@ -2,8 +2,8 @@
 
 Kapitan's backends name neither file nor line for a fault of meaning, and reclass-rs names no file for a
 fault of YAML. This reads the same files with libyaml's node positions and follows the same chain of
-classes, so that every fault and every `explain` can point at a line. Nothing here is read on the way of
-a compile that succeeds.
+classes, so that every fault and every `explain` can point at a line, and so that the last file that sets a
+list wins (matrixfleet.model.merging). Each file is read once a process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from matrixfleet.errors import Fault, did_you_mean
-from matrixfleet.inventory.target_file import place_faults, shape_faults
+from matrixfleet.inventory.target_file import ambiguous, class_shape_faults, place_faults, shape_faults
 
 Key = tuple[str | int, ...]
 """A path into the parameters: ("matrix", "hosts", "element")."""
@@ -34,6 +34,8 @@ class Said:
     line: int
     text: str
     """The value as it is written there, or "" for a block."""
+    sets: bool = True
+    """Whether it sets something: null takes back what files before set."""
 
 
 class _File:
@@ -45,6 +47,10 @@ class _File:
         self.root: yaml.Node | None = None
         try:
             self.root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        except OSError as error:
+            self.faults.append(Fault(shown, 0, "", _unreadable(path, error)))
+        except RecursionError:
+            self.faults.append(Fault(shown, 0, "", f"expected at most {_DEEPEST} levels"))
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 0
@@ -52,12 +58,16 @@ class _File:
             self.faults.append(Fault(shown, line, "", f"YAML syntax: {what}; expected well-formed YAML"))
         except UnicodeDecodeError as error:
             self.faults.append(Fault(shown, 0, "", f"expected UTF-8 text, got byte {error.object[error.start]:#x}"))
+        except yaml.YAMLError as error:
+            what = " ".join(str(error).split())
+            self.faults.append(Fault(shown, 0, "", f"YAML syntax: {what}; expected well-formed YAML"))
         excess = _excess(self.root) if self.root is not None else None
         if excess is not None:
             self.faults.append(Fault(shown, excess[0], "", excess[1]))
             self.root = None
         if self.root is not None:
             self.faults.extend(_duplicates(self.root, shown, ()))
+            self.faults.extend(ambiguous(self.root, shown))
             if not isinstance(self.root, yaml.MappingNode):
                 self.faults.append(Fault(shown, 1, "", "expected a mapping with classes and parameters"))
                 self.root = None
@@ -79,7 +89,8 @@ class _File:
         entry = self.entry(("classes",))
         if entry is None or not isinstance(entry[1], yaml.SequenceNode):
             return ()
-        return tuple((str(item.value), item.start_mark.line + 1) for item in entry[1].value)
+        items = (item for item in entry[1].value if isinstance(item, yaml.ScalarNode))
+        return tuple((str(item.value), item.start_mark.line + 1) for item in items)
 
     @cached_property
     def references(self) -> tuple[tuple[Key, int, str], ...]:
@@ -99,6 +110,15 @@ class _File:
         entry = self.entry(("parameters",))
         walk(entry[1] if entry else None, ())
         return tuple(found)
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    """Why a file cannot be read, and what to do."""
+    if path.is_dir():
+        return "expected a file, got a folder; rename or remove it"
+    if path.name.startswith(".#") or (path.is_symlink() and not path.exists()):
+        return "expected a file, got a link to nothing; an editor's lock goes when the file there is saved or closed"
+    return f"cannot be read: {error.strerror}"
 
 
 _DEEPEST, _LARGEST = 60, 100_000
@@ -188,18 +208,20 @@ class Source:
     def _read(self, path: Path) -> _File:
         return _File(path, self._shown(path))
 
+    def _files(self, folder: str) -> list[Path]:
+        return sorted(path for path in (self.inventory / folder).rglob("*") if path.suffix in (".yml", ".yaml"))
+
     @cached_property
     def target_files(self) -> dict[str, Path]:
         """Target name ("eu1.acme") to its file."""
         top = self.inventory / "targets"
-        files = sorted(path for path in top.rglob("*") if path.suffix in (".yml", ".yaml"))
-        return {".".join(path.relative_to(top).with_suffix("").parts): path for path in files}
+        return {".".join(path.relative_to(top).with_suffix("").parts): path for path in self._files("targets")}
 
     @cached_property
     def class_files(self) -> dict[str, Path]:
         """Class name ("size.small") to its file."""
         top = self.inventory / "classes"
-        files = sorted(path for path in top.rglob("*") if path.suffix in (".yml", ".yaml"))
+        files = self._files("classes")
         names: dict[str, Path] = {}
         for path in files:
             parts = path.relative_to(top).with_suffix("").parts
@@ -241,6 +263,17 @@ class Source:
                 files.extend(self._chain(used, seen))
         return (*files, *self._chain(path, seen))
 
+    def classes_below(self, target: str, folder: str) -> list[tuple[str, str, int]]:
+        """The classes of a folder that a target has by a file outside of that folder, with file and line. A class
+        there may build on another one."""
+        found: dict[str, tuple[str, str, int]] = {}
+        for path in self.chain(target):
+            if path.parent != self.inventory / "classes" / folder:
+                for name, line in self._file(path).classes:
+                    if name.startswith(f"{folder}."):
+                        found.setdefault(name, (name, self._shown(path), line))
+        return list(found.values())
+
     def classes_of(self, target: str) -> tuple[tuple[str, int], ...]:
         """The classes that a target's own file names, with their lines."""
         return self._file(self.target_files[target]).classes
@@ -249,6 +282,9 @@ class Source:
         """What makes a target's file more than data."""
         path = self.target_files[target]
         file = self._file(path)
+        if not path.is_file():
+            yield from file.faults
+            return
         yield from place_faults(self.inventory / "targets", path, file.shown)
         yield from file.faults or shape_faults(file.root, target, file.shown)
 
@@ -262,7 +298,8 @@ class Source:
         found = []
         for path, name, value in self.nodes(target, key):
             text = str(value.value) if isinstance(value, yaml.ScalarNode) else ""
-            found.append(Said(self._shown(path), name.start_mark.line + 1, text))
+            sets = value.tag != "tag:yaml.org,2002:null"
+            found.append(Said(self._shown(path), name.start_mark.line + 1, text if sets else "null", sets))
         return found
 
     def shown(self, target: str) -> str:
@@ -272,7 +309,7 @@ class Source:
 
     def file_faults(self) -> list[Fault]:
         """What is wrong with the files themselves: syntax, duplicate keys, classes that do not exist."""
-        faults: list[Fault] = [fault for name in self.target_files for fault in self.target_faults(name)]
+        faults = [*self._place_faults(), *(fault for name in self.target_files for fault in self.target_faults(name))]
         known = list(self.class_files)
         for path in (*self.target_files.values(), *self.class_files.values()):
             file = self._file(path)
@@ -288,6 +325,25 @@ class Source:
                 if name not in self.class_files and "${" not in name
             )
         return faults
+
+    def _place_faults(self) -> Iterator[Fault]:
+        """Faults of where files are: two of one name, copies that no name refers to, files that nobody reads."""
+        for folder, files in (("targets", self.target_files), ("classes", self.class_files)):
+            for path in sorted(set(self._files(folder)) - set(files.values())):
+                yield Fault(self._shown(path), 0, "", "another file has the same name; expected one, remove the other")
+        for path in self.class_files.values():
+            bad = [part for part in path.relative_to(self.inventory / "classes").with_suffix("").parts if "." in part]
+            if bad and not path.name.startswith(".#"):
+                message = f"expected the name of a class without dots, got {bad[0]!r}"
+                yield Fault(self._shown(path), 0, "", f"{message}; rename the file, or remove a copy")
+            else:
+                yield from class_shape_faults(self._file(path).root, self._shown(path))
+        for path in sorted(self.inventory.glob("*.y*ml")):
+            if path.name != "reclass-config.yml":
+                wanted = "expected it below inventory/classes or in inventory/targets/<cluster>"
+                yield Fault(self._shown(path), 0, "", f"nothing reads it here; {wanted}")
+            else:
+                yield from self._file(path).faults
 
     def reference_faults(self) -> list[Fault]:
         """References `${a:b}` to what nothing in the target's chain sets."""

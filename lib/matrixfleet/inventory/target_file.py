@@ -74,6 +74,42 @@ def shape_faults(root: yaml.Node | None, name: str, shown: str) -> Iterator[Faul
             yield Fault(shown, line, word, f"expected classes and parameters alone in a target's file{near}")
 
 
+def class_shape_faults(root: yaml.Node | None, shown: str) -> Iterator[Fault]:
+    """Faults of what a class's file sets at its top."""
+    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
+        word, line = str(key.value), key.start_mark.line + 1
+        if word == "classes":
+            yield from _class_faults(value, shown)
+        elif word != "parameters":
+            near = did_you_mean(word, ["classes", "parameters"])
+            yield Fault(shown, line, word, f"expected classes and parameters alone in a class's file{near}")
+        elif not isinstance(value, yaml.MappingNode) and value.value:
+            yield Fault(shown, line, word, "expected a mapping, got something else")
+
+
+_TWO_READINGS = re.compile(
+    r"[-+]?0[0-9_]+|[-+]?0[oxb][0-9a-fA-F_]+|[-+]?[0-9]+(_[0-9]+)+|[-+]?[0-9]+(:[0-5]?[0-9])+"
+    r"|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|[yYnN]",
+    re.ASCII,
+)
+"""Scalars that YAML 1.1 and YAML 1.2 read as different values: octal, hexadecimal, grouped and sexagesimal numbers,
+and words for true and false (https://yaml.org/spec/1.2.2/ext/changes)."""
+
+
+def ambiguous(node: yaml.Node, shown: str, key: str = "") -> Iterator[Fault]:
+    """Faults of values that one reader of YAML takes for something else than another."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            word = str(name.value).lstrip("~=")
+            yield from ambiguous(value, shown, word if key in ("", "parameters") else f"{key}.{word}")
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from ambiguous(value, shown, f"{key}[{index}]")
+    elif isinstance(node, yaml.ScalarNode) and not node.style and _TWO_READINGS.fullmatch(node.value):
+        hint = "a decimal number without zeros before it, true or false, or text in quotes"
+        yield Fault(shown, node.start_mark.line + 1, key, f"expected {hint}, got {node.value}")
+
+
 def _only(word: str) -> str:
     return "" if word != "kapitan" else ", and there not either: what runs is decided in inventory/classes/target.yml"
 

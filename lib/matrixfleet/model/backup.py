@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Archiver, Backup, Built, RestoreFrom
+from matrixfleet.model.cron import Cron, at_least_every
 from matrixfleet.model.media import S3Bucket
-from matrixfleet.model.resources import Resources
-from matrixfleet.model.types import Id, Memory, expected, words
+from matrixfleet.model.resources import Resources, starts_with
+from matrixfleet.model.types import Id, Memory, at_least, expected, unlike
 
-# Field by field, as the API server reads it; names of days and months are left out.
-_FIELD = r"(\*|\d+(-\d+)?)(/\d+)?(,\d+(-\d+)?(/\d+)?)*"
-Cron = Annotated[str, BeforeValidator(words(rf"{_FIELD}( {_FIELD}){{4}}", "five fields of cron (17 2 * * *)"))]
-"""When, in UTC: minute, hour, day of month, month, day of week."""
-Recipient = Annotated[
-    str, BeforeValidator(words(r"age1[02-9ac-hj-np-z]{58}", "a recipient of age (age1..., as age-keygen prints it)"))
-]
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def _recipient(value: Any) -> str:
+    """A key in Bech32 with its checksum (BIP 173), the prefix `age`: https://age-encryption.org/v1."""
+    wanted = "a recipient of age (age1..., as age-keygen prints it)"
+    if not isinstance(value, str) or not re.fullmatch(f"age1[{_BECH32}]{{58}}", value):
+        raise expected(wanted, value)
+    checked, prefix = 1, [ord(letter) for letter in "age"]
+    for number in (*(one >> 5 for one in prefix), 0, *(one & 31 for one in prefix), *map(_BECH32.index, value[4:])):
+        top, checked = checked >> 25, (checked & 0x1FFFFFF) << 5 ^ number
+        for bit, constant in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            checked ^= constant if top >> bit & 1 else 0
+    if checked != 1:
+        raise expected(wanted, value, "its checksum is wrong: a letter was lost or changed on the way")
+    return value
+
+
+Recipient = Annotated[str, BeforeValidator(_recipient), WithJsonSchema({"type": "string", "pattern": "^age1"})]
 """Whom age encrypts to."""
 
 
@@ -65,20 +79,21 @@ class BackupSpec(Model):
     """Another bucket, in another region, where the tenant's keys are kept too; required. The keys to it are the
     Secret `<tenant>-backup-second-<generation>`."""
     recipients: tuple[Recipient, ...] = ()
-    """People who can read the tenant's keys, each alone; two or more."""
+    """People who can read the tenant's keys, each alone; two or more. A tenant's own list replaces the one of a class:
+    whom it does not name reads nothing."""
     lock: int | None = Field(default=None, ge=1, le=365)
     """Object lock of the first bucket, in days: for so long it keeps what the tenant's keys removed or overwrote, and
     for so long after it was written nobody removes anything. Its owner turns it on, and takes out what was there, as
     the tenant's page says; verify looks for versions."""
-    schedule: Cron = "17 2 * * *"
+    schedule: Annotated[Cron, at_least_every(2, "verify fails for backups that are older")] = "17 2 * * *"
     """When a dump is made, and media is copied from its bucket."""
-    drill: Cron = "41 4 * * 0"
+    drill: Annotated[Cron, at_least_every(8, "an alert fires for drills that are older")] = "41 4 * * 0"
     """When the newest backups are restored beside the tenant, looked at, and thrown away."""
     keep: Keep = Keep()
     """How long."""
-    resources: Resources = Resources(cpu="100m", memory="512Mi")
+    resources: Annotated[Resources, starts_with("128Mi")] = Resources(cpu="100m", memory="512Mi")
     """Of each container that makes or tries a backup. A scratch server has the database's."""
-    scratch: Memory | None = None
+    scratch: Annotated[Memory, at_least("1Gi")] | None = None
     """The room on its node that a drill restores to; the database's size unless said."""
 
     @model_validator(mode="after")
@@ -98,7 +113,8 @@ class BackupSpec(Model):
                 "two recipients or more", len(self.recipients), "with the only key lost, the tenant's keys are lost too"
             )
         first, second = self.bucket, self.second
-        if first and second and (first.endpoint, first.bucket) == (second.endpoint, second.bucket):
+        unlike(self.recipients, "recipients")
+        if first and second and first.is_bucket_of(second):
             raise expected(f"second in another bucket than {first.bucket}", second.bucket)
         return self
 

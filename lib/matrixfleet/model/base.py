@@ -6,8 +6,23 @@ import ast
 import inspect
 import textwrap
 from functools import cache
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+
+def _exact(schema: Any, top: bool = True) -> None:
+    """Make numbers and booleans of a model's own fields strict; models in it have made theirs."""
+    if isinstance(schema, dict):
+        if schema.get("type") in ("int", "float", "bool"):
+            schema["strict"] = True
+        if schema.get("type") != "model" or top:
+            for inner in schema.values():
+                _exact(inner, top and schema.get("type") != "model")
+    elif isinstance(schema, list | tuple):
+        for inner in schema:
+            _exact(inner, top)
 
 
 class Model(BaseModel):
@@ -15,6 +30,14 @@ class Model(BaseModel):
     unit, its default and why."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take numbers, true and false for what YAML says they are: "5432" and "false" in quotes are text, and true is
+        no 1. pydantic's own strict mode would refuse lists and choices as YAML has them too."""
+        schema = handler(source)
+        _exact(schema)
+        return schema
 
 
 @cache

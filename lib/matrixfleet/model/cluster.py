@@ -15,7 +15,7 @@ from matrixfleet.model.logs import LogCollection
 from matrixfleet.model.networks import ClientNetworks, is_internet
 from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.release import Tag
-from matrixfleet.model.resources import Resources
+from matrixfleet.model.resources import Resources, starts_with
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.tenants import TenantPolicy
 from matrixfleet.model.types import (
@@ -28,6 +28,7 @@ from matrixfleet.model.types import (
     LabelValue,
     Line,
     Name,
+    ObjectName,
     Owner,
     Plain,
     Port,
@@ -48,6 +49,12 @@ Driver = Annotated[
 """The name of a CSI driver."""
 Parameter = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}", "the name of a parameter"))]
 """What a driver calls one of its parameters."""
+PriorityName = Annotated[
+    ObjectName, AfterValidator(words(r"(?!system-).*", "a name without system-, Kubernetes's own"))
+]
+"""A PriorityClass."""
+Priority = Annotated[int, Field(ge=-(2**31), le=1_000_000_000)]
+"""Kubernetes keeps higher numbers for itself."""
 IN_CLUSTER = "https://kubernetes.default.svc"
 """The API server as an Argo CD knows the cluster that it runs in itself."""
 
@@ -71,11 +78,11 @@ class GatewayRef(Model):
 
     namespace: Name
     """Its namespace."""
-    name: Name
+    name: ObjectName
     """The Gateway. Its listeners must admit HTTPRoutes of the tenants' namespaces (`allowedRoutes`)."""
-    http_listener: Name = "http"
+    http_listener: ObjectName = "http"
     """The listener on port 80: it redirects."""
-    https_listeners: tuple[Name, ...] = Field(default=("https",), min_length=1)
+    https_listeners: tuple[ObjectName, ...] = Field(default=("https",), min_length=1)
     """The listeners that serve; one on port 8448 among them, where there is one."""
 
 
@@ -100,7 +107,7 @@ class EdgeSpec(Model):
 
     controller: Built[Edge] = Edge.TRAEFIK
     """The kind of edge."""
-    class_name: Name = "traefik"
+    class_name: ObjectName = "traefik"
     """The IngressClass; the GatewayClass where controller is gateway-api. Every other controller than
     traefik must be told it, but for istio, which has none."""
     peers: Annotated[tuple[Peer, ...], Field(min_length=1), AfterValidator(_known)]
@@ -259,7 +266,7 @@ class Network(Model):
 class StorageClassSpec(Model):
     """One storage class. With a provisioner the platform target makes it; without, the cluster has it."""
 
-    name: Name
+    name: ObjectName
     """The StorageClass."""
     provisioner: Driver | None = None
     """The CSI driver, where the platform makes the class."""
@@ -304,7 +311,7 @@ class Acme(Model):
 class Issuer(Model):
     """A ClusterIssuer of cert-manager: made by the platform (with acme), or one the cluster has."""
 
-    name: Name
+    name: ObjectName
     """The ClusterIssuer."""
     acme: Acme | None = None
     """How to make it; without, it exists."""
@@ -365,7 +372,7 @@ class Istio(Model):
     """Labels of istiod's Pods; the default are its chart's."""
     revision: Name | None = None
     """The revision that injects; the default one unless said."""
-    proxy: Resources = Resources(cpu="100m", memory="128Mi")
+    proxy: Annotated[Resources, starts_with("64Mi")] = Resources(cpu="100m", memory="128Mi")
     """Of each sidecar; the default are the requests of Istio's chart. Memory is its limit too."""
     access_logs: bool = False
     """Whether sidecars log each connection, by the mesh's own provider `envoy`. Programs log their requests
@@ -401,7 +408,7 @@ class TracingSpec(Model):
     """The agent's name, of jaeger: a Service of Jaeger, or of OpenTelemetry's collector."""
     reach: Reach | None = None
     """Where the agent is; the port is UDP, 6831 unless somebody moved it."""
-    share: float = Field(default=0.001, gt=0, le=1)
+    share: float = Field(default=0.001, ge=0.0001, le=1)
     """Of requests that are traced. The default is jaeger-client's own."""
 
     @model_validator(mode="after")
@@ -436,7 +443,7 @@ class Cluster(Model):
     """What is installed by whom."""
     tenants: TenantPolicy = TenantPolicy()
     """What tenants may have of this cluster. docs/security.md."""
-    priority_classes: dict[Name, int] = Field(default_factory=dict)
+    priority_classes: dict[PriorityName, Priority] = Field(default_factory=dict)
     """PriorityClasses that the platform makes: name and value, up to 1000000000. Tenants name one."""
     secrets: SecretsSpec = SecretsSpec()
     """Who makes Secrets."""

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Database, Pooling
 from matrixfleet.model.peers import Peer
-from matrixfleet.model.resources import Generation, Resources
-from matrixfleet.model.types import Host, Memory, Port, expected, words
+from matrixfleet.model.resources import Generation, Resources, starts_with
+from matrixfleet.model.types import Host, Memory, Port, at_least, expected, words
 
 Identifier = Annotated[
     str, BeforeValidator(words(r"[a-z_][a-z0-9_]{0,62}", "a name of PostgreSQL's that needs no quotes (synapse)"))
@@ -38,7 +38,7 @@ class PgBouncer(Model):
 
     replicas: int = Field(default=1, ge=1, le=10)
     """How many; two or more outlive a node."""
-    resources: Resources = Resources(cpu="50m", memory="64Mi")
+    resources: Annotated[Resources, starts_with("16Mi")] = Resources(cpu="50m", memory="64Mi")
     """Of one."""
 
 
@@ -64,9 +64,9 @@ class ExternalDatabase(Model):
 class Server(Model):
     """What one PostgreSQL server, or each instance of a cluster of them, may use."""
 
-    resources: Resources
+    resources: Annotated[Resources, starts_with("256Mi")]
     """Of one server."""
-    storage: Memory = "20Gi"
+    storage: Annotated[Memory, at_least("1Gi")] = "20Gi"
     """Its volume. May grow where the storage class allows it, never shrink."""
     instances: int = Field(default=3, ge=1, le=9)
     """Of CloudNativePG: a primary, and the others replicas that can take over. A single one fails over to

@@ -61,6 +61,11 @@ def model_at(model: type[BaseModel], key: tuple[str | int, ...]) -> type[BaseMod
     return None if named else current
 
 
+def _plain_word(text: str) -> bool:
+    """Whether text in quotes is a number, true or false."""
+    return text in ("true", "false") or text.lstrip("-").replace(".", "", 1).isdecimal()
+
+
 def _sentence(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     kind, key, got = error["type"], error["loc"], error["input"]
     block = model_at(model, key[:-1])
@@ -78,13 +83,23 @@ def _sentence(model: type[BaseModel], error: Mapping[str, Any]) -> str:
         )
     for prefix, words in _KINDS.items():
         if kind.startswith(prefix + "_") and kind.split("_")[1] in ("type", "parsing", "from"):
-            return f"expected {words}, got {got!r}"
+            quoted = isinstance(got, str) and prefix in ("int", "float", "bool") and _plain_word(got)
+            return f"expected {words}, got {got!r}" + ("; write it without quotes" if quoted else "")
+    if kind in ("too_short", "string_too_short", "too_long", "string_too_long"):
+        what = "characters" if isinstance(got, str) else "entries"
+        bound = error["ctx"].get("min_length", error["ctx"].get("max_length"))
+        return f"expected {bound} {what} or {'more' if kind.endswith('short') else 'fewer'}, got {len(got)}"
     return f"{error['msg'].replace('Input should be', 'expected')}, got {got!r}"
 
 
 def sentences(model: type[BaseModel], error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Each error as its key and a sentence."""
-    for detail in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for detail in found:
+        # A list whose entries are wrong is not too short as well.
+        loc = detail["loc"]
+        if detail["type"] == "too_short" and any(one["loc"][: len(loc)] == loc != one["loc"] for one in found):
+            continue
         # A dict's key is reported as ("pods", "name", "[key]"): the entry is what a person sees.
         key = tuple(part for part in detail["loc"] if part != "[key]")
         yield key, _sentence(model, detail)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -16,16 +17,17 @@ from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory.render import Rendered, render
 from matrixfleet.inventory.source import Key, Said, Source, dotted
 from matrixfleet.model.alerts import Alerts
-from matrixfleet.model.backup import Cron
 from matrixfleet.model.base import Model
 from matrixfleet.model.boundary import Taken, boundary_faults, class_faults, hosts_in, namespace_faults
 from matrixfleet.model.choices import Database, State, Turn
 from matrixfleet.model.cluster import IN_CLUSTER, Cluster
+from matrixfleet.model.cron import Cron, at_least_every
 from matrixfleet.model.database import Server
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.media import S3Bucket, server_of
+from matrixfleet.model.merging import UnknownList, last_lists, nulls, of_other_kinds, removed, without_nulls
 from matrixfleet.model.release import Release
-from matrixfleet.model.resources import Resources
+from matrixfleet.model.resources import Resources, starts_with
 from matrixfleet.model.tenant import Element, Tenant
 from matrixfleet.model.turn import SharedTurn, ports_on_nodes
 from matrixfleet.model.types import Cpu, Host, HttpsUrl, Memory, Name, expected
@@ -64,6 +66,12 @@ class SharedElement(Element):
     homeserver: HttpsUrl
     """That one's address (`base_url`)."""
 
+    @model_validator(mode="after")
+    def _one_name_each(self) -> SharedElement:
+        if urlsplit(self.homeserver).hostname == self.host:
+            raise expected("homeserver other than host", self.homeserver, "each is served by something else")
+        return self
+
 
 class SharedArchive(Model):
     """The log and base backups of the platform's PostgreSQL, by the Barman Cloud plugin: any moment of any one tenant.
@@ -73,9 +81,9 @@ class SharedArchive(Model):
     """Where. The keys are the Secret `platform-backup-<generation>`; the folder is `platform-<cluster>` unless said."""
     keep: int = Field(default=14, ge=7, le=365)
     """How many days back any moment can be restored."""
-    schedule: Cron = "47 1 * * *"
+    schedule: Annotated[Cron, at_least_every(2, "any moment is restored from the base backup before it")] = "47 1 * * *"
     """When a base backup is made."""
-    resources: Resources = Resources(cpu="100m", memory="512Mi")
+    resources: Annotated[Resources, starts_with("128Mi")] = Resources(cpu="100m", memory="512Mi")
     """Of the container beside each instance that archives."""
 
     @model_validator(mode="after")
@@ -107,6 +115,12 @@ class Platform(Model):
     alerts: Alerts | None = None
     """Who is told of alerts on what is the platform's own; whoever Alertmanager's own route names unless said."""
 
+    @model_validator(mode="after")
+    def _one_name_each(self) -> Platform:
+        if self.turn and self.element and self.turn.host == self.element.host:
+            raise expected("turn.host other than element.host", self.turn.host, "each is served by something else")
+        return self
+
 
 class Quota(Model):
     """What all tenants of a shared namespace may ask for together. Said, not derived: a tenant more changes no
@@ -122,6 +136,11 @@ class Quota(Model):
     """PersistentVolumeClaims."""
     storage: Memory
     """Of all claims."""
+    balancers: int = Field(default=0, ge=0)
+    """Services of type LoadBalancer. Default: 0. One for each tenant with turn.kind deployment."""
+    node_ports: int = Field(default=0, ge=0)
+    """Ports of those Services, each of which takes a port of every node. Default: 0. With turn.kind deployment a tenant
+    takes its relay ports, 40 unless set, and two for each port that Coturn listens on."""
 
 
 class SharedNamespace(Model):
@@ -232,6 +251,7 @@ class Fleet:
         platform = self.platform(name)
         tenant = namespace = None
         own = name == self.platform_name(name)
+        self._hold_one_of_a_kind(name)
         if not own:
             self._hold_classes(name, platform.cluster)
         sharers: tuple[tuple[str, Tenant], ...] = ()
@@ -281,6 +301,14 @@ class Fleet:
         found = [self.fault(name, key, message) for key, message in faults]
         if found:
             raise FleetError(found)
+
+    def _hold_one_of_a_kind(self, name: str) -> None:
+        """Raise FleetError where a target has two patterns or two clusters: the last one would win, key by key."""
+        for folder in ("pattern", "cluster"):
+            found = self.source.classes_below(name, folder)
+            for used, file, line in found[1:]:
+                message = f"expected one class of {folder}/, got {used!r} beside {found[0][0]!r}; remove one of them"
+                raise FleetError([Fault(file, line, "classes", message)])
 
     def _hold_classes(self, name: str, cluster: Cluster) -> None:
         """Raise FleetError where a target's file names a class that tenants may not name."""
@@ -370,6 +398,10 @@ class Fleet:
         said = self._own(name)
         tenant = said.get("matrix")
         size = self.raw(name, ("matrix", "size"))
+        if isinstance(tenant, dict):
+            for key in of_other_kinds(tenant, self.source, name):
+                tenant = removed(tenant, key)
+            said["matrix"] = tenant
         if isinstance(tenant, dict) and isinstance(size, str):
             if size not in platform.sizes:
                 offered = did_you_mean(size, list(platform.sizes))
@@ -410,12 +442,29 @@ class Fleet:
         if "?{" in repr(said):
             message = "expected no Kapitan reference (?{...}); secrets are named in the model, never inlined"
             raise FleetError([self.fault(name, (), message)])
-        return said
+        try:
+            return {key: last_lists(value, self.source, name, (key,)) for key, value in said.items()}
+        except UnknownList as unknown:
+            message = (
+                "expected a list written out: it replaces the one of the classes before, and a reference would not"
+            )
+            raise FleetError([self.fault(name, unknown.key, message)]) from unknown
+
+    def _taken_back(self, name: str, said: dict[str, Any]) -> dict[str, Any]:
+        """What is left of a target's parameters where null takes back what was set before."""
+        found = [
+            self.fault(name, key, "expected a value, got null; it takes back what a class sets, and none sets this")
+            for key in nulls(said, ())
+            if not any(place.sets for place in self.said(name, key))
+        ]
+        if found:
+            raise FleetError(found)
+        return {key: without_nulls(value) for key, value in said.items()}
 
     def _parsed(self, name: str, model: type[_T], said: dict[str, Any]) -> _T:
         """A target as the model has it. Raises FleetError."""
         try:
-            return model.model_validate(said)
+            return model.model_validate(self._taken_back(name, said))
         except ValidationError as error:
             raise FleetError(self.fault(name, key, text) for key, text in sentences(model, error)) from error
 
@@ -486,7 +535,7 @@ class Fleet:
                 continue
             yield "host name", str(tenant.get("server_name")), name, ("matrix", "server_name")
             hosts = tenant.get("hosts")
-            for key, host in hosts.items() if isinstance(hosts, Mapping) else ():
+            for key, host in without_nulls(hosts).items() if isinstance(hosts, Mapping) else ():
                 yield "host name", str(host), name, ("matrix", "hosts", key)
             for said in (("media", "s3"), ("backup", "bucket"), ("backup", "second")):
                 bucket = self.raw(name, ("matrix", *said))
@@ -595,7 +644,7 @@ class Fleet:
                 kept = ("matrix", "backup", "bucket")
                 for each in ("endpoint", "bucket", "prefix"):
                     mine, its = (self.raw(one, (*kept, each)) for one in (name, origin))
-                    if mine != its:
+                    if mine != its and not (each == "endpoint" and server_of(mine) == server_of(its)):
                         message = (
                             f"expected {its!r}, as {origin} has it, got {mine!r}; its database follows that archive"
                         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
@@ -9,7 +10,7 @@ from pydantic import Field, model_validator
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Logs
 from matrixfleet.model.peers import Reach
-from matrixfleet.model.resources import Resources
+from matrixfleet.model.resources import Resources, starts_with
 from matrixfleet.model.types import Generation, HttpUrl, UserName, expected
 
 
@@ -50,7 +51,7 @@ class LogCollection(Model):
     lines_per_second: int = Field(default=100, ge=1)
     """Of one Pod, at most; what it says beyond is dropped, counted and alerted. The default is at most 4 GB a
     day of lines of 500 bytes."""
-    resources: Resources = Resources(cpu="50m", memory="256Mi")
+    resources: Annotated[Resources, starts_with("64Mi")] = Resources(cpu="50m", memory="256Mi")
     """Of the agent on each node."""
 
     @model_validator(mode="after")

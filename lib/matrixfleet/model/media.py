@@ -11,7 +11,7 @@ from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Media
 from matrixfleet.model.database import Certificates
 from matrixfleet.model.peers import Reach
-from matrixfleet.model.types import Generation, HttpsUrl, Memory, expected, words
+from matrixfleet.model.types import Generation, HttpsUrl, Memory, at_least, expected, words
 
 Bucket = Annotated[
     str,
@@ -36,7 +36,8 @@ def server_of(endpoint: object) -> str:
         host, port = address.hostname or "", address.port or 443
     except ValueError:
         return str(endpoint)
-    return "Amazon" if host.endswith(".amazonaws.com") else f"{host}:{port}"
+    amazon = host.rstrip(".").endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return "Amazon" if amazon else f"{host.rstrip('.')}:{port}"
 
 
 class S3Bucket(Model):
@@ -69,6 +70,10 @@ class S3Bucket(Model):
         """Where the endpoint listens."""
         return (urlsplit(self.endpoint).port if self.endpoint else None) or 443
 
+    def is_bucket_of(self, other: S3Bucket) -> bool:
+        """Whether another one names the same bucket, however it is written."""
+        return (server_of(self.endpoint), self.bucket) == (server_of(other.endpoint), other.bucket)
+
     @model_validator(mode="after")
     def _an_authority_of_something(self) -> S3Bucket:
         if self.ca and not self.endpoint:
@@ -90,7 +95,7 @@ class MediaSpec(Model):
 
     kind: Built[Media] = Media.PVC
     """Where it lies."""
-    storage: Memory = "10Gi"
+    storage: Annotated[Memory, at_least("1Gi")] = "10Gi"
     """Of kind pvc: its volume."""
     cache: Memory = Field(default="2Gi", validate_default=True)
     """Of kind s3: the disk of its node that each process with media may fill with what was last asked for. Four

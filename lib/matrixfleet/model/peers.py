@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.types import Cidr, LabelKey, LabelValue, Name, Port, expected
+from matrixfleet.model.types import Cidr, LabelKey, LabelValue, Name, ObjectName, Port, expected
 
 
 class Peer(Model):
@@ -17,7 +17,7 @@ class Peer(Model):
     """Labels that every one of the Pods has."""
     cidrs: tuple[Cidr, ...] = ()
     """Networks, for what is no Pod: a cloud's load balancer, an API server."""
-    service_account: Name | None = None
+    service_account: ObjectName | None = None
     """With a mesh: the ServiceAccount of the Pods, where they are in it. Without they are outside, and what
     they reach takes them without mutual TLS: the NetworkPolicy alone tells who they are."""
 

@@ -13,7 +13,9 @@ from matrixfleet.model.types import HttpsUrl, Line, Name, Port, expected, words
 
 Program = Annotated[str, BeforeValidator(words(r"[A-Za-z0-9/][A-Za-z0-9._/-]*", "a program's name or path"))]
 """A program in an image."""
-Folder = Annotated[str, BeforeValidator(words(r"(/[A-Za-z0-9._-]+)+", "a path from the root (/var/lib)"))]
+Folder = Annotated[
+    str, BeforeValidator(words(r"(/(?!\.\.?(/|\Z))[A-Za-z0-9._-]+)+", "a path from the root (/var/lib)"))
+]
 """A path in an image."""
 Signal = Annotated[str, BeforeValidator(words(r"SIG[A-Z0-9]{2,8}", "a signal (SIGTERM)"))]
 """A signal."""
@@ -25,7 +27,11 @@ ModuleName = Annotated[
 ]
 """A class that Synapse loads."""
 
-_REPOSITORY = r"^([a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+_WORD = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = (
+    r"^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*(:[1-9][0-9]{0,4})?/)?"
+    rf"{_WORD}(/{_WORD})*$"
+)
 _TAG = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 """As the OCI distribution specification has them (spec.md, "Pulling manifests")."""

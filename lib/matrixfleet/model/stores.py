@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Secrets, Store
-from matrixfleet.model.types import HttpsUrl, Name, Path, expected, words
+from matrixfleet.model.types import HttpsUrl, Name, ObjectName, Path, expected, words
 
 Prefix = Annotated[
     str, BeforeValidator(words(r"[A-Za-z0-9]+([-/][A-Za-z0-9]+)*", "words joined by '/' or '-' (matrix/fleet)"))
@@ -38,7 +38,7 @@ class Account(Model):
 
     namespace: Name
     """Its namespace, as a rule external-secrets' own."""
-    name: Name
+    name: ObjectName
     """Its name."""
 
 
@@ -105,7 +105,7 @@ class StoreSpec(Model):
     """A ClusterSecretStore of external-secrets. With the block of its provider the platform target makes it;
     without, the cluster has it under that name."""
 
-    name: Name
+    name: ObjectName
     """The ClusterSecretStore."""
     provider: Built[Store]
     """What stands behind it: it decides how a secret is called there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.auth import AuthSpec
@@ -24,9 +24,9 @@ from matrixfleet.model.choices import (
     Turn,
 )
 from matrixfleet.model.database import DatabaseSpec
-from matrixfleet.model.media import MediaSpec, S3Bucket, server_of
+from matrixfleet.model.media import MediaSpec, S3Bucket
 from matrixfleet.model.networks import ClientNetworks
-from matrixfleet.model.resources import Generation, Resources
+from matrixfleet.model.resources import Generation, Resources, starts_with
 from matrixfleet.model.retention import Retention
 from matrixfleet.model.services import AppService, Consent, Mail, Module
 from matrixfleet.model.turn import TurnSpec
@@ -38,6 +38,7 @@ from matrixfleet.model.types import (
     Line,
     Memory,
     Name,
+    ObjectName,
     Title,
     bytes_of,
     expected,
@@ -57,6 +58,17 @@ class Hosts(Model):
     turn: Host | None = None
     """The tenant's own TURN relay: resolves to the nodes that run Coturn, or to its balancer."""
 
+    @model_validator(mode="after")
+    def _one_name_each(self) -> Hosts:
+        for one, other in (("element", "matrix"), ("turn", "matrix"), ("turn", "element")):
+            name = getattr(self, one)
+            if name is not None and name == getattr(self, other):
+                raise expected(f"{one} other than {other}", name, _ONE_NAME)
+        return self
+
+
+_ONE_NAME = "each is served by something else"
+
 
 class WellKnown(Model):
     """Delegation from server_name to hosts.matrix (Matrix specification, server discovery)."""
@@ -69,9 +81,9 @@ class WellKnown(Model):
 class Caches(Model):
     """Synapse's caches."""
 
-    global_factor: float = Field(default=0.5, gt=0, le=20)
+    global_factor: float = Field(default=0.5, ge=0.01, le=20)
     """`caches.global_factor`; the default is Synapse's own."""
-    memory_share: float = Field(default=0.5, gt=0, le=0.8)
+    memory_share: float = Field(default=0.5, ge=0.05, le=0.8)
     """The share of the memory limit at which `cache_autotuning` evicts. The rest is the process itself,
     joins of large rooms and fragmentation."""
 
@@ -94,7 +106,7 @@ class ConnectionPool(Model):
 class Rate(Model):
     """A token bucket as Synapse has it."""
 
-    per_second: float = Field(gt=0)
+    per_second: float = Field(ge=0.001)
     """Refilled in a second."""
     burst_count: int = Field(ge=1)
     """Size of the bucket."""
@@ -131,6 +143,12 @@ class Federation(Model):
     """Off: no other server is talked to or listened to."""
     allow: tuple[Host, ...] = ()
     """`federation_domain_whitelist`: only these servers. Empty means all."""
+
+    @model_validator(mode="after")
+    def _nobody_is_nobody(self) -> Federation:
+        if self.allow and not self.enabled:
+            raise expected("enabled: true, since allow names servers", False, "remove one of the two")
+        return self
 
 
 class OldKey(Model):
@@ -244,7 +262,7 @@ class Element(Model):
 
     replicas: int = Field(default=1, ge=1, le=10)
     """How many; two or more on nodes of their own outlive one of them."""
-    resources: Resources = Resources(cpu="20m", memory="64Mi")
+    resources: Annotated[Resources, starts_with("16Mi")] = Resources(cpu="20m", memory="64Mi")
     """Of its nginx: it serves files."""
     branding: Branding = Branding()
     """Name, pictures, colours."""
@@ -256,7 +274,7 @@ class Redis(Model):
     """Redis, where there are workers: it carries what one process tells the others. One Pod without a
     volume: Synapse knows one address, keeps nothing in it, and reconnects when it is back."""
 
-    resources: Resources = Resources(cpu="100m", memory="256Mi")
+    resources: Annotated[Resources, starts_with("32Mi")] = Resources(cpu="100m", memory="256Mi")
     """Of it."""
     password: Generation = 1
     """Generation of its password, and of the secret that workers show each other."""
@@ -287,10 +305,17 @@ class ProbesSpec(Model):
     said: it is an account, with the password of the Secret `<tenant>-canary-1`, that a person registers."""
 
 
+def _server_name(value: str) -> str:
+    # A user id has 255 characters at most; the specification's appendix on identifier grammar leaves 230 to servers.
+    if len(value) > 230:
+        raise expected("a host name of 230 characters or fewer, since it is part of every user id", value)
+    return value
+
+
 class Tenant(Model):
     """One homeserver on one cluster. The target's file name is the tenant's name."""
 
-    server_name: Host
+    server_name: Annotated[Host, AfterValidator(_server_name)]
     """The part after the colon in every user id. It can never change."""
     pattern: Built[Pattern]
     """How it is laid out: set by a pattern class."""
@@ -355,7 +380,7 @@ class Tenant(Model):
     """What is kept elsewhere."""
     restore: Restore | None = None
     """Bring a backup back, while Synapse is stopped."""
-    priority_class: Name | None = None
+    priority_class: ObjectName | None = None
     """The cluster's PriorityClass of everything that it runs: what goes last when nodes are short."""
     secrets: Generation = 1
     """Generation of Synapse's own secrets (macaroon, form, registration). Raising it logs everybody out."""
@@ -371,6 +396,20 @@ class Tenant(Model):
             raise expected(
                 f"hosts.turn, since turn.kind is {self.turn.kind}", "none", f"name the host that resolves to {where}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _server_name_is_no_relay(self) -> Tenant:
+        if self.hosts.turn == self.server_name and self.well_known.serve:
+            hint = "the edge serves /.well-known/matrix on server_name; name another host, or well_known.serve: false"
+            raise expected("hosts.turn other than server_name", self.hosts.turn, hint)
+        return self
+
+    @model_validator(mode="after")
+    def _an_upload_fits(self) -> Tenant:
+        if self.media.kind is Media.PVC and bytes_of(self.media.storage) < 4 * bytes_of(self.synapse.max_upload_size):
+            wanted = f"media.storage of four times synapse.max_upload_size ({self.synapse.max_upload_size}) or more"
+            raise expected(wanted, self.media.storage)
         return self
 
     @model_validator(mode="after")
@@ -471,10 +510,11 @@ class Tenant(Model):
 
     @model_validator(mode="after")
     def _media_is_backed_up_elsewhere(self) -> Tenant:
-        where = [(server_of(one.endpoint), one.bucket) for one in (self.media.s3, self.backup.bucket) if one]
-        if len(where) > len(set(where)):
-            wanted = "backup.bucket in another bucket than media.s3"
-            raise expected(wanted, where[0][1], "a bucket is no backup of itself")
+        media = self.media.s3
+        for key, one in (("bucket", self.backup.bucket), ("second", self.backup.second)):
+            if media and one and media.is_bucket_of(one):
+                wanted = f"backup.{key} in another bucket than media.s3"
+                raise expected(wanted, one.bucket, "a bucket is no backup of itself")
         return self
 
     def follows(self, cluster: str) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Turn
-from matrixfleet.model.resources import Generation, Resources
+from matrixfleet.model.resources import Generation, Resources, starts_with
 from matrixfleet.model.types import Address, Host, LabelKey, LabelValue, Line, Port, expected, host_or_address
 
 # Every relay port of a Deployment is a port of its Service, and balancers take few: AWS's NLB has 50
@@ -19,10 +19,27 @@ MOST_BALANCED = 48
 BALANCED = (49152, 49191)
 
 
+METRICS = 9641
+"""Where Coturn has its numbers for Prometheus (its option `prometheus-port`)."""
+INSIDE, INSIDE_TLS = 3478, 5349
+"""Where Coturn listens inside a Pod: its Service offers these under any number."""
+_ON_NODES = (
+    (22, 22, "SSH's"),
+    (53, 53, "a DNS cache's"),
+    # https://kubernetes.io/docs/reference/networking/ports-and-protocols/
+    (2379, 2380, "etcd's"),
+    (6443, 6443, "the Kubernetes API's"),
+    (10248, 10259, "Kubernetes's own"),
+    (30000, 32767, "of Services (NodePort)"),
+    (9100, 9100, "the node exporter's"),
+    (METRICS, METRICS, "Coturn's own, for Prometheus"),
+)
+
+
 class PortRange(Model):
     """UDP ports, both ends included."""
 
-    first: Port = 49152
+    first: Annotated[Port, Field(ge=1024)] = 49152
     """`min-port`; the default begins the IANA's dynamic range."""
     last: Port = 65535
     """`max-port`."""
@@ -37,7 +54,7 @@ class PortRange(Model):
 class Relay(Model):
     """A Coturn."""
 
-    resources: Resources = Resources(cpu="100m", memory="256Mi")
+    resources: Annotated[Resources, starts_with("32Mi")] = Resources(cpu="100m", memory="256Mi")
     """Of one Coturn."""
     port: Port = 3478
     """STUN and TURN, UDP and TCP."""
@@ -69,6 +86,26 @@ class Relay(Model):
         return self
 
 
+def _free(relay: Relay, taken: tuple[tuple[int, int, str], ...], names: tuple[str, ...]) -> None:
+    """Raise what pydantic takes for a fault where a port is somebody else's.
+
+    names: the keys of single ports that count
+    """
+    said = relay.relay_ports or PortRange()
+    ports = [(name, getattr(relay, name), getattr(relay, name)) for name in names]
+    for name, first, last in (*ports, ("relay_ports", said.first, said.last)):
+        for start, end, whose in taken:
+            if first <= end and start <= last:
+                told = str(start) if start == end else f"{start} to {end}"
+                got = first if first == last else f"{first} to {last}"
+                raise expected(f"{name} without {told}, which is {whose}", got)
+
+
+def free_on_nodes(relay: Relay) -> None:
+    """Raise what pydantic takes for a fault where a Coturn on nodes wants a port that nodes use."""
+    _free(relay, _ON_NODES, ("port", "tls_port") if relay.tls else ("port",))
+
+
 def ports_on_nodes(said: Mapping[str, Any]) -> list[tuple[int, int]]:
     """First and last of the ports that a Coturn takes of its node, from what was said of it and not read
     yet; nothing of what is no number, since that is a fault of its own."""
@@ -88,6 +125,11 @@ class SharedTurn(Relay):
 
     host: Host
     """Resolves to the nodes that run it."""
+
+    @model_validator(mode="after")
+    def _free_ports(self) -> SharedTurn:
+        free_on_nodes(self)
+        return self
 
 
 _URI = re.compile(r"turns?:(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(:(?P<port>[1-9][0-9]{0,4}))?(\?transport=(udp|tcp))?")
@@ -112,7 +154,7 @@ class ExternalTurn(Model):
 
 
 _COTURN = {"resources", "port", "tls_port", "tls", "relay_ports", "secret"}
-_FITS = {
+FITS = {
     Turn.DAEMONSET: _COTURN | {"node_selector", "external_addresses"},
     Turn.DEPLOYMENT: _COTURN | {"node_selector", "external_address", "annotations"},
     Turn.SHARED: set[str](),
@@ -135,10 +177,19 @@ class TurnSpec(Relay):
     """Of kind external, required."""
 
     @model_validator(mode="after")
+    def _free_ports(self) -> TurnSpec:
+        if self.kind is Turn.DAEMONSET:
+            free_on_nodes(self)
+        if self.kind is Turn.DEPLOYMENT:
+            own = ((INSIDE, INSIDE, "Coturn's own"), (INSIDE_TLS, INSIDE_TLS, "Coturn's own"))
+            _free(self, (*own, (METRICS, METRICS, "Coturn's own, for Prometheus")), ())
+        return self
+
+    @model_validator(mode="after")
     def _fits_its_kind(self) -> TurnSpec:
-        if self.kind in _FITS:
-            for name in sorted(self.model_fields_set - {"kind"} - _FITS[self.kind]):
-                fits = ", ".join(sorted(_FITS[self.kind])) or "nothing: the platform target says the rest"
+        if self.kind in FITS:
+            for name in sorted(self.model_fields_set - {"kind"} - FITS[self.kind]):
+                fits = ", ".join(sorted(FITS[self.kind])) or "nothing: the platform target says the rest"
                 raise expected(f"beside turn.kind {self.kind} of turn.* only {fits}", name)
         if self.kind is Turn.EXTERNAL and self.external is None:
             raise expected("turn.external, since turn.kind is external", "none", "name the URIs of that service")

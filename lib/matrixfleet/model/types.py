@@ -6,7 +6,7 @@ import ipaddress
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from decimal import Decimal
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ _DURATION = re.compile(r"(?P<number>[0-9]+)(?P<unit>s|m|h|d|w|y)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _DNS_LABEL = re.compile(_LABEL)
+_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 # What ends in a number is an address, in one of many spellings (WHATWG URL, "ends in a number").
 _DNS_NAME = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+\Z|0x[0-9a-f]*\Z){_LABEL}")
 _PERCENT = r"%(?:[2-6][0-9A-Fa-f]|7[0-9A-Ea-e]|[89A-Fa-f][0-9A-Fa-f])"
@@ -76,6 +77,8 @@ def _memory(value: Any) -> str:
         elif isinstance(value, int):
             hint = f"did you mean {value}Gi?"
         raise expected("a size with a binary unit (Ki, Mi, Gi, Ti)", value, hint)
+    if bytes_of(value) < _BINARY["Mi"]:
+        raise expected("1Mi or more", value)
     return str(value)
 
 
@@ -84,6 +87,8 @@ def _cpu(value: Any) -> str:
         value = str(value)
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]+m|[0-9]+(\.[0-9]{1,3})?", value):
         raise expected("CPU in cores (2, 0.5) or millicores (500m)", value)
+    if not millicores_of(value):
+        raise expected("1m CPU or more", value)
     return value
 
 
@@ -91,12 +96,20 @@ def _duration(value: Any) -> str:
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
         hint = f"did you mean {value}s?" if isinstance(value, int) else ""
         raise expected("a duration with a unit (s, m, h, d, w, y)", value, hint)
+    if not seconds_of(value):
+        raise expected("1s or more", value, "leave the key out for no limit")
     return value
 
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not _DNS_LABEL.fullmatch(value) or len(value) > 63:
         raise expected("a DNS label (lower case letters, digits and '-', 63 at most)", value)
+    return value
+
+
+def _object_name(value: Any) -> str:
+    if not isinstance(value, str) or not _SUBDOMAIN.fullmatch(value) or len(value) > 253:
+        raise expected("a name of Kubernetes (lower case letters, digits, '-' and '.', 253 at most)", value)
     return value
 
 
@@ -239,6 +252,15 @@ def plain_data(value: Any, depth: int = 6) -> Any:
     raise expected("plain data: mappings and lists (6 deep at most), numbers, true, false, lines of text", value)
 
 
+def unlike(values: Iterable[str], what: str) -> None:
+    """Raise what pydantic takes for a fault where a value is there twice."""
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise expected(f"{what}, each once", value, "it is there twice")
+        seen.add(value)
+
+
 def words(pattern: str, what: str) -> Callable[[Any], str]:
     """A validator of text that a pattern matches in whole."""
     compiled = re.compile(pattern, re.ASCII)
@@ -255,6 +277,17 @@ def _schema(pattern: str, example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
 
 
+def at_least(quantity: str, why: str = "") -> AfterValidator:
+    """A validator of quantities that are large enough."""
+
+    def check(value: str) -> str:
+        if bytes_of(value) < bytes_of(quantity):
+            raise expected(f"{quantity} or more", value, why)
+        return value
+
+    return AfterValidator(check)
+
+
 Memory = Annotated[str, BeforeValidator(_memory), _schema(r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)$", "10Gi")]
 """Memory or storage, with a binary unit: "512Mi", "10Gi"."""
 
@@ -266,6 +299,11 @@ Duration = Annotated[str, BeforeValidator(_duration), _schema(r"^[0-9]+(s|m|h|d|
 
 Name = Annotated[str, BeforeValidator(_name), _schema(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "acme")]
 """A Kubernetes name: one DNS label."""
+
+ObjectName = Annotated[
+    str, BeforeValidator(_object_name), _schema(r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", "gp3.encrypted")
+]
+"""The name of most objects of Kubernetes, a DNS subdomain: what somebody else named."""
 
 Host = Annotated[str, BeforeValidator(_host), _schema(r"^[a-z0-9.-]+$", "chat.example.com")]
 """A fully qualified host name, lower case, without scheme or port."""
@@ -386,5 +424,12 @@ Port = Annotated[int, AfterValidator(_port)]
 Generation = Annotated[int, Field(ge=1, le=9999)]
 """Of a secret: part of its Secret's name, raised to rotate it."""
 
-Id = Annotated[str, BeforeValidator(_name), Field(max_length=32), _schema(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "main")]
+
+def _id(value: Any) -> str:
+    if len(_name(value)) > 32:
+        raise expected("a name of 32 characters or fewer", value, "it is part of the names of objects and volumes")
+    return str(value)
+
+
+Id = Annotated[str, BeforeValidator(_id), _schema(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "main")]
 """The name of one of several things: it becomes part of a volume's name, which is a DNS label."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.types import Cpu, Memory, Name, expected
+from matrixfleet.model.types import Cpu, Memory, Name, at_least, expected
 
 
 class WorkerResources(Model):
@@ -16,7 +16,7 @@ class WorkerResources(Model):
 
     cpu: Cpu = "250m"
     """CPU requested."""
-    memory: Memory = "1Gi"
+    memory: Annotated[Memory, at_least("256Mi", "an idle process of Synapse takes 250Mi")] = "1Gi"
     """Memory requested, and the limit."""
 
 
@@ -139,4 +139,4 @@ class Workers(Model):
     def any(self) -> bool:
         """Whether there is a process beside main."""
         pools = (getattr(self, name) for name in Workers.model_fields if name != "stream_writers")
-        return bool(self.stream_writers) or any(pool.replicas for pool in pools)
+        return bool(self.stream_writers) or any(pool.replicas or pool.autoscale for pool in pools)

@@ -489,11 +489,36 @@ class NamespacePlan(Plan):
         assert self.target.namespace is not None
         said = self.target.namespace.quota
         memory = bytes_of(said.memory) // 1024**2
-        return Quota(millicores_of(said.cpu), memory, said.pods, said.claims, bytes_of(said.storage), 0, 0)
+        return Quota(
+            millicores_of(said.cpu),
+            memory,
+            said.pods,
+            said.claims,
+            bytes_of(said.storage),
+            said.balancers,
+            said.node_ports,
+        )
 
     def verify(self) -> None:
         """Refuse what cannot be."""
         self.verify_name()
+        self.verify_balancers()
+
+    def verify_balancers(self) -> None:
+        """Refuse tenants' Coturns that the quota has no room for."""
+        assert self.target.namespace is not None
+        said, offered = self.target.namespace.quota, {}
+        for member in self.target.members:
+            turn = turn_of_tenant(member.tenant, self.namespace, "") if member.tenant else None
+            if turn and not turn.on_nodes:
+                offered[member.short] = len(turn.ports) + len(turn.relays)
+        ports = sum(offered.values())
+        if len(offered) > said.balancers or ports > said.node_ports:
+            raise Refused(
+                ("namespace", "quota"),
+                f"expected balancers: {len(offered)} and node_ports: {ports} or more, which Coturn of"
+                f" {', '.join(sorted(offered))} takes, got {said.balancers} and {said.node_ports}",
+            )
 
 
 @dataclass(frozen=True)

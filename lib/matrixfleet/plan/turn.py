@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from matrixfleet.model import Resources, Tenant
 from matrixfleet.model.choices import Turn
 from matrixfleet.model.fleet import Platform
-from matrixfleet.model.turn import BALANCED, PortRange, Relay
+from matrixfleet.model.turn import BALANCED, INSIDE, INSIDE_TLS, PortRange, Relay
 from matrixfleet.plan.flows import TCP, UDP
 
-# Inside a Pod the image's own ports; its Service offers them under any number.
-INSIDE, INSIDE_TLS = 3478, 5349
 ANY_NODE = "*"
 
 

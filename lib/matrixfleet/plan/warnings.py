@@ -8,13 +8,15 @@ from datetime import date
 from matrixfleet.errors import Fault
 from matrixfleet.model import Fleet, Image
 from matrixfleet.model.choices import Edge
+from matrixfleet.plan.without_effect import without_effect
 
 
 def warnings_of(fleet: Fleet) -> Iterator[Fault]:
-    """Warnings of a fleet that can be read: of its releases, then by cluster."""
+    """Warnings of a fleet that can be read: of its releases, then by target."""
     yield from dict.fromkeys(_undigested(fleet))
     yield from dict.fromkeys(_unsupported(fleet, date.today().isoformat()))
     for name in fleet.names:
+        yield from without_effect(fleet, name)
         if name != fleet.platform_name(name):
             continue
         if fleet.platform(name).cluster.edge.controller is Edge.INGRESS_NGINX:

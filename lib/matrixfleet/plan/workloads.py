@@ -11,6 +11,7 @@ from matrixfleet.model.choices import Backup, Database, Media, Metrics, Pooling,
 from matrixfleet.model.cluster import EdgeSpec
 from matrixfleet.model.logs import LogCollection
 from matrixfleet.model.tenant import Element
+from matrixfleet.model.turn import METRICS
 from matrixfleet.model.types import bytes_of, millicores_of
 from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import backup, waves
@@ -21,8 +22,7 @@ from matrixfleet.plan.storage import media_keeper
 if TYPE_CHECKING:
     from matrixfleet.plan.turn import TurnServer
 
-METRICS_OF_COTURN = 9641
-"""`prometheus-port`, its default."""
+METRICS_OF_COTURN = METRICS
 METRICS_OF_PROBES = 9115
 """Where the exporter that tries addresses listens, its default."""
 

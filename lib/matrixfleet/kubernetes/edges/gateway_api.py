@@ -7,6 +7,7 @@ must not be below the router's.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -65,7 +66,10 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
 def listeners_of(plan: Plan, host: PublicHost) -> list[tuple[str, int]]:
     """Names and ports of a host's listeners: each has the certificate of its host."""
     ports = [443] + [FEDERATION_PORT] * plan.cluster.edge.federation_on_8448
-    return [(f"{'https' if port == 443 else 'federation'}.{host.host}", port) for port in ports]
+    named = [(f"{'https' if port == 443 else 'federation'}.{host.host}", port) for port in ports]
+    # A listener's name (SectionName) has 253 characters at most, and a host may have as many itself.
+    short = hashlib.sha256(host.host.encode()).hexdigest()[:16]
+    return [(name if len(name) <= 253 else f"{name.partition('.')[0]}.{short}", port) for name, port in named]
 
 
 def gateway(plan: Plan, groups: Sequence[Group]) -> Object:
