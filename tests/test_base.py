@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from fleets import TOP, Repository
 from matrixfleet.checks import Tree
 from matrixfleet.checks.base import RULES, changes
+from matrixfleet.checks.rollback import KNOWN, ROWS, version_of
 from matrixfleet.errors import FleetError
 from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, drop, put
 
@@ -62,13 +64,13 @@ REFUSED: dict[str, list[tuple[Change, str]]] = {
     "identity": [
         (
             replace("server_name: example.com", "server_name: example.net"),
-            "server_name was 'example.com', is 'example.net'",
+            "matrix.server_name: expected 'example.com' as before, got 'example.net'",
         ),
         (
             replace("/data/signing-key/", "/secrets/signing-key/"),
-            "signing_key_path was '/data/signing-key/signing.key'",
+            "matrix.synapse.signing_key: expected 'volume' as before, got 'secret'",
         ),
-        (moved, "was in namespace matrix-prod; expected no change"),
+        (moved, "matrix.namespace: expected 'matrix-prod' as before, got 'elsewhere'"),
     ],
     "duties-move-while-stopped": [
         (
@@ -174,3 +176,83 @@ def test_a_commit_is_read_from_git(tmp_path: Path, tree: Tree) -> None:
     assert len(found) == 1 and "10Gi cannot become 1Gi" in found[0]
     with pytest.raises(FleetError, match="no commit 'nowhere' here"):
         list(changes(tmp_path, "nowhere", tree))
+
+
+def committed(top: Path, files: dict[str, bytes]) -> None:
+    """A repository with one commit."""
+    git(top, "init", "-q")
+    for path, content in files.items():
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_bytes(content)
+    git(top, "add", "-A")
+    git(top, "commit", "-qm", "base")
+
+
+BEFORE = (TOP / "compiled" / MEDIA).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"\xff\xfe",
+        b"kind: \xe9\n",
+        b"\x00\x01",
+        b"[" * 5000,
+        b"a: &a [*a]\n",
+        b"- 1\n",
+        b"kind: Pod\nmetadata: []\n",
+        b"kind: Pod\nmetadata: {name: a, labels: 1}\nspec: 1\n",
+        b"kind: Job\nmetadata: {name: a}\nspec: {template: 1}\n",
+        b"kind: ConfigMap\nmetadata: {name: a}\ndata: {homeserver.yaml: '['}\n",
+        b"",
+    ],
+)
+def test_a_base_may_hold_anything(odd: bytes, tmp_path: Path, tree: Tree) -> None:
+    """Nothing in a commit is a traceback, and what is beside it is compared."""
+    names = ("x/y/z/odd.yaml", "eu1/matrix-prod/workload/odd\u00e9.yaml")
+    committed(tmp_path, {f"compiled/{MEDIA}": BEFORE, **{f"compiled/{name}": odd for name in names}})
+    smaller = put(MEDIA, "spec", "resources", "requests", "storage", to="1Gi")(tree)
+    assert "10Gi cannot become 1Gi" in "\n".join(map(str, changes(tmp_path, "HEAD", smaller)))
+
+
+def test_a_base_with_bytes_that_are_no_text_is_still_compared(tmp_path: Path, tree: Tree) -> None:
+    text = BEFORE.replace(b"spec:", b"# caf\xe9\nspec:")
+    committed(tmp_path, {f"compiled/{MEDIA}": text})
+    smaller = put(MEDIA, "spec", "resources", "requests", "storage", to="1Gi")(tree)
+    assert len(list(changes(tmp_path, "HEAD", smaller))) == 1
+    assert list(changes(tmp_path, "HEAD", tree)) == []
+
+
+def test_attributes_of_git_hide_nothing(tmp_path: Path, tree: Tree) -> None:
+    """`git archive` leaves out what .gitattributes says; the check must not."""
+    committed(tmp_path, {f"compiled/{MEDIA}": BEFORE, ".gitattributes": b"compiled/** export-ignore\n* export-subst\n"})
+    smaller = put(MEDIA, "spec", "resources", "requests", "storage", to="1Gi")(tree)
+    assert len(list(changes(tmp_path, "HEAD", smaller))) == 1
+
+
+def test_links_and_options_in_a_base(tmp_path: Path, tree: Tree) -> None:
+    (tmp_path / "compiled/a/b").mkdir(parents=True)
+    (tmp_path / "compiled/a/b/c.yaml").symlink_to("/nowhere")
+    committed(tmp_path, {f"compiled/{MEDIA}": BEFORE})
+    assert list(changes(tmp_path, "HEAD", tree)) == []
+    for base in ("--all", "-h", "HEAD:compiled", ""):
+        with pytest.raises(FleetError, match="no commit"):
+            list(changes(tmp_path, base, tree))
+
+
+def test_a_repository_below_another_is_compared(tmp_path: Path, tree: Tree) -> None:
+    """`git ls-tree` counts from the folder that it runs in."""
+    committed(tmp_path, {f"fleet/compiled/{MEDIA}": BEFORE})
+    smaller = put(MEDIA, "spec", "resources", "requests", "storage", to="1Gi")(tree)
+    assert len(list(changes(tmp_path / "fleet", "HEAD", smaller))) == 1
+
+
+def test_how_far_synapse_goes_back_is_known() -> None:
+    """The pinned version's own numbers. A newer one needs a look at its source, and KNOWN after it."""
+    (source,) = (TOP / ".cache/synapse").rglob("source/synapse/storage/schema/__init__.py")
+    compat = re.search(r"(?m)^SCHEMA_COMPAT_VERSION = \(\n(?:\s*#.*\n)*\s*(\d+)", source.read_text())
+    (pinned,) = re.findall(r"(?m)^matrix-synapse==(\d+)\.(\d+)", (TOP / "tests/synapse.lock").read_text())
+    version = int(pinned[0]), int(pinned[1])
+    assert compat and version <= KNOWN
+    assert next(number for since, number, _ in ROWS if version >= since) == int(compat[1])
+    assert version_of("v1.163.2-1.7.0") == (1, 163) and version_of("latest") is None
