@@ -14,9 +14,11 @@ from fleets import TOP, Repository
 from matrixfleet.checks import Tree
 from matrixfleet.checks.base import RULES, changes
 from matrixfleet.checks.rollback import KNOWN, ROWS, version_of
+from matrixfleet.cli.check import check_fleet
 from matrixfleet.errors import FleetError
 from rules.breaking import MEDIA, POSTGRESQL, PROD, SYNAPSE, drop, put
 
+CHESS = "inventory/targets/eu1/chess-club.yml"
 CONFIG = f"{PROD}/workload/synapse/configmap-matrix-prod-synapse.yaml"
 Change = Callable[[Tree], Tree]
 
@@ -249,10 +251,33 @@ def test_a_repository_below_another_is_compared(tmp_path: Path, tree: Tree) -> N
 
 def test_how_far_synapse_goes_back_is_known() -> None:
     """The pinned version's own numbers. A newer one needs a look at its source, and KNOWN after it."""
-    (source,) = (TOP / ".cache/synapse").rglob("source/synapse/storage/schema/__init__.py")
-    compat = re.search(r"(?m)^SCHEMA_COMPAT_VERSION = \(\n(?:\s*#.*\n)*\s*(\d+)", source.read_text())
+    source = (TOP / ".cache/synapse/source/synapse/storage/schema/__init__.py").read_text()
+    compat = re.search(r"(?m)^SCHEMA_COMPAT_VERSION = \(\n(?:\s*#.*\n)*\s*(\d+)", source)
     (pinned,) = re.findall(r"(?m)^matrix-synapse==(\d+)\.(\d+)", (TOP / "tests/synapse.lock").read_text())
     version = int(pinned[0]), int(pinned[1])
     assert compat and version <= KNOWN
     assert next(number for since, number, _ in ROWS if version >= since) == int(compat[1])
     assert version_of("v1.163.2-1.7.0") == (1, 163) and version_of("latest") is None
+
+
+def test_the_inventory_is_compared_where_compiled_is_older(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Who changed the inventory and compiled nothing is told of that, and of what the compile would lose."""
+    repository = Repository(tmp_path)
+    for name in ("compiled", "argocd"):
+        shutil.copytree(TOP / name, tmp_path / name)
+    shutil.copy(TOP / "CODEOWNERS", tmp_path)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "inventory", "compiled", "argocd", "CODEOWNERS")
+    git(tmp_path, "commit", "-qm", "base")
+    assert "nothing lost since HEAD" in check_fleet(tmp_path, "HEAD")
+    repository.edit(CHESS, "    size: small\n", "    size: small\n    database: {kind: cnpg, instances: 1}\n")
+    with pytest.raises(FleetError) as refused:
+        check_fleet(tmp_path, "HEAD")
+    told = str(refused.value).splitlines()
+    assert any(line.endswith("run make compile [drift]") for line in told)
+    expected = (
+        f"{CHESS}:7: matrix.database.kind: expected 'statefulset' as before, got 'cnpg'; the data does not move by"
+        " itself: dump it and load it (docs/databases.md); to do it, stop it first and declare it (docs/moves.md):"
+        ' matrix.moves: {"matrix.database.kind": "statefulset -> cnpg"} [identity]'
+    )
+    assert expected in told

@@ -10,6 +10,7 @@ import pytest
 
 from changes import CLUB, STOPPED, Block, Compiler, State, found, merged, moves_in
 from matrixfleet.checks import Finding
+from matrixfleet.model.moves import ARROW
 
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 AT = "ap1.club"
@@ -23,8 +24,10 @@ SERVER = {
         }
     }
 }
+ARCHIVE = {"platform": {"postgresql": {"archive": {"bucket": {"region": "nbg", "bucket": "platform"}}}}}
 TURN = {"platform": {"turn": {"host": "turn.ap1.example.com", "node_selector": {"matrix-fleet/turn": "shared"}}}}
-PLATFORMS: dict[str, Block] = {"ap1": merged(SERVER, TURN)}
+PLATFORMS: dict[str, Block] = {"ap1": SERVER}
+WITH_TURN: dict[str, Block] = {"ap1": merged(SERVER, TURN)}
 BUCKETS = {
     "kind": "point-in-time",
     "bucket": {"endpoint": "https://s3.nbg.example.net", "region": "nbg", "bucket": "matrix-backups"},
@@ -109,10 +112,7 @@ def entra(**said: object) -> Block:
     }
 
 
-COTURN: Block = {
-    "hosts": {"turn": "turn.club.example.org"},
-    "turn": {"kind": "daemonset", "node_selector": {"matrix-fleet/turn": "club"}},
-}
+COTURN: Block = {"hosts": {"turn": "turn.club.example.org"}, "turn": {"kind": "daemonset"}}
 
 
 def generations(number: int) -> dict[str, tuple[Block, Block]]:
@@ -467,6 +467,27 @@ DANGEROUS = [
         "immutable",
         never=True,
     ),
+    *(
+        Change(
+            f"the platform's {what} skip",
+            platform(SERVER, ARCHIVE, block(1), cluster="eu1"),
+            platform(SERVER, ARCHIVE, block(3), cluster="eu1"),
+            key,
+            at="eu1.platform",
+        )
+        for what, key, block in (
+            (
+                "keys to its archive",
+                "platform.postgresql.archive.bucket.generation",
+                lambda number: {"platform": {"postgresql": {"archive": {"bucket": {"generation": number}}}}},
+            ),
+            (
+                "addresses of alerts",
+                "platform.alerts.webhook.generation",
+                lambda number: {"platform": {"alerts": {"webhook": {"generation": number}}}},
+            ),
+        )
+    ),
     Change(
         "the platform's TURN secret skips",
         platform(TURN),
@@ -571,10 +592,16 @@ SAFE = [
         for was, now in (*((now, was) for was, now in UP), ("large", "xlarge"), ("xlarge", "small"))
     ),
     one("Coturn removed", COTURN, {}),
-    one("Coturn shared", COTURN, SHARED_TURN),
     one("Coturn added", {}, COTURN),
-    one("shared Coturn removed", SHARED_TURN, {}),
-    one("shared Coturn's own again", SHARED_TURN, COTURN),
+    *(
+        Change(what, tenant(was, platforms=WITH_TURN), tenant(now, platforms=WITH_TURN))
+        for what, was, now in (
+            ("Coturn shared", BALANCED, SHARED_TURN),
+            ("Coturn its own again", SHARED_TURN, BALANCED),
+            ("shared Coturn removed", SHARED_TURN, {}),
+        )
+    ),
+    Change("Coturn on nodes shared", tenant(COTURN), tenant(SHARED_TURN, platforms=WITH_TURN)),
     one("Coturn behind a balancer", COTURN, BALANCED),
     Change("the platform's Coturn removed", platform(TURN), platform()),
     one("a log volume beside a lock", s3(), merged(s3(), LOGS)),
@@ -698,15 +725,25 @@ def test_stopped_it_is_refused_as_well(change: Change, compiled: Compiler) -> No
 DECLARED = [one for one in DANGEROUS if not one.never and one.key != "data-kept"]
 
 
+def declared(state: State, at: str, moves: dict[str, dict[str, str]]) -> State:
+    """A state with moves, a tenant's and a platform's."""
+    for block, said in moves.items():
+        own = at.endswith(".platform") == (block == "platform")
+        state = state.declared(at if own else f"{at.partition('.')[0]}.platform", said)
+    return state
+
+
 @pytest.mark.parametrize("change", DECLARED, ids=[one.what for one in DECLARED])
 def test_it_can_be_done_as_the_refusal_says(change: Change, compiled: Compiler) -> None:
     was, now = (change.was.every(STOPPED), change.now.every(STOPPED)) if change.stops else (change.was, change.now)
     moves = moves_in(found(compiled(was), compiled(now)))
-    (block,) = moves
-    assert change.key in moves[block]
-    assert [str(one) for one in found(compiled(was), compiled(now.declared(change.at, moves[block])))] == []
-    back = {key: " -> ".join(reversed(said.split(" -> "))) for key, said in moves[block].items()}
-    assert change.key in named(found(compiled(was), compiled(now.declared(change.at, back)))), "another change"
+    assert change.key in {key for said in moves.values() for key in said}
+    assert [str(one) for one in found(compiled(was), compiled(declared(now, change.at, moves)))] == []
+    back = {
+        block: {key: ARROW.join(reversed(one.split(ARROW))) for key, one in said.items()}
+        for block, said in moves.items()
+    }
+    assert change.key in named(found(compiled(was), compiled(declared(now, change.at, back)))), "another change"
 
 
 STOPPING = [one for one in DECLARED if one.stops]
@@ -715,11 +752,17 @@ STOPPING = [one for one in DECLARED if one.stops]
 @pytest.mark.parametrize("change", STOPPING, ids=[one.what for one in STOPPING])
 def test_nothing_moves_while_it_runs(change: Change, compiled: Compiler) -> None:
     was, now = change.was.every(STOPPED), change.now.every(STOPPED)
-    (moves,) = moves_in(found(compiled(was), compiled(now))).values()
-    running = change.now.declared(change.at, moves)
-    for before, after in ((change.was, running), (was, running), (change.was, now.declared(change.at, moves))):
+    moves = moves_in(found(compiled(was), compiled(now)))
+    running, stopped = declared(change.now, change.at, moves), declared(now, change.at, moves)
+    for before, after in ((change.was, running), (was, running), (change.was, stopped)):
         findings = found(compiled(before), compiled(after))
         assert change.key in named(findings) and "matrix.state: stopped" in repr(findings)
+
+
+def test_a_smaller_size_while_it_runs_is_told_the_way(compiled: Compiler) -> None:
+    findings = found(compiled(tenant(sized("large"))), compiled(tenant(sized("medium"))))
+    assert {one.rule for one in findings} == {"room-to-shrink"}
+    assert "set matrix.state: stopped in a pull request of its own first" in str(findings[0])
 
 
 @pytest.mark.parametrize("change", SAFE, ids=ids(SAFE))
