@@ -281,3 +281,12 @@ def test_the_inventory_is_compared_where_compiled_is_older(tmp_path: Path, capfd
         ' matrix.moves: {"matrix.database.kind": "statefulset -> cnpg"} [identity]'
     )
     assert expected in told
+
+
+def test_a_commit_that_is_not_whole_here_is_told(tmp_path: Path, tree: Tree) -> None:
+    committed(tmp_path, {f"compiled/{MEDIA}": BEFORE})
+    command = ["git", "rev-parse", f"HEAD:compiled/{MEDIA}"]
+    blob = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(FleetError, match="--base: expected all of 'HEAD' here, got no 'eu1/matrix-prod"):
+        list(changes(tmp_path, "HEAD", tree))

@@ -66,10 +66,24 @@ def _git(top: Path, *words: str, given: bytes = b"") -> bytes | None:
     return None if done.returncode else done.stdout
 
 
-def tree_at(top: Path, base: str) -> Tree:
-    """compiled/ as it is at a commit. Raises FleetError for a commit that there is not.
+def tree_at(top: Path, base: str, now: Tree | None = None) -> Tree:
+    """Return compiled/ as it is at a commit. Raises FleetError for a commit that there is not.
 
-    Objects are read one by one and not by `git archive`, from which .gitattributes may leave some out."""
+    now: a tree whose objects serve again where a file is the same
+    """
+    texts = {path: content.decode("utf-8", "replace") for path, content in _files_at(top, base).items()}
+    held = now.entries if now else {}
+    same = {path: held[path] for path in texts.keys() & held.keys() if now and now.texts[path] == texts[path]}
+    # What nobody compiled is no object: an old commit may hold anything.
+    fresh = {path: text for path, text in texts.items() if path not in same}
+    read = Tree.of({path: text for path, text in fresh.items() if for_rules(f"compiled/{path}", text.encode())})
+    return Tree({**same, **{path: one for path, one in read.entries.items() if _is_object(one.doc)}}, texts)
+
+
+def _files_at(top: Path, base: str) -> dict[str, bytes]:
+    """Return the plain files below compiled/ at a commit.
+
+    Each is asked for by itself and not by `git archive`, from which .gitattributes may leave some out."""
     commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
     if commit is None:
         raise FleetError(
@@ -77,21 +91,21 @@ def tree_at(top: Path, base: str) -> Tree:
         )
     # Paths are those below the folder that git runs in, wherever the repository begins.
     listed = _git(top, "ls-tree", "-r", "-z", commit.decode().strip(), "compiled") or b""
-    names = {}
+    blobs = {}
     for line in filter(None, listed.split(b"\0")):
-        facts, _, path = line.partition(b"\t")
+        facts, _, name = line.partition(b"\t")
         mode, _, blob = facts.split(b" ")
         if mode in (b"100644", b"100755"):
-            names[path.decode("utf-8", "replace").removeprefix("compiled/")] = blob
-    stream = io.BytesIO(
-        _git(top, "cat-file", "--batch", given=b"".join(blob + b"\n" for blob in names.values())) or b""
-    )
-    held = {path: stream.read(int(stream.readline().split()[2]) + 1)[:-1] for path in names}
-    # What nobody compiled is no object: an old commit may hold anything.
-    texts = {path: text.decode("utf-8", "replace") for path, text in held.items()}
-    tree = Tree.of({path: text for path, text in texts.items() if for_rules(f"compiled/{path}", text.encode())})
-    tree.entries = {path: entry for path, entry in tree.entries.items() if _is_object(entry.doc)}
-    return tree
+            blobs[name.decode("utf-8", "replace").removeprefix("compiled/")] = blob
+    asked = b"".join(blob + b"\n" for blob in blobs.values())
+    stream = io.BytesIO(_git(top, "cat-file", "--batch", given=asked) or b"")
+    files = {}
+    for path in blobs:
+        header = stream.readline().split()
+        if len(header) != 3:
+            raise FleetError([Fault("", 0, "--base", f"expected all of {base!r} here, got no {path!r}; git fetch?")])
+        files[path] = stream.read(int(header[2]) + 1)[:-1]
+    return files
 
 
 def _is_object(doc: Json) -> bool:
@@ -105,7 +119,7 @@ def _is_object(doc: Json) -> bool:
 
 def changes(top: Path, base: str, tree: Tree) -> Iterator[Finding]:
     """Findings of every rule that compares."""
-    before = tree_at(top, base)
+    before = tree_at(top, base, tree)
     for name, rule in RULES.items():
         try:
             yield from rule(before, tree)
