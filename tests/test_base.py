@@ -97,7 +97,21 @@ def smaller(tree: Tree) -> Tree:
     return put(QUOTA, "spec", "hard", "limits.memory", to="3Gi")(tree)
 
 
+SHARED = "ap1/matrix-tenants/fence/resourcequota-matrix-tenants-fence.yaml"
+BESIDE = "ap1/tenant-b/workload/postgresql/statefulset-tenant-b-postgresql.yaml"
+
+
+def smaller_for_all(tree: Tree) -> Tree:
+    """The same of a namespace of several tenants, which is no tenant and so never stopped."""
+    tree = put(BESIDE, "spec", "template", "metadata", "annotations", to={"a": "b"})(tree)
+    return put(SHARED, "spec", "hard", "limits.memory", to="1Gi")(tree)
+
+
 REFUSED["room-to-shrink"] = [
+    (
+        smaller_for_all,
+        "limits.memory falls to 1073741824, and while StatefulSet matrix-tenants/tenant-b-postgresql rolls",
+    ),
     (smaller, "limits.memory falls to 3221225472, and while StatefulSet matrix-prod/matrix-prod-postgresql rolls"),
 ]
 CASES = [

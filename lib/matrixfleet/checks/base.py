@@ -246,8 +246,10 @@ def room_to_shrink(before: Tree, after: Tree) -> Iterator[Finding]:
     Without it the first new Pod is refused, its wave never gets well, and the later ones, whose Pods are still
     the larger ones, never have their turn. Told of Pods that are replaced one by one; surges are left out.
     """
+    tenants = {entry.target for entry, _ in homeservers(before)}
     for old, new in _pairs(before, after):
-        if new.kind != "ResourceQuota" or stopped(before, old.target):
+        # A namespace of several tenants, or the platform's, is never stopped.
+        if new.kind != "ResourceQuota" or (old.target in tenants and stopped(before, old.target)):
             continue
         was = {(pod.entry.kind, pod.entry.name): pod for pod in before.pods_in(old.cluster, old.namespace)}
         now = {(pod.entry.kind, pod.entry.name): pod for pod in after.pods_in(new.cluster, new.namespace)}
