@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from matrixfleet.errors import did_you_mean
-from matrixfleet.model.types import Line, expected
+from matrixfleet.model.types import Line, expected, words
 
 ARROW = " -> "
 TENANT = (
@@ -85,7 +85,11 @@ def _moves(keys: tuple[str, ...]) -> AfterValidator:
     return AfterValidator(check)
 
 
-TenantMoves = Annotated[dict[Line, Line], _moves(TENANT)]
+Key = Annotated[
+    str, BeforeValidator(words(r"[a-z]+(\.[A-Za-z0-9_-]+)+", "a key as check --base names it (matrix.media.kind)"))
+]
+"""A key of the inventory."""
+TenantMoves = Annotated[dict[Key, Line], _moves(TENANT)]
 """Moves of a tenant: what was and what is, by key."""
-PlatformMoves = Annotated[dict[Line, Line], _moves(PLATFORM)]
+PlatformMoves = Annotated[dict[Key, Line], _moves(PLATFORM)]
 """Moves of a cluster and its platform: what was and what is, by key."""
