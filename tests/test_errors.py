@@ -15,6 +15,7 @@ from matrixfleet.model.choices import BUILT, Media
 
 CHESS = "inventory/targets/eu1/chess-club.yml"
 PROD = "inventory/targets/eu1/matrix-prod.yml"
+SMALL = "inventory/classes/size/small.yml"
 STANDBY = "inventory/targets/eu2/pair-standby.yml"
 AP1 = "inventory/targets/ap1/platform.yml"
 DNS = """\
@@ -114,6 +115,22 @@ CASES: dict[str, tuple[Change, str]] = {
     "a value where a class before has a mapping": (
         edit(PROD, "    synapse:\n      signing_key: volume\n", "    turn: none\n"),
         f"{PROD}:17: matrix.turn: expected a mapping, as classes before set it, got a literal",
+    ),
+    "a size that sets a volume": (
+        edit(SMALL, "        cache: 2Gi\n", "        cache: 2Gi\n        storage: 10Gi\n"),
+        f"{SMALL}:13: sizes.small.media.storage: expected none in a size, got '10Gi'; a volume outlives a size: set it per tenant, matrix.media.storage",
+    ),
+    "a move of nothing that moves": (
+        add(CHESS, '    moves: {"matrix.database.kinds": "a -> b"}\n'),
+        f"{CHESS}:15: matrix.moves: expected keys as check --base names them, got 'matrix.database.kinds'; did you mean matrix.database.kind?",
+    ),
+    "a move of the platform in a tenant": (
+        add(CHESS, '    moves: {"platform.postgresql": "cnpg -> none"}\n'),
+        f"{CHESS}:15: matrix.moves: expected keys as check --base names them, got 'platform.postgresql'",
+    ),
+    "a move to nowhere": (
+        add(CHESS, '    moves: {"matrix.database.kind": "cnpg"}\n'),
+        f"{CHESS}:15: matrix.moves: expected a change as check --base prints it (WAS -> IS), got 'cnpg'",
     ),
     "bad unit of memory": (
         add(CHESS, "    media: {storage: 20GB}\n"),

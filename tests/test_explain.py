@@ -19,7 +19,6 @@ matrix.media.storage of eu1.matrix-prod
   10Gi
 
 said by (the last one wins):
-  inventory/classes/size/medium.yml:13: 100Gi
   inventory/targets/eu1/matrix-prod.yml:14: 10Gi
 
 meaning:

@@ -82,7 +82,7 @@ def test_every_number_has_a_source() -> None:
 
 def test_sizes_grow(fleet: Fleet) -> None:
     tenants = [plan(sized(fleet, size)).tenant for size in SIZES]
-    for key in ("database.resources.memory", "database.storage", "media.storage", "media.cache"):
+    for key in ("database.resources.memory", "media.cache"):
         numbers = []
         for here in tenants:
             for part in key.split("."):

@@ -104,6 +104,8 @@ FREE = {
     "Module.config": f"{HOMESERVER}, keys that the release lists",
     "Module.config (key)": f"{HOMESERVER}, keys that the release lists",
     "SynapseModule.keys": "nothing: it is compared",
+    "Tenant.moves": "nothing: it is compared",
+    "Platform.moves": "nothing: it is compared",
     "TurnSpec.annotations": "annotations of a Service",
     "StorageClassSpec.parameters": "parameters of a StorageClass",
     "Acme.dns01": "a ClusterIssuer",

@@ -97,12 +97,12 @@ def readable(there: There, digests: Mapping[str, bytes]) -> dict[str, str]:
     for path, held in sorted(there.files.items()):
         if not path.startswith("compiled/") or held is None:
             continue
-        if digests.get(path) == digest(held) or _for_rules(path, held):
+        if digests.get(path) == digest(held) or for_rules(path, held):
             texts[path.removeprefix("compiled/")] = held.decode("utf-8")
     return texts
 
 
-def _for_rules(path: str, held: bytes) -> bool:
+def for_rules(path: str, held: bytes) -> bool:
     """Whether rules can be given a file that nobody compiled."""
     if len(held) > _LONG or path.count("/") < 3 or not path.isprintable():
         return False

@@ -30,9 +30,14 @@ class Finding:
     """The rule's id."""
     message: str
     """The object, what is wrong with it, what was expected."""
+    line: int = 0
+    """In a file of the inventory, counted from 1; 0 where the whole file is meant."""
+    key: str = ""
+    """The inventory's key that decides, or ""."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message} [{self.rule}]"
+        where = self.path + (f":{self.line}" if self.line else "")
+        return f"{where}: {self.key + ': ' if self.key else ''}{self.message} [{self.rule}]"
 
 
 @dataclass(frozen=True)

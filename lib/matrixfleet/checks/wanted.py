@@ -101,5 +101,10 @@ class Wanted:
                 return self.texts(name)[path]
         return ""
 
+    def objects(self) -> dict[str, str]:
+        """Every file's text by path below compiled/, drawn again."""
+        texts = (self.texts(name) for name in self._fleet.names)
+        return {path.removeprefix("compiled/"): text for each in texts for path, text in each.items()}
+
     def _texts(self, name: str) -> dict[str, str]:
         return _of_target(self._fleet, self._top, name)

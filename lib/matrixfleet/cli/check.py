@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from matrixfleet.checks import Finding, Tree, all_rules, run
@@ -41,7 +42,11 @@ def check_fleet(top: Path, base: str) -> str:
     digests = wanted.digests()
     different = drift(there, digests, wanted.text, BY_HAND)
     tree = Tree.of(readable(there, digests), fleet)
-    findings = [*summarised(different), *_told(tree, top, base, whole=not different), *_codeowners(top, fleet)]
+    findings = [*summarised(different), *_told(tree, whole=not different), *_codeowners(top, fleet)]
+    if base:
+        # Where compiled/ is older than the inventory, what the next compile would change is told as well.
+        after = Tree.of(wanted.objects(), fleet) if different else tree
+        findings += map(_printable, changes(top, base, after))
     refuse(findings)
     warn(fleet)
     told = f", nothing lost since {base}" if base else ""
@@ -49,11 +54,10 @@ def check_fleet(top: Path, base: str) -> str:
     return f"{count} objects are what the inventory compiles to, and hold against {len(all_rules())} rules{told}"
 
 
-def _told(tree: Tree, top: Path, base: str, *, whole: bool) -> Iterator[Finding]:
+def _told(tree: Tree, *, whole: bool) -> Iterator[Finding]:
     """What rules find; over what nobody compiled a rule may stumble, which is told and no more."""
     try:
-        for found in (*run(tree), *(changes(top, base, tree) if base else ())):
-            yield Finding(found.path, found.rule, printable(found.message))
+        yield from map(_printable, run(tree))
     except FleetError:
         raise
     except Exception as error:
@@ -62,6 +66,10 @@ def _told(tree: Tree, top: Path, base: str, *, whole: bool) -> Iterator[Finding]
         yield Finding(
             COMPILED, "drift", f"rules stopped ({type(error).__name__}) at what differs; run make compile first"
         )
+
+
+def _printable(found: Finding) -> Finding:
+    return replace(found, message=printable(found.message))
 
 
 def _codeowners(top: Path, fleet: Fleet) -> Iterator[Finding]:

@@ -78,7 +78,7 @@ def refuse_secrets(top: Path) -> None:
 
 def refuse(findings: Iterable[Finding]) -> None:
     """Raise FleetError where there are findings."""
-    faults = [Fault(found.path, 0, "", f"{found.message} [{found.rule}]") for found in findings]
+    faults = [Fault(found.path, found.line, found.key, f"{found.message} [{found.rule}]") for found in findings]
     if faults:
         raise FleetError(faults)
 

@@ -26,6 +26,7 @@ from matrixfleet.model.database import Server
 from matrixfleet.model.faults import sentences
 from matrixfleet.model.media import S3Bucket, server_of
 from matrixfleet.model.merging import UnknownList, last_lists, nulls, of_other_kinds, removed, without_nulls
+from matrixfleet.model.moves import PlatformMoves
 from matrixfleet.model.release import Release
 from matrixfleet.model.resources import Resources, starts_with
 from matrixfleet.model.tenant import Element, Tenant
@@ -114,6 +115,9 @@ class Platform(Model):
     """An Element Web for whoever has none of their own."""
     alerts: Alerts | None = None
     """Who is told of alerts on what is the platform's own; whoever Alertmanager's own route names unless said."""
+    moves: PlatformMoves = Field(default_factory=dict)
+    """Changes of the cluster and of the platform that `matrix-fleet check --base` refuses unless they are declared
+    here, each as `WAS -> IS` by the key that the check names. Default: none. See docs/moves.md."""
 
     @model_validator(mode="after")
     def _one_name_each(self) -> Platform:
@@ -434,7 +438,19 @@ class Fleet:
             message = f"expected {folder!r}, the folder of its targets, got {parsed.cluster.name!r}"
             hint = f"; use class cluster.{folder}"
             raise FleetError([self.fault(platform, ("cluster", "name"), message + hint)])
+        self._hold_sizes(platform, parsed)
         return parsed
+
+    def _hold_sizes(self, platform: str, parsed: PlatformTarget) -> None:
+        """Raise FleetError where a size sets a volume: it would shrink or change with the size's name."""
+        faults = []
+        for size, keys in product(parsed.sizes, (("media", "storage"), ("database", "storage"), ("logs", "volume"))):
+            said = self.raw(platform, ("sizes", size, *keys))
+            if said is not None:
+                message = f"expected none in a size, got {str(said)!r}; a volume outlives a size: set it per tenant"
+                faults.append(self.fault(platform, ("sizes", size, *keys), f"{message}, matrix.{'.'.join(keys)}"))
+        if faults:
+            raise FleetError(faults)
 
     def _own(self, name: str) -> dict[str, Any]:
         """What an operator said of a target."""

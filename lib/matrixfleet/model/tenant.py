@@ -25,6 +25,7 @@ from matrixfleet.model.choices import (
 )
 from matrixfleet.model.database import DatabaseSpec
 from matrixfleet.model.media import MediaSpec, S3Bucket
+from matrixfleet.model.moves import TenantMoves
 from matrixfleet.model.networks import ClientNetworks
 from matrixfleet.model.resources import Generation, Resources, starts_with
 from matrixfleet.model.retention import Retention
@@ -380,6 +381,9 @@ class Tenant(Model):
     """What is kept elsewhere."""
     restore: Restore | None = None
     """Bring a backup back, while Synapse is stopped."""
+    moves: TenantMoves = Field(default_factory=dict)
+    """Changes that `matrix-fleet check --base` refuses unless they are declared here, each as `WAS -> IS` by the key
+    that the check names. Default: none. Copy the line that the check prints; remove it when the change is merged."""
     priority_class: ObjectName | None = None
     """The cluster's PriorityClass of everything that it runs: what goes last when nodes are short."""
     secrets: Generation = 1

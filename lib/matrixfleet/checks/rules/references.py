@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from matrixfleet.checks.pods import Reference, maker, references
 from matrixfleet.checks.tree import POD_KINDS, Entry, Finding, Tree
 
-
 OBJECTS = ("Ingress", "Gateway", "Certificate", "Issuer", "Cluster", "Pooler", "AlertmanagerConfig", "ObjectStore")
 """Kinds other than Pods' that name Secrets, or what those are made by, in their namespace."""
 
