@@ -11,6 +11,7 @@ from matrixfleet.kubernetes.pods import Mount, configuration, container, pod_tem
 from matrixfleet.model.choices import Logs
 from matrixfleet.model.logs import LogStore
 from matrixfleet.plan import PlatformPlan
+from matrixfleet.plan.families import endpoint
 from matrixfleet.plan.logs import PLACE, PODS
 from matrixfleet.templates import read
 
@@ -99,7 +100,8 @@ def vector(plan: PlatformPlan) -> Object:
     }
     if "metrics" in plan.workloads["logs"].ports:
         port = plan.workloads["logs"].ports["metrics"]
-        made["sinks"]["metrics"] = {"type": "prometheus_exporter", "inputs": ["own"], "address": f"0.0.0.0:{port}"}
+        address = endpoint(plan.cluster.network, port)
+        made["sinks"]["metrics"] = {"type": "prometheus_exporter", "inputs": ["own"], "address": address}
     return made
 
 

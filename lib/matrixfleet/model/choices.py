@@ -53,6 +53,14 @@ class Edge(StrEnum):
     AZURE_AGIC = "azure-agic"
 
 
+class IpFamily(StrEnum):
+    """Addresses that Pods and Services of a cluster have; `dual` has both."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    DUAL = "dual"
+
+
 class Secrets(StrEnum):
     """Who makes the Secrets that Pods read."""
 
