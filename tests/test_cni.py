@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cni import CNIS, Cni, End, Way, allows
+from cni import CILIUM_BY_DEFAULT, CNIS, Cni, End, Way, allows
 from fleets import Repository
 from matrixfleet.checks import Tree
 from matrixfleet.drawing import draw_target
@@ -26,15 +27,19 @@ def edge_of(peer: Peer, port: int) -> End:
     return End(str(peer.cidrs[0]).replace("0/24", "7"), port)
 
 
-def compiled(top: Path, cluster: str, edge: str = "", network: str = "") -> Tree:
+def compiled(top: Path, cluster: str, edge: str = "", network: str = "", leave: Sequence[str] = ()) -> Tree:
     """A cluster's targets with more said of its edge and its network."""
     repository = Repository(top)
     path = f"inventory/classes/cluster/{cluster}.yml"
+    if network:
+        # What each kind demands.
+        repository.edit(path, "        port: 6443\n", "        port: 6443\n        service: 10.96.0.1\n")
+        repository.edit(path, "      private: [10.0.0.0/8", "      private: ['fd00:10::/32', 10.0.0.0/8")
     for key, more in (("edge", edge), ("network", network)):
         repository.edit(path, f"\n    {key}:\n", f"\n    {key}:\n{more}")
     fleet = Fleet.read(top / "inventory")
     for target in fleet.names:
-        if target.startswith(f"{cluster}."):
+        if target.startswith(f"{cluster}.") and target not in leave:
             for name, text in draw_target(fleet, target, top).items():
                 (top / "compiled" / target.replace(".", "/") / name).parent.mkdir(parents=True, exist_ok=True)
                 (top / "compiled" / target.replace(".", "/") / name).write_text(text)
@@ -104,3 +109,53 @@ def test_every_flow_to_the_internet_goes_to_the_edge_too(tree: Tree, fleet: Flee
             assert wanted <= reached, f"{policy}"
             found += 1
     assert found > 10
+
+
+@pytest.mark.parametrize("cni", CNIS, ids=lambda one: one.name)
+def test_the_api_server_is_reached(tmp_path: Path, cni: Cni) -> None:
+    """By its Service's address and by its endpoints', which are nodes."""
+    tree = compiled(tmp_path, "eu1", network="      cni: aws-vpc-cni\n")
+    way = Way(End("10.96.0.1", 443), End("10.20.0.10", 6443, node=True))
+    asking = [pod for pod in tree.pods if pod.labels.get("app.kubernetes.io/component") in ("bootstrap", "logs")]
+    assert len(asking) > 3
+    for pod in asking:
+        place = (pod.entry.cluster, pod.entry.namespace, dict(pod.labels))
+        assert allows(tree, *place, way, cni), f"{pod.entry}"
+        # What docs/network-policies.md says of Cilium's default is true.
+        assert not allows(tree, *place, way, CILIUM_BY_DEFAULT)
+
+
+LISTENING = {
+    "ipv4": ["bind :8080", "listen 8080;", "bind 0.0.0.0", "0.0.0.0:", "ip4"],
+    "ipv6": ["bind [::]:8080 v6only", "listen [::]:8080;", "bind ::", "[::]:", "ip6"],
+    "dual": ["bind [::]:8080 v4v6", "listen [::]:8080;", "bind 0.0.0.0 ::", "[::]:", "ip4"],
+}
+
+
+@pytest.mark.parametrize("family", ["ipv6", "dual"])
+def test_programs_listen_by_the_clusters_family(tmp_path: Path, family: str) -> None:
+    """No compiled file of a cluster with IPv6 binds IPv4 alone."""
+    workers = ["eu1.matrix-ha"] if family == "ipv6" else []
+    tree = compiled(tmp_path, "eu1", network=f"      ip_family: {family}\n", leave=workers)
+    texts = {
+        (entry.name, name): text for entry in tree.of_kind("ConfigMap") for name, text in entry.doc["data"].items()
+    }
+    for (entry, name), text in texts.items():
+        if name in ("homeserver.yaml", "worker.yaml"):
+            options = yaml.safe_load(text)
+            for listener in (*options.get("listeners", ()), *options.get("worker_listeners", ())):
+                assert listener["bind_addresses"] == ["::"], f"{entry}/{name}"
+        if name == "haproxy.cfg":
+            assert LISTENING[family][0] in text and "bind :" not in text.replace("bind [::]:", "")
+        if name == "nginx.conf":
+            assert LISTENING[family][1] in text and ("listen 8080;" in text) == (family == "dual")
+        if name == "redis.conf":
+            assert LISTENING[family][2] + "\n" in text
+        if name == "vector.yaml":
+            assert "0.0.0.0" not in text and "[::]:" in text
+        if name == "blackbox.yml":
+            first = {one[one["prober"]]["preferred_ip_protocol"] for one in yaml.safe_load(text)["modules"].values()}
+            assert first == {LISTENING[family][4]}
+    for entry in tree.of_kind("Service"):
+        if family == "dual" and entry.name.endswith("-redis"):
+            assert entry.spec["ipFamilies"] == ["IPv4"]

@@ -5,13 +5,13 @@ Nothing here has a default that opens a network: who may come in, and what "outs
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.choices import Built, Edge, IpFamily, Mesh, Metrics, Provision, Tracing
+from matrixfleet.model.choices import Built, Cni, Edge, IpFamily, Mesh, Metrics, Provision, Tracing
 from matrixfleet.model.logs import LogCollection
 from matrixfleet.model.networks import LOOPBACK, METADATA, ClientNetworks, is_internet, overlaps
 from matrixfleet.model.peers import Peer, Reach
@@ -19,6 +19,7 @@ from matrixfleet.model.resources import Resources
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.tenants import TenantPolicy
 from matrixfleet.model.types import (
+    Address,
     CertificateArn,
     Cidr,
     Email,
@@ -254,6 +255,20 @@ class ApiServer(Model):
     """Networks of the endpoints (`kubectl get endpointslices -n default kubernetes`)."""
     port: Port = 6443
     """The endpoints' port."""
+    service: Address | None = None
+    """Address of the Service `kubernetes` in `default`, on port 443: the first of the Service network. Needed where a
+    policy is asked before Services are translated (`cni: aws-vpc-cni`); allowed everywhere. Default: none."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Networks of all ways."""
+        return tuple(network for networks, _ in self.ways for network in networks)
+
+    @property
+    def ways(self) -> tuple[tuple[tuple[str, ...], int], ...]:
+        """Networks and port of each way that a NetworkPolicy may see."""
+        service = (((f"{self.service}/{ip_address(self.service).max_prefixlen}",), 443),) if self.service else ()
+        return ((self.cidrs, self.port), *service)
 
 
 class Network(Model):
@@ -274,9 +289,18 @@ class Network(Model):
     addresses, or addresses outside of `private`."""
     domain: Host = "cluster.local"
     """The cluster's DNS domain."""
+    cni: Cni = Cni.OTHER
+    """What enforces NetworkPolicies. Default: `other`. Set it on every cluster: each kind demands here what it needs."""
     ip_family: IpFamily = IpFamily.IPV4
     """Addresses of Pods and Services: `ipv4`, `ipv6` or `dual`. All programs listen accordingly. With IPv6 `private`
     must name the cluster's IPv6 networks. Change it where Services have IPv6 addresses."""
+
+    @model_validator(mode="after")
+    def _policies_see_services(self) -> Network:
+        if self.cni is Cni.AWS_VPC_CNI and self.api_server.service is None:
+            hint = "kubectl get service kubernetes -n default"
+            raise expected("api_server.service, since cni is aws-vpc-cni", "none", hint)
+        return self
 
     @model_validator(mode="after")
     def _private_has_the_family(self) -> Network:

@@ -213,11 +213,15 @@ def archive_flows(cluster: Cluster, archive: Archive | None) -> Iterator[Flow]:
             yield from internet_flows("postgresql", cluster, port, why)
 
 
-def bootstrap_flow(cluster: Cluster) -> Flow:
+def api_flows(source: str, cluster: Cluster, reason: str) -> Iterator[Flow]:
+    """To the Kubernetes API: its endpoints, and its Service where policies may see that."""
+    for networks, port in cluster.network.api_server.ways:
+        yield Flow(source, Outside("the Kubernetes API", (Peer(cidrs=networks),)), ((TCP, port),), reason)
+
+
+def bootstrap_flows(cluster: Cluster) -> Iterator[Flow]:
     """The Job that makes Secrets."""
-    api = cluster.network.api_server
-    outside = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
-    return Flow("bootstrap", outside, ((TCP, api.port),), "creates Secrets that are absent")
+    return api_flows("bootstrap", cluster, "creates Secrets that are absent")
 
 
 def logs_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[Flow]:
@@ -225,9 +229,7 @@ def logs_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[
     store = cluster.logs.store
     if "logs" not in workloads or store is None:
         return
-    api = cluster.network.api_server
-    outside = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
-    yield Flow("logs", outside, ((TCP, api.port),), "whose Pods run on its node")
+    yield from api_flows("logs", cluster, "whose Pods run on its node")
     yield Flow("logs", Outside("cluster DNS", cluster.network.dns), ((UDP, 53), (TCP, 53)), "finds the logs' store")
     for one in store.reach:
         yield Flow("logs", Outside("the logs' store", (one,)), ((TCP, one.port),), "log lines")
@@ -285,7 +287,7 @@ def flows_of(
         flows.append(Flow("pgbouncer", database.server.place, server, "the sessions of its clients"))
         flows.append(Flow("pgbouncer", dns, lookup, "finds PostgreSQL"))
     if "bootstrap" in workloads:
-        flows.append(bootstrap_flow(cluster))
+        flows += bootstrap_flows(cluster)
     if CANARY in workloads:
         flows.append(Flow(CANARY, "router", ((TCP, router["http"]),), "logs in, writes and reads as people do"))
         flows.append(Flow(CANARY, dns, lookup, "finds the router"))
