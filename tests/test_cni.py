@@ -12,6 +12,7 @@ from cni import CILIUM_BY_DEFAULT, CNIS, Cni, End, Way, allows
 from fleets import Repository
 from matrixfleet.checks import Tree
 from matrixfleet.drawing import draw_target
+from matrixfleet.errors import FleetError
 from matrixfleet.model import Fleet
 from matrixfleet.model.peers import Peer
 
@@ -159,3 +160,8 @@ def test_programs_listen_by_the_clusters_family(tmp_path: Path, family: str) -> 
     for entry in tree.of_kind("Service"):
         if family == "dual" and entry.name.endswith("-redis"):
             assert entry.spec["ipFamilies"] == ["IPv4"]
+
+
+def test_workers_without_ipv4_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match=r"Redis, which Synapse finds by IPv4 alone.*ip_family: ipv6"):
+        compiled(tmp_path, "eu1", network="      ip_family: ipv6\n")
