@@ -42,6 +42,9 @@ DOCUMENTED = {
     *("probe_success", "probe_duration_seconds", "probe_ssl_earliest_cert_expiry"),
     # Vector (reference/configuration/sources/internal_metrics).
     *("vector_component_errors_total", "vector_component_discarded_events_total"),
+    "vector_component_received_events_total",
+    # kube-state-metrics (docs/metrics/workload/pod-metrics.md).
+    "kube_pod_info",
 }
 
 
@@ -65,6 +68,8 @@ class Case(NamedTuple):
 T = 'tenant="t"'
 WORKER = f'{T}, server_name="example.org", job="generic", index="0"'
 ROUTER = f'{T}, job="router"'
+SERVING = 'up{tenant="t2", job="router", namespace="t", pod="t-router-x"}'
+RECEIVED, SOURCE = "vector_component_received_events_total", 'component_id="pods"'
 AGENT = f'{T}, job="logs", index="platform-logs-x"'
 
 
@@ -221,6 +226,12 @@ CASES = {
         {f"redis_memory_used_bytes{{{T}}}": "95x60", f"redis_memory_max_bytes{{{T}}}": "0x60"},
     ),
     "LogsAgentDown": Case({f"up{{{AGENT}}}": "1x5 0x60"}, {f"up{{{AGENT}}}": "1x60"}, 40),
+    "LogsNothingReceived": Case(
+        # The agent's source has no series at all where no Pod matched.
+        {f"up{{{AGENT}}}": "1x90", SERVING: "1x90"},
+        {f"up{{{AGENT}}}": "1x90", SERVING: "1x90", f"{RECEIVED}{{{AGENT}, {SOURCE}}}": "0+1x90"},
+        80,
+    ),
     "LogsNotHandedOn": Case(
         {f'vector_component_errors_total{{{AGENT}, component_id="store"}}': "0+5x60"},
         {f'vector_component_errors_total{{{AGENT}, component_id="store"}}': "7x60"},
@@ -286,7 +297,26 @@ CASES = {
 
 SINCE = f"cnpg_pg_stat_archiver_seconds_since_last_archival{{{T}}}"
 FAILED = f"cnpg_pg_stat_archiver_failed_count{{{T}}}"
+ON_A, ON_B = (f'{T}, job="logs", index="logs-{node}", namespace="l", pod="logs-{node}"' for node in "ab")
+OTHER_NODE = {
+    **{f"up{{{agent}}}": "1x90" for agent in (ON_A, ON_B)},
+    f"{RECEIVED}{{{ON_A}, {SOURCE}}}": "0+1x90",
+    **{f'kube_pod_info{{namespace="l", pod="logs-{node}", node="{node}"}}': "1x90" for node in "ab"},
+    SERVING: "1x90",
+}
+"""Agents on two nodes of which one receives lines."""
 ALSO = {
+    "LogsNothingReceived on one node": Case(
+        {**OTHER_NODE, 'kube_pod_info{namespace="t", pod="t-router-x", node="b"}': "1x90"},
+        # A node without Pods of the fleet has no lines.
+        {**OTHER_NODE, 'kube_pod_info{namespace="t", pod="t-router-x", node="a"}': "1x90"},
+        80,
+    ),
+    "LogsNothingReceived of an empty cluster": Case(
+        {f"up{{{AGENT}}}": "1x90", SERVING: "1x90", f"{RECEIVED}{{{AGENT}, {SOURCE}}}": "7x90"},
+        {f"up{{{AGENT}}}": "1x90"},
+        80,
+    ),
     "MatrixArchiveBehind by CloudNativePG": Case(
         {SINCE: "1000x60", FAILED: "0+1x60"}, {SINCE: "1000x60", FAILED: "3x60"}
     ),

@@ -170,3 +170,29 @@ def test_saved_queries_name_labels_that_there_are(tree: Tree) -> None:
     for query in queries:
         selector = re.match(r"\{([^}]*)\}", query)
         assert selector and set(re.findall(r"(\w+)=~?\"", selector[1])) <= known, query
+
+
+def test_the_source_knows_its_node_without_interpolation(tree: Tree) -> None:
+    """Vector 0.57 keeps `${VAR}` as it is: nothing in a configuration of it may depend on one."""
+    for cluster in (LOKI, ELASTICSEARCH):
+        source = yaml.safe_load(configuration(tree, cluster)["vector.yaml"])["sources"]["pods"]
+        assert "self_node_name" not in source
+        agent = tree.find(cluster, "DaemonSet", "fleet-logs", "platform-logs")
+        assert isinstance(agent, Entry)
+        (container,) = agent.spec["template"]["spec"]["containers"]
+        node = {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}
+        assert {"name": "VECTOR_SELF_NODE_NAME", "valueFrom": node} in container["env"]
+
+
+DASHBOARDS = re.compile(r"-dashboard-")
+
+
+def test_no_program_is_trusted_to_replace_variables(tree: Tree) -> None:
+    """Of the compiled files shell scripts and dashboards (Grafana's own variables) alone have `${VAR}`."""
+    for entry in tree.of_kind("ConfigMap"):
+        if DASHBOARDS.search(entry.name):
+            continue
+        for name, text in entry.doc["data"].items():
+            # A replacement in VRL names its captures so.
+            if not name.endswith((".sh", ".vrl")):
+                assert not re.search(r"\$\{[A-Za-z_]", text), f"{entry}: {name}"

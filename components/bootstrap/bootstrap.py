@@ -25,7 +25,8 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 def call(method, path, body=None):
     """The API server's answer as (status, object). 404 and 409 are answers, everything else raises."""
-    server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+    host = os.environ["KUBERNETES_SERVICE_HOST"]
+    server = f"https://{f'[{host}]' if ':' in host else host}:{os.environ['KUBERNETES_SERVICE_PORT']}"
     request = urllib.request.Request(
         server + path,
         method=method,

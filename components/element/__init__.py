@@ -19,6 +19,7 @@ from matrixfleet.kubernetes.pods import (
 )
 from matrixfleet.plan import Plan
 from matrixfleet.plan.element import Web
+from matrixfleet.plan.families import nginx_listen
 from matrixfleet.templates import render
 
 FOLDER = "/etc/element"
@@ -32,8 +33,9 @@ def main(plan: Plan) -> Iterator[Object]:
     web = plan.web
     if web is None:
         return
+    addresses = nginx_listen(plan.cluster.network, port(plan))
     files = {
-        "nginx.conf": render(__file__, "nginx.conf.j2", folder=FOLDER, port=port(plan), status=STATUS),
+        "nginx.conf": render(__file__, "nginx.conf.j2", folder=FOLDER, addresses=addresses, status=STATUS),
         "headers.conf": render(__file__, "headers.conf.j2", policy=content_policy()),
         "config.json": json.dumps(config(web), indent=2) + "\n",
         "manifest.json": json.dumps(manifest(web), indent=2) + "\n",

@@ -11,11 +11,14 @@ from matrixfleet.kubernetes.pods import Mount, configuration, container, pod_tem
 from matrixfleet.model.choices import Logs
 from matrixfleet.model.logs import LogStore
 from matrixfleet.plan import PlatformPlan
+from matrixfleet.plan.families import endpoint
 from matrixfleet.plan.logs import PLACE, PODS
 from matrixfleet.templates import read
 
 FOLDER = "/etc/vector"
 NAME = "matrix-fleet-logs"
+NODE_NAME = "VECTOR_SELF_NODE_NAME"
+"""Variable that the source reads its node's name from (sources/kubernetes_logs, self_node_name)."""
 WINDOW = 10
 """Seconds over which lines are counted: a start or a traceback is no flood."""
 
@@ -58,7 +61,8 @@ def vector(plan: PlatformPlan) -> Object:
     made["sources"] = {
         "pods": {
             "type": "kubernetes_logs",
-            "self_node_name": "${NODE}",
+            # self_node_name is left out: its default is the variable NODE_NAME (below). Vector 0.57 no longer replaces
+            # ${VAR} in configuration (vector.dev, upgrade guide), and a name that stays as it is matches no Pod.
             "include_paths_glob_patterns": [f"{PODS}/**/*"],
             "extra_label_selector": f"app.kubernetes.io/part-of={PART_OF}",
             # A Pod's label is its writer's; namespaces are the fence's.
@@ -96,7 +100,8 @@ def vector(plan: PlatformPlan) -> Object:
     }
     if "metrics" in plan.workloads["logs"].ports:
         port = plan.workloads["logs"].ports["metrics"]
-        made["sinks"]["metrics"] = {"type": "prometheus_exporter", "inputs": ["own"], "address": f"0.0.0.0:{port}"}
+        address = endpoint(plan.cluster.network, port)
+        made["sinks"]["metrics"] = {"type": "prometheus_exporter", "inputs": ["own"], "address": address}
     return made
 
 
@@ -148,7 +153,7 @@ def template(plan: PlatformPlan, files: dict[str, str]) -> Object:
         node_folder("place", PLACE, "DirectoryOrCreate", False),
         *(secret_files(secret) for secret in plan.secrets if "logs" in secret.readers),
     ]
-    node = {"name": "NODE", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}}
+    node = {"name": NODE_NAME, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}}
     ports = plan.workloads["logs"].ports
     answers = {"httpGet": {"path": "/metrics", "port": "metrics"}} if ports else {}
     agent = container(

@@ -11,6 +11,7 @@ from matrixfleet.kubernetes.objects import config_map, make, service
 from matrixfleet.kubernetes.pods import ROLLING, configuration, container, deployment, pod_template, probe
 from matrixfleet.model.choices import State
 from matrixfleet.plan import Plan, TenantPlan, waves
+from matrixfleet.plan.families import probed_first
 from matrixfleet.templates import read
 
 FOLDER = "/etc/blackbox"
@@ -20,13 +21,21 @@ FOLDER = "/etc/blackbox"
 def main(plan: Plan) -> Iterator[Object]:
     """The platform's exporter, or a tenant's Probes; nothing where no prometheus-operator reads them."""
     if "probes" in plan.workloads:
-        files = {"blackbox.yml": to_yaml(yaml.safe_load(read(__file__, "blackbox.yml")))}
+        files = {"blackbox.yml": to_yaml(questions(plan))}
         yield config_map(plan, "probes", files)
         yield service(plan, "probes")
         yield deployment(plan, "probes", template(plan, files), strategy=ROLLING)
     if isinstance(plan, TenantPlan):
         for check in plan.checks:
             yield tried(plan, check.name, check.module, check.targets)
+
+
+def questions(plan: Plan) -> Object:
+    """blackbox.yml, by the address family that the cluster has a way for."""
+    asked: Object = yaml.safe_load(read(__file__, "blackbox.yml"))
+    for module in asked["modules"].values():
+        module.setdefault(module["prober"], {})["preferred_ip_protocol"] = probed_first(plan.cluster.network)
+    return asked
 
 
 def template(plan: Plan, files: dict[str, str]) -> Object:

@@ -7,8 +7,10 @@ from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import config_map, service
 from matrixfleet.kubernetes.pods import configuration, container, deployment, pod_template, probe, scratch, secret_files
+from matrixfleet.model.choices import IpFamily
 from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.families import any_addresses
 from matrixfleet.templates import read, render
 
 FOLDER, RUN = "/etc/redis", "/run/redis"
@@ -20,12 +22,17 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     if "redis" not in plan.workloads:
         return
     memory = bytes_of(plan.tenant.redis.resources.memory)
+    addresses = " ".join(any_addresses(plan.cluster.network))
     files = {
-        "redis.conf": render(__file__, "redis.conf.j2", run=RUN, memory=memory * 3 // 4),
+        "redis.conf": render(__file__, "redis.conf.j2", run=RUN, memory=memory * 3 // 4, addresses=addresses),
         "configure.sh": read(__file__, "configure.sh"),
     }
     yield config_map(plan, "redis", files)
-    yield service(plan, "redis")
+    found = service(plan, "redis")
+    if plan.cluster.network.ip_family is IpFamily.DUAL:
+        # Synapse looks for IPv4 addresses of this name alone (Twisted, ThreadedResolver), whatever comes first here.
+        found["spec"] |= {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
+    yield found
     # Two at once would split what processes hear of each other.
     yield deployment(plan, "redis", template(plan, files), strategy={"type": "Recreate"})
 

@@ -19,6 +19,7 @@ from matrixfleet.kubernetes.pods import (
 from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.edge import PUBLIC_PATHS, REQUEST_TIMEOUT
+from matrixfleet.plan.families import haproxy_bind
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.templates import render
 
@@ -55,7 +56,7 @@ def haproxy(plan: TenantPlan) -> str:
         __file__,
         "haproxy.cfg.j2",
         folder=FOLDER,
-        ports=plan.workloads["router"].ports,
+        binds={name: haproxy_bind(plan.cluster.network, port) for name, port in plan.workloads["router"].ports.items()},
         limits=plan.router_limits,
         timeout=REQUEST_TIMEOUT,
         trusted_hops=plan.cluster.edge.trusted_hops,

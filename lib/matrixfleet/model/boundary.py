@@ -245,7 +245,7 @@ def reach_faults(cluster: Cluster, name: str, tenant: Tenant, taken: Taken) -> I
 
 def _never(cluster: Cluster) -> Iterator[tuple[str, Iterable[str]]]:
     yield "a metadata address, which gives credentials to whoever asks", METADATA
-    yield "the API server (cluster.network.api_server)", cluster.network.api_server.cidrs
+    yield "the API server (cluster.network.api_server)", cluster.network.api_server.networks
     yield "the nodes, where kubelets listen (cluster.network.nodes)", cluster.network.nodes
     if cluster.network.monitoring:
         yield "monitoring (cluster.network.monitoring)", cluster.network.monitoring.cidrs

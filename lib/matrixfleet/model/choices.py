@@ -53,6 +53,26 @@ class Edge(StrEnum):
     AZURE_AGIC = "azure-agic"
 
 
+class Cni(StrEnum):
+    """Who enforces NetworkPolicies; docs/network-policies.md says how they differ. `other` asks a policy after Services
+    are translated and lets ipBlock hold nodes, as Calico and kube-router do."""
+
+    CALICO = "calico"
+    CILIUM = "cilium"
+    GKE_DATAPLANE_V2 = "gke-dataplane-v2"
+    AWS_VPC_CNI = "aws-vpc-cni"
+    ANTREA = "antrea"
+    OTHER = "other"
+
+
+class IpFamily(StrEnum):
+    """Addresses that Pods and Services of a cluster have; `dual` has both."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    DUAL = "dual"
+
+
 class Secrets(StrEnum):
     """Who makes the Secrets that Pods read."""
 

@@ -5,20 +5,22 @@ Nothing here has a default that opens a network: who may come in, and what "outs
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from matrixfleet.model.base import Model
-from matrixfleet.model.choices import Built, Edge, Mesh, Metrics, Provision, Tracing
+from matrixfleet.model.choices import Built, Cni, Edge, IpFamily, Mesh, Metrics, Provision, Tracing
 from matrixfleet.model.logs import LogCollection
-from matrixfleet.model.networks import ClientNetworks, is_internet
+from matrixfleet.model.networks import LOOPBACK, METADATA, ClientNetworks, is_internet, overlaps
 from matrixfleet.model.peers import Peer, Reach
 from matrixfleet.model.release import Tag
 from matrixfleet.model.resources import Resources, starts_with
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.model.tenants import TenantPolicy
 from matrixfleet.model.types import (
+    Address,
     CertificateArn,
     Cidr,
     Email,
@@ -102,6 +104,17 @@ def _known_one(peer: Peer | None) -> Peer | None:
     return peer
 
 
+def _balancers(networks: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is more than a balancer, and what no balancer has."""
+    for network in networks:
+        if ip_network(network).prefixlen < (64 if ":" in network else 24):
+            raise expected("addresses of the edge: a /24 of IPv4 and a /64 of IPv6 at most", network)
+        for special in (*METADATA, *LOOPBACK):
+            if overlaps(network, special):
+                raise expected("addresses of the edge", network, f"{special} is nobody's balancer")
+    return networks
+
+
 class EdgeSpec(Model):
     """The way in: which controller, and who stands before the tenant's router. docs/edges.md compares them."""
 
@@ -114,6 +127,15 @@ class EdgeSpec(Model):
     """Where the edge's connections come from. Only these reach a router or Element Web, and their word on a client's
     address is believed (`trusted_hops`), so the Internet is refused. A load balancer of a cloud is no Pod: its
     networks, and those of its health checks."""
+    pod_ports: tuple[Port, ...] = ()
+    """Ports on which the Pods among `peers` serve HTTPS (Traefik's chart: 8443). What tenants open to public names
+    ends there where the cluster itself serves the name. Default: every TCP port of them. Set it to keep tenants
+    from the edge's other ports, its metrics and its own API."""
+    addresses: Annotated[tuple[Cidr, ...], AfterValidator(_balancers)] = ()
+    """Addresses that public names of this cluster resolve to from inside, where they are private or nodes': of an
+    internal balancer, MetalLB's pool, split DNS. Synapse otherwise refuses them as destinations, and the cluster's
+    tenants cannot federate. Default: none, which is right for a balancer with public addresses. Whatever answers there
+    can be named in URL previews, so nothing else should."""
     trusted_hops: int = Field(default=1, ge=1, le=5)
     """How many proxies append to X-Forwarded-For before the router sees it: 1 for the edge alone, 2 with
     an HTTP load balancer before it. The client's address is that many entries from the right; whatever
@@ -241,6 +263,20 @@ class ApiServer(Model):
     """Networks of the endpoints (`kubectl get endpointslices -n default kubernetes`)."""
     port: Port = 6443
     """The endpoints' port."""
+    service: Address | None = None
+    """Address of the Service `kubernetes` in `default`, on port 443: the first of the Service network. Needed where a
+    policy is asked before Services are translated (`cni: aws-vpc-cni`); allowed everywhere. Default: none."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Networks of all ways."""
+        return tuple(network for networks, _ in self.ways for network in networks)
+
+    @property
+    def ways(self) -> tuple[tuple[tuple[str, ...], int], ...]:
+        """Networks and port of each way that a NetworkPolicy may see."""
+        service = (((f"{self.service}/{ip_address(self.service).max_prefixlen}",), 443),) if self.service else ()
+        return ((self.cidrs, self.port), *service)
 
 
 class Network(Model):
@@ -261,6 +297,25 @@ class Network(Model):
     addresses, or addresses outside of `private`."""
     domain: Host = "cluster.local"
     """The cluster's DNS domain."""
+    cni: Cni = Cni.OTHER
+    """What enforces NetworkPolicies. Default: `other`. Set it on every cluster."""
+    ip_family: IpFamily = IpFamily.IPV4
+    """Addresses of Pods and Services: `ipv4`, `ipv6` or `dual`. All programs listen accordingly. With IPv6 `private`
+    must name the cluster's IPv6 networks. Change it where Services have IPv6 addresses."""
+
+    @model_validator(mode="after")
+    def _policies_see_services(self) -> Network:
+        if self.cni is Cni.AWS_VPC_CNI and self.api_server.service is None:
+            hint = "kubectl get service kubernetes -n default"
+            raise expected("api_server.service, since cni is aws-vpc-cni", "none", hint)
+        return self
+
+    @model_validator(mode="after")
+    def _private_has_the_family(self) -> Network:
+        version = {IpFamily.IPV4: "IPv4", IpFamily.IPV6: "IPv6", IpFamily.DUAL: "IPv6"}[self.ip_family]
+        if not any((":" in one) == (version == "IPv6") for one in self.private):
+            raise expected(f"private: an {version} network of the cluster, since ip_family is {self.ip_family}", "none")
+        return self
 
 
 class StorageClassSpec(Model):
@@ -471,6 +526,14 @@ class Cluster(Model):
                 "none",
                 "name Prometheus's Pods, or set metrics: none",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _balancers_are_no_api_server(self) -> Cluster:
+        for network in self.edge.addresses:
+            for other in self.network.api_server.cidrs:
+                if overlaps(network, other):
+                    raise expected("edge.addresses without the API server", network, f"network.api_server has {other}")
         return self
 
     @model_validator(mode="after")

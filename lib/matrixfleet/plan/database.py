@@ -10,7 +10,7 @@ from matrixfleet.model.choices import Database, Pooling
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE, Platform
 from matrixfleet.plan.backup import clients
-from matrixfleet.plan.flows import Flow, Outside
+from matrixfleet.plan.flows import Flow, Outside, api_flows
 from matrixfleet.plan.names import component_name, secret_name
 from matrixfleet.plan.secrets import RANDOM, TAKEN, Secret, fixed
 from matrixfleet.plan.workloads import Guest
@@ -211,8 +211,6 @@ def instance_flows(cluster: Cluster, guests: tuple[Guest, ...]) -> Iterator[Flow
     assert cluster.operators.cloudnative_pg is not None
     operator = cluster.operators.cloudnative_pg
     outside = Outside("CloudNativePG", (Peer(namespace=operator.namespace, pods=operator.pods),))
-    api = cluster.network.api_server
-    kubernetes = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
     dns = Outside("cluster DNS", cluster.network.dns)
     yield Flow(outside, "postgresql", (("TCP", STATUS), ("TCP", PORT)), "the operator asks how an instance is")
     # The primary's liveness probe asks its peers: one that is cut off from all of them must stop.
@@ -220,7 +218,7 @@ def instance_flows(cluster: Cluster, guests: tuple[Guest, ...]) -> Iterator[Flow
     yield Flow("postgresql", "postgresql", beside, "replicas follow the primary, which sees that it is not alone")
     for name in ("postgresql", "pgbouncer"):
         if name in names:
-            yield Flow(name, kubernetes, (("TCP", api.port),), "its instance manager reads what it is to be")
+            yield from api_flows(name, cluster, "its instance manager reads what it is to be")
             yield Flow(name, dns, (("UDP", 53), ("TCP", 53)), "finds the primary and the Kubernetes API")
     if "pgbouncer" in names:
         yield Flow("pgbouncer", "postgresql", (("TCP", PORT),), "the sessions of its clients")

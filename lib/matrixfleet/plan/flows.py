@@ -14,6 +14,7 @@ from matrixfleet.model.choices import Metrics
 from matrixfleet.model.cluster import Network
 from matrixfleet.model.peers import Reach
 from matrixfleet.plan.backup import CLIENTS, Archive, archived_by_operator, buckets_of, duties
+from matrixfleet.plan.edge import FEDERATION_PORT
 from matrixfleet.plan.oidc import HTTPS, logins_of
 from matrixfleet.plan.probes import CANARY
 from matrixfleet.plan.processes import Kind, Process
@@ -75,6 +76,31 @@ def _internet(network: Network) -> Outside:
     return Outside("the Internet", internet_of=network)
 
 
+def edge_peers(cluster: Cluster) -> Iterator[tuple[Outside, tuple[tuple[str, int], ...]]]:
+    """The edge as a destination, and its ports. A public name that this cluster serves resolves to a balancer's
+    address, which most CNIs rewrite to the edge's Pod before they ask a policy (projectcalico/calico#10664,
+    antrea-io/antrea#8179, kubernetes-sigs/network-policy-api#185): "the Internet" does not hold that Pod. Others ask
+    before, and a balancer with a private address is not the Internet either."""
+    edge = cluster.edge
+    offered = (HTTPS, FEDERATION_PORT) if edge.federation_on_8448 else (HTTPS,)
+    served = tuple((TCP, port) for port in dict.fromkeys((*offered, *edge.pod_ports)))
+    pods = tuple(peer for peer in edge.peers if peer.namespace)
+    if pods:
+        yield Outside(EDGE, pods), tuple((TCP, port) for port in edge.pod_ports)
+    networks = tuple(peer for peer in edge.peers if peer.cidrs)
+    if edge.addresses:
+        networks = (*networks, Peer(cidrs=edge.addresses))
+    if networks:
+        yield Outside(EDGE, networks), served
+
+
+def internet_flows(source: str, cluster: Cluster, ports: tuple[tuple[str, int], ...], reason: str) -> Iterator[Flow]:
+    """TCP to the Internet by name, and to the edge where such a name is one that this cluster serves."""
+    yield Flow(source, _internet(cluster.network), ports, reason)
+    for edge, served in edge_peers(cluster):
+        yield Flow(source, edge, served, f"under names that this cluster serves: {reason}")
+
+
 def _process_flows(
     process: Process, processes: tuple[Process, ...], workloads: Mapping[str, Workload]
 ) -> Iterator[Flow]:
@@ -92,7 +118,7 @@ def _process_flows(
             yield Flow(process.component, peer.component, port, "replication requests to a stream's writer")
 
 
-def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
+def _outward(process: Process, tenant: Tenant, cluster: Cluster) -> Iterator[Flow]:
     """What a process opens to the Internet. Servers delegate federation to any port, and links may name
     one; without either it is the ports of what was named."""
     synapse = tenant.synapse
@@ -124,7 +150,8 @@ def _outward(process: Process, tenant: Tenant, internet: Outside) -> Flow:
         reasons.append("application services")
     every = synapse.federation.enabled or previews
     told = ", ".join(filter(None, dict.fromkeys(reasons))) or "HTTPS"
-    return Flow(process.component, internet, () if every else tuple((TCP, port) for port in sorted(ports)), told)
+    where = () if every else tuple((TCP, port) for port in sorted(ports))
+    return internet_flows(process.component, cluster, where, told)
 
 
 def private_flows(tenant: Tenant, processes: tuple[Process, ...], router: int) -> Iterator[Flow]:
@@ -164,7 +191,7 @@ def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flo
             ports = sorted({bucket.port for bucket in buckets if not bucket.reach})
             if ports:
                 where = tuple((TCP, port) for port in ports)
-                yield Flow(component, _internet(cluster.network), where, "backups in their bucket")
+                yield from internet_flows(component, cluster, where, "backups in their bucket")
         where_to: list[Reach] = []
         for one in (peer for bucket in buckets for peer in bucket.reach):
             # Two buckets of one server are one destination. A peer has a mapping in it, so it cannot be a key.
@@ -179,16 +206,22 @@ def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flo
 def archive_flows(cluster: Cluster, archive: Archive | None) -> Iterator[Flow]:
     """The way of the platform's instances to the bucket that they archive to."""
     if archive:
-        named = [Outside("the bucket of backups", (one,)) for one in archive.bucket.reach]
-        for place in named or [_internet(cluster.network)]:
-            yield Flow("postgresql", place, ((TCP, archive.bucket.port),), "its log and base backups")
+        port, why = ((TCP, archive.bucket.port),), "its log and base backups"
+        for one in archive.bucket.reach:
+            yield Flow("postgresql", Outside("the bucket of backups", (one,)), port, why)
+        if not archive.bucket.reach:
+            yield from internet_flows("postgresql", cluster, port, why)
 
 
-def bootstrap_flow(cluster: Cluster) -> Flow:
+def api_flows(source: str, cluster: Cluster, reason: str) -> Iterator[Flow]:
+    """To the Kubernetes API: its endpoints, and its Service where policies may see that."""
+    for networks, port in cluster.network.api_server.ways:
+        yield Flow(source, Outside("the Kubernetes API", (Peer(cidrs=networks),)), ((TCP, port),), reason)
+
+
+def bootstrap_flows(cluster: Cluster) -> Iterator[Flow]:
     """The Job that makes Secrets."""
-    api = cluster.network.api_server
-    outside = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
-    return Flow("bootstrap", outside, ((TCP, api.port),), "creates Secrets that are absent")
+    return api_flows("bootstrap", cluster, "creates Secrets that are absent")
 
 
 def logs_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[Flow]:
@@ -196,14 +229,12 @@ def logs_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[
     store = cluster.logs.store
     if "logs" not in workloads or store is None:
         return
-    api = cluster.network.api_server
-    outside = Outside("the Kubernetes API", (Peer(cidrs=api.cidrs),))
-    yield Flow("logs", outside, ((TCP, api.port),), "whose Pods run on its node")
+    yield from api_flows("logs", cluster, "whose Pods run on its node")
     yield Flow("logs", Outside("cluster DNS", cluster.network.dns), ((UDP, 53), (TCP, 53)), "finds the logs' store")
     for one in store.reach:
         yield Flow("logs", Outside("the logs' store", (one,)), ((TCP, one.port),), "log lines")
     if not store.reach:
-        yield Flow("logs", _internet(cluster.network), ((TCP, store.port),), "log lines")
+        yield from internet_flows("logs", cluster, ((TCP, store.port),), "log lines")
 
 
 def probe_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator[Flow]:
@@ -211,8 +242,7 @@ def probe_flows(cluster: Cluster, workloads: Mapping[str, Workload]) -> Iterator
     if "probes" in workloads:
         asks = "asks what the world asks: any port that a tenant offers"
         yield Flow("probes", Outside("cluster DNS", cluster.network.dns), ((UDP, 53), (TCP, 53)), "finds hosts")
-        yield Flow("probes", _internet(cluster.network), (), asks)
-        yield Flow("probes", Outside(EDGE, cluster.edge.peers), (), asks)
+        yield from internet_flows("probes", cluster, (), asks)
 
 
 def turn_flows(turn: TurnServer, cluster: Cluster) -> tuple[Flow, ...]:
@@ -242,7 +272,6 @@ def flows_of(
     network = cluster.network
     edge = Outside(EDGE, cluster.edge.peers)
     dns = Outside("cluster DNS", network.dns)
-    internet = _internet(network)
     lookup = ((UDP, 53), (TCP, 53))
     router = workloads["router"].ports
     server, door = (((TCP, one.port),) for one in (database.server, database.door))
@@ -258,7 +287,7 @@ def flows_of(
         flows.append(Flow("pgbouncer", database.server.place, server, "the sessions of its clients"))
         flows.append(Flow("pgbouncer", dns, lookup, "finds PostgreSQL"))
     if "bootstrap" in workloads:
-        flows.append(bootstrap_flow(cluster))
+        flows += bootstrap_flows(cluster)
     if CANARY in workloads:
         flows.append(Flow(CANARY, "router", ((TCP, router["http"]),), "logs in, writes and reads as people do"))
         flows.append(Flow(CANARY, dns, lookup, "finds the router"))
@@ -270,9 +299,9 @@ def flows_of(
             agent = Outside("the tracing agent", (cluster.tracing.reach,))
             flows.append(Flow(process.component, agent, ((UDP, cluster.tracing.reach.port),), "spans"))
         if process.internet:
-            flows.append(_outward(process, tenant, internet))
+            flows += _outward(process, tenant, cluster)
         elif process.federates and tenant.synapse.federation.enabled:
-            flows.append(Flow(process.component, internet, (), FEDERATION))
+            flows += internet_flows(process.component, cluster, (), FEDERATION)
     flows += private_flows(tenant, processes, router["http"])
     flows += backup_flows(tenant, cluster, database.server)
     if turn:

@@ -8,7 +8,7 @@ from functools import cached_property
 from matrixfleet.errors import FleetError, Refused, did_you_mean
 from matrixfleet.model import Fleet, Target, Tenant
 from matrixfleet.model.alerts import Alerts
-from matrixfleet.model.choices import Database, Logs, Mesh, Metrics, Pooling, Secrets, Turn
+from matrixfleet.model.choices import Database, IpFamily, Logs, Mesh, Metrics, Pooling, Secrets, Turn
 from matrixfleet.model.cluster import Cluster, Issuer, Istio
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
@@ -43,7 +43,7 @@ from matrixfleet.plan.flows import (
     EDGE,
     Flow,
     archive_flows,
-    bootstrap_flow,
+    bootstrap_flows,
     flows_of,
     logs_flows,
     probe_flows,
@@ -263,6 +263,16 @@ class Plan:
                 " say cluster.operators.cloudnative_pg, or database.kind: statefulset",
             )
 
+    def verify_redis(self, key: tuple[str | int, ...]) -> None:
+        """Refuse workers where Synapse would not find Redis: it connects by Twisted's connectTCP, which looks for IPv4
+        addresses of a name alone (synapse/replication/tcp/redis.py; twisted.internet.base, ThreadedResolver)."""
+        if "redis" in self.workloads and self.cluster.network.ip_family is IpFamily.IPV6:
+            raise Refused(
+                key,
+                f"workers talk through Redis, which Synapse finds by IPv4 alone, and cluster {self.cluster.name} has"
+                " cluster.network.ip_family: ipv6; expected a tenant without workers, or a dual-stack cluster",
+            )
+
     def verify_archive(self, key: tuple[str | int, ...]) -> None:
         """Refuse an archive that nobody would write."""
         operator = self.cluster.operators.cloudnative_pg
@@ -384,7 +394,7 @@ class PlatformPlan(Plan):
     @cached_property
     def flows(self) -> tuple[Flow, ...]:
         """The Job's, the instances', and who comes in; a Coturn on the nodes' network is in none."""
-        found = [bootstrap_flow(self.cluster)] if "bootstrap" in self.workloads else []
+        found = [*bootstrap_flows(self.cluster)] if "bootstrap" in self.workloads else []
         found += logs_flows(self.cluster, self.workloads)
         found += probe_flows(self.cluster, self.workloads)
         found += instance_flows(self.cluster, self.guests)
@@ -830,6 +840,7 @@ class TenantPlan(Plan):
         if kind is Database.CNPG:
             self.verify_operator(key)
         self.verify_archive(("matrix", "backup", "kind"))
+        self.verify_redis(("matrix", "workers"))
         if kind is Database.SHARED:
             server = self.target.platform.postgresql
             if server is None:

@@ -12,6 +12,7 @@ from matrixfleet.model.tenant import Rate, Tenant
 from matrixfleet.model.types import bytes_of
 from matrixfleet.model.workers import WorkerResources
 from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.families import any_address
 from matrixfleet.plan.networks import denied
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.plan.storage import MEDIA
@@ -66,7 +67,7 @@ def listening(plan: TenantPlan, process: Process) -> list[Options]:
     found: list[Options] = []
     for name, port in plan.workloads[process.component].ports.items():
         listener: Options = {"port": port, "type": "metrics" if name == "metrics" else "http"}
-        listener["bind_addresses"] = ["0.0.0.0"]
+        listener["bind_addresses"] = [any_address(plan.cluster.network)]
         if name == "http":
             listener["x_forwarded"] = True
         if name != "metrics":
@@ -122,8 +123,12 @@ def media(plan: TenantPlan) -> Options:
         "ip_range_blacklist": nobody,
         "url_preview_enabled": tenant.synapse.url_previews,
     }
+    # Names of this cluster's own homeservers lead there (synapse: ip_range_whitelist wins over the blacklist).
+    own = {"ip_range_whitelist": list(plan.cluster.edge.addresses)} if plan.cluster.edge.addresses else {}
+    options |= own
     if tenant.synapse.url_previews:
         options["url_preview_ip_range_blacklist"] = nobody
+        options |= {f"url_preview_{key}": value for key, value in own.items()}
     return options
 
 
