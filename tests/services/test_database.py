@@ -157,10 +157,26 @@ def test_connections_stay_within_the_budget(node, ha):
     output = Path(node.directory, "clients.txt")
 
     def sample():
-        command = ["psql", "-XAt", "-F", "\t", "-h", "/tmp", "-p", "5432", "-U", "pgbouncer", "pgbouncer", "-c"]
+        command = [
+            "psql",
+            "-XA",
+            "-P",
+            "footer=off",
+            "-F",
+            "\t",
+            "-h",
+            "/tmp",
+            "-U",
+            "pgbouncer",
+            "-p",
+            "5432",
+            "pgbouncer",
+            "-c",
+        ]
         assert ha.pod_of("pgbouncer").container("pgbouncer").execute([*command, "SHOW CLIENTS"], 20, output) == 0
-        rows = [line.split("\t") for line in output.read_text().splitlines()]
-        now = Counter(names[row[4]] for row in rows if row[4] in names)
+        columns, *rows = [line.split("\t") for line in output.read_text().splitlines()]
+        addresses = [row[columns.index("addr")] for row in rows]
+        now = Counter(names[address] for address in addresses if address in names)
         for name, count in now.items():
             per_pod[name] = max(per_pod[name], count)
         ((count,),) = ha.sql("SELECT count(*) FROM pg_stat_activity WHERE client_addr IS NOT NULL")
