@@ -9,7 +9,9 @@ import pytest
 from fleetnode import certificates, edge, images, overlays, secrets
 from fleetnode.tenant import Tenant
 from fleets import TOP
+from matrixfleet.checks.schemas.fetch import SOURCES
 from matrixfleet.model import Fleet
+from matrixfleet.model.release import numbers
 from podrunner.images import image_of
 from podrunner.objects import Object, Objects, Unsupported, pods_of
 
@@ -87,3 +89,18 @@ def test_every_image_that_pods_run_is_listed_or_no_registry_has_it(fleet: Fleet)
     by_pip = {"synapse", "synapse_s3"}
     same_program = {"cloudnative_pg"}
     assert images - {line[2] for line in STANDING} - by_pip - same_program == {"vector"}
+
+
+def test_operators_and_argo_cd_are_built_in_the_versions_that_schemas_are_of(fleet: Fleet) -> None:
+    built = {
+        words[0]: words[1]
+        for module in (TOP / "tests/cluster").glob("*/go.mod")
+        for line in module.read_text().splitlines()
+        if len(words := line.removeprefix("require ").split()) == 2
+    }
+    there = {one.module: one.version for one in SOURCES if one.module in built}
+    assert there == {module: built[module] for module in there} and len(there) == 5
+    release = fleet.target("eu1.matrix-prod").release
+    assert built["github.com/cloudnative-pg/cloudnative-pg"] == f"v{release.charts.cloudnative_pg.installs}"
+    minor = numbers(built["k8s.io/kubernetes"])[:2]
+    assert numbers(release.kubernetes.first) <= minor <= numbers(release.kubernetes.last)

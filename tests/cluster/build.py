@@ -57,6 +57,19 @@ def operator(name: str) -> Path:
     return folder(HERE / name) / name
 
 
+def versions() -> dict[str, tuple[str, str]]:
+    """Of each module that a program here is built from: the version that the checks' schemas are of ("-": none is), and
+    the one that is built."""
+    known = {one.module: one.version for one in fetch.SOURCES}
+    found = {}
+    for folder_of in (MODULE, *(HERE / name for name in OPERATORS)):
+        for line in (folder_of / "go.mod").read_text().splitlines():
+            words = line.removeprefix("require ").split()
+            if len(words) == 2 and words[1].startswith("v"):
+                found[words[0]] = (known.get(words[0], "-"), words[1])
+    return found
+
+
 def build() -> Path:
     """Build what is not there yet; the folder of the programs."""
     place = folder()

@@ -70,6 +70,8 @@ def main() -> int:
         hosts.write_text("".join(f"{address} {name}\n" for name, address in plane.HOSTS.items()))
         commands.append([*namespaces, "sh", "-c", inside, str(hosts), *tests, *part])
     code = run(commands)
+    rows = [f"| {module} | {pinned} | {built} |" for module, (pinned, built) in sorted(build.versions().items())]
+    print("\n".join(["| module | schemas of | built and ran |", "|---|---|---|", *rows]))
     print(f"make test-cluster: {time.monotonic() - start:.0f} s, the build apart")
     return code
 
