@@ -116,6 +116,8 @@ NASTY = """a'b "c" $(id) `id` ${HOME} {{ .Labels }} %[env(HOME)] \\d; | & # Ã©æ¼
 SIGNS = "'\"$`\\|<>{}^! \t"
 UNSEEN = "\x00\x07\x0b\x1b\x7f\x85\xa0\xad\u200b\u200d\u200e\u2028\u2029\u202e\u2066\u2800\u3164\ufeff\U000e0041"
 EXAMPLES = [
+    "2026-12-31",
+    "1.36",
     *(word for word in WORDS if "\n" not in word),
     *("a", "eu-central-1", "app.kubernetes.io/name", "ops@example.com", "#chat", "registry.example.com/a/b", "SIGTERM"),
     *(
