@@ -176,21 +176,12 @@ def _within(host: str, domains: Iterable[str]) -> str | None:
 
 
 def host_faults(cluster: Cluster, tenant: Tenant, taken: Taken) -> Iterator[Fault]:
-    """Names that are not the tenant's to have, and two of its own that are one."""
-    hosts: dict[str, str] = {}
+    """Names that are not the tenant's to have."""
     for key, host in (("server_name", tenant.server_name), *tenant.hosts.model_dump(exclude_none=True).items()):
         where: Key = ("matrix", key) if key == "server_name" else ("matrix", "hosts", key)
         message = host_fault(cluster, taken, host)
         if message:
             yield where, message
-        other = hosts.setdefault(host, key)
-        if other != key and {other, key} - {"server_name", "matrix", "element"}:
-            yield (
-                where,
-                f"{host!r} is {other} already; expected a name of its own: it resolves to Coturn, not to the edge",
-            )
-        elif {other, key} == {"matrix", "element"}:
-            yield where, f"{host!r} is hosts.{other} already; expected a name of its own"
 
 
 def host_fault(cluster: Cluster, taken: Taken, host: str) -> str | None:

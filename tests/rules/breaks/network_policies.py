@@ -13,7 +13,12 @@ def rule(what, side, *keys, to, says):
 
 def internet(change):
     """The rule of Synapse to the Internet, changed."""
-    return edit(POLICY, lambda doc: change(doc["spec"]["egress"][-1]["to"][0]["ipBlock"]))
+
+    def of(doc):
+        peers = [peer for rule in doc["spec"]["egress"] for peer in rule["to"]]
+        return next(peer["ipBlock"] for peer in peers if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0")
+
+    return edit(POLICY, lambda doc: change(of(doc)))
 
 
 def on_host(tree):

@@ -31,8 +31,8 @@ def late_job(tree: Tree) -> Tree:
 BREAKS = [
     Break(
         "a Secret that nobody reads",
-        drop(POSTGRESQL),
-        "Secret matrix-prod/matrix-prod-postgresql-tls: expected a reader, nothing names it",
+        drop("eu1/matrix-ha/workload/edge/ingress-matrix-ha-element.yaml"),
+        "Secret matrix-ha/matrix-ha-element-tls: expected a reader, nothing names it",
     ),
     Break(
         "no ServiceAccount",
