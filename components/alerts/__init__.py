@@ -1,5 +1,5 @@
 """Recording rules and alerts of all tenants, rules.yml with a runbook for each: a PrometheusRule for
-prometheus-operator; a ConfigMap for a Prometheus that scrapes by annotations, with the job that labels what it scrapes."""
+prometheus-operator; a ConfigMap for a Prometheus that scrapes by annotations, with the job that labels its targets."""
 
 from collections.abc import Iterator
 from functools import cache
