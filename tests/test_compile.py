@@ -6,6 +6,7 @@ Numbers in names of tests are the traps of Kapitan that docs/kapitan.md tells of
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fleets import TOP, Repository
+from matrixfleet import drawing
 from matrixfleet.checks import Tree
 from matrixfleet.checks import run as checks
 
@@ -148,7 +150,36 @@ def test_a_fault_inside_a_component_ends_with_our_message_9(repository: Reposito
     line = (repository.top / "components/docs/__init__.py").read_text().splitlines().index("    yield 1 / 0") + 1
     last = done.stderr.strip().splitlines()[-1]
     assert f"components/docs/__init__.py:{line}: drawing " in last
-    assert last.endswith(" failed with ZeroDivisionError: division by zero; this is a bug of the component")
+    assert last.endswith(
+        "failed with ZeroDivisionError: division by zero; this is a bug of components/docs/__init__.py"
+    )
+
+
+def test_a_secret_that_nobody_planned_is_told(repository: Repository) -> None:
+    break_component(repository, 'yield plan.secret("nonesuch")')
+    done = run(repository.top, "matrix-fleet", "compile")
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1 and "StopIteration" not in done.stderr
+    assert "lib/matrixfleet/plan/plan.py:" in last and "no secret nonesuch is planned for " in last
+    assert last.endswith("this is a bug of lib/matrixfleet/plan/plan.py")
+
+
+@pytest.mark.parametrize("module", ["flows", "postgresql", "turn", "routes"])
+def test_a_mistake_in_the_plan_names_its_module(module: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A module of the plan that fails, whichever component asks it first."""
+    path = tmp_path / "lib/matrixfleet/plan" / f"{module}.py"
+    path.parent.mkdir(parents=True)
+    path.write_text("def decide(plan):\n    return plan['nothing']\n")
+    spec = importlib.util.spec_from_file_location(module, path)
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    monkeypatch.setattr(drawing, "__file__", str(tmp_path / "lib/matrixfleet/drawing.py"))
+
+    with pytest.raises(KeyError) as caught:
+        made.decide({})
+    fault = drawing._component_fault("eu1.matrix-prod", caught.value)
+    assert str(fault).startswith(f"lib/matrixfleet/plan/{module}.py:2: drawing eu1.matrix-prod failed with KeyError")
 
 
 @pytest.mark.parametrize(

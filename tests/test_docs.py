@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -55,6 +58,49 @@ def test_a_secret_is_rotated_as_told(tmp_path: Path) -> None:
     repository.write(path, repository.read(path) + "    turn:\n      secret: 2\n")
     tenant = read_fleet(tmp_path).target("eu1.matrix-prod").tenant
     assert tenant is not None and tenant.turn.secret == 2
+
+
+def generations(schema: dict[str, Any], node: dict[str, Any], key: str = "") -> Iterator[str]:
+    """Keys of the inventory that raise a secret: whole numbers from 1 to 9999, as no other key has."""
+    node = {**node, **schema["$defs"].get(str(node.get("$ref", "")).rpartition("/")[2], {})}
+    if (node.get("minimum"), node.get("maximum")) == (1, 9999):
+        yield key
+    for name, inner in node.get("properties", {}).items():
+        yield from generations(schema, inner, f"{key}.{name}".lstrip("."))
+    for inner in (*node.get("patternProperties", {}).values(), node.get("additionalProperties")):
+        if isinstance(inner, dict):
+            yield from generations(schema, inner, f"{key}.<id>")
+    for inner in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
+        yield from generations(schema, inner, key)
+
+
+def test_every_key_that_rotates_a_secret_is_in_the_table(fleet: Fleet) -> None:
+    schema = json.loads((TOP / "inventory/schema.json").read_text())
+    page = (TOP / "docs/rotate-a-secret.md").read_text()
+    rows = set(re.findall(r"`((?:matrix|platform)\.[a-z_.<>0-9]+)`", page))
+    parameters = schema["properties"]["parameters"]
+    keys = {key for key in generations(schema, parameters) if key.startswith(("matrix.", "platform."))}
+    assert {"matrix.secrets", "matrix.media.s3.generation", "platform.turn.secret"} <= keys
+    assert rows == keys
+    planned = {
+        ".".join(map(str, one.rotate)) for name in fleet.names for one in plan_of(fleet, name).secrets if one.rotate
+    }
+    assert {re.sub(r"(providers|appservices)\.[a-z-]+", r"\1.<id>", one) for one in planned} <= rows
+
+
+def test_a_release_is_tried_as_told(tmp_path: Path) -> None:
+    """Step 2 of docs/upgrade.md."""
+    repository = Repository(tmp_path)
+    stable = repository.read("inventory/classes/release/stable.yml")
+    newer = stable.replace("    stable:\n", "    next:\n", 1).replace("tag: v1.12.27", "tag: v1.12.28", 1)
+    repository.write("inventory/classes/release/next.yml", newer)
+    repository.edit(
+        "inventory/targets/eu1/platform.yml", "  - release.stable\n", "  - release.stable\n  - release.next\n"
+    )
+    repository.edit("inventory/targets/eu1/chess-club.yml", "    size: small\n", "    size: small\n    release: next\n")
+    fleet = read_fleet(tmp_path)
+    tags = {name: plan_of(fleet, name).release.images.element_web.tag for name in ("eu1.chess-club", "eu1.matrix-prod")}
+    assert tags == {"eu1.chess-club": "v1.12.28", "eu1.matrix-prod": "v1.12.27"}
 
 
 def test_workers_are_said_as_told(tmp_path: Path) -> None:

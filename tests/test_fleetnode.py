@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
 
 import pytest
 
-from fleetnode import certificates, edge, images, overlays, secrets
+from fleetnode import certificates, demo, edge, images, overlays, secrets
 from fleetnode.tenant import Tenant
 from fleets import TOP
 from matrixfleet.checks.schemas.fetch import SOURCES
@@ -44,6 +46,49 @@ def test_the_demo_fits_what_is_compiled() -> None:
     table = images.wheels(next((TOP / ".cache/synapse").glob("venv")))
     tenant = Tenant(TOP / "compiled/eu1/matrix-prod", overlays.DEMO)
     assert {image_of(table, c["image"]).program for one in tenant.objects for p in pods_of(one) for c in p.containers}
+
+
+DEMOS = {
+    "ap1/tenant-a": ["its database is elsewhere, at platform-postgresql-rw.fleet.svc.cluster.local"],
+    "ap1/tenant-b": ["no Python package has pgbouncer, pgbouncer-exporter"],
+    "eu1/chess-club": [],
+    "eu1/matrix-ha": ["no Python package has coturn, pgbouncer, postgresql, redis, redis_exporter"],
+    "eu1/matrix-prod": [],
+    "us1/newsroom": [
+        "its Secrets come from a store",
+        "no Python package has redis, redis_exporter, synapse-s3",
+    ],
+    "us1/research": [
+        "its Secrets come from a store",
+        "Synapse asks https://sso.lab.example.net/realms/lab before it starts",
+    ],
+}
+"""What of each tenant cannot run on one machine; nothing where `make demo` boots it."""
+
+
+def test_the_demo_says_at_once_what_it_cannot_run() -> None:
+    table = images.wheels(next((TOP / ".cache/synapse").glob("venv")))
+    folders = [path.parent for path in (TOP / "compiled").glob("*/*/workload")]
+    tenants = [path for path in folders if any(path.glob("workload/synapse/deployment-*"))]
+    assert {f"{path.parent.name}/{path.name}" for path in tenants} == DEMOS.keys()
+    for path in tenants:
+        found = demo.missing(Tenant(path, overlays.DEMO).objects, table)
+        assert found == DEMOS[f"{path.parent.name}/{path.name}"], path
+    for path in set(folders) - set(tenants):
+        assert demo.missing(Tenant(path, overlays.DEMO).objects, table) == ["it has no Synapse"]
+
+
+def test_the_demo_of_a_stopped_tenant_or_one_that_a_person_makes_secrets_for() -> None:
+    table = images.wheels(next((TOP / ".cache/synapse").glob("venv")))
+    objects = Tenant(TOP / "compiled/eu1/chess-club", overlays.DEMO).objects
+    without = [one for one in objects if one["metadata"]["name"] != "chess-club-synapse" or one["kind"] != "Deployment"]
+    assert demo.missing(without, table) == ["it is stopped"]
+    told = [copy.deepcopy(one) for one in objects]
+    (script,) = [one for one in told if "secrets.json" in (one.get("data") or {})]
+    orders = json.loads(script["data"]["secrets.json"])
+    orders.append({**orders[0], "name": "chess-club-email-1", "keys": {"password": "given"}})
+    script["data"]["secrets.json"] = json.dumps(orders)
+    assert demo.missing(told, table) == ["a person makes its chess-club-email-1"]
 
 
 @pytest.mark.parametrize(("folder", "laid"), BOOTED)

@@ -511,6 +511,30 @@ def test_the_budget_fits_or_is_refused(fleet: Fleet) -> None:
         plan_of(changed(fleet, (("matrix", "synapse", "connection_pool"), {"max": 200})), PROD)
 
 
+def test_the_budget_holds_while_everything_rolls(fleet: Fleet) -> None:
+    """Each process with its rollout's surplus, at its autoscaler's most, counted from the objects."""
+    for name in fleet.names:
+        found = plan_of(fleet, name)
+        if not isinstance(found, TenantPlan):
+            continue
+        most = {"main": found.tenant.synapse.connection_pool.max}
+        for text in draw_target(fleet, name, TOP).values():
+            one = yaml.safe_load(text) if text.startswith("apiVersion:") else {"kind": "", "metadata": {}}
+            component = one["metadata"].get("labels", {}).get("app.kubernetes.io/component", "")
+            if component == "synapse" or component not in {process.component for process in found.processes}:
+                continue
+            pool = found.tenant.synapse.connection_pool.max
+            if one["kind"] in ("Deployment", "StatefulSet"):
+                rolling = one["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge", 0)
+                most[component] = (one["spec"].get("replicas", 0) + rolling) * pool
+            elif one["kind"] == "HorizontalPodAutoscaler":
+                most[f"{component} autoscaled"] = (one["spec"]["maxReplicas"] + 1) * pool
+        parts = dict(found.budget.parts)
+        for component, connections in most.items():
+            assert parts[component.removesuffix(" autoscaled")] >= connections, (name, component)
+        assert found.budget.total <= found.budget.limit
+
+
 def test_caches_follow_the_memory(fleet: Fleet) -> None:
     tree = drawn(changed(fleet, (("matrix", "synapse", "resources", "memory"), "4Gi")))
     config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")

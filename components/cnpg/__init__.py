@@ -5,18 +5,19 @@ from collections.abc import Iterator, Mapping
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import KEEP, PART_OF, make
-from matrixfleet.kubernetes.pods import ROLLING
-from matrixfleet.model.choices import Database, Pooling
+from matrixfleet.kubernetes.objects import KEEP, PART_OF, PREFIX, make
+from matrixfleet.kubernetes.pods import ROLLING, scraped_by_annotations
+from matrixfleet.model.choices import Database, Metrics, Pooling
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import Plan, PlatformPlan, TenantPlan, waves
 from matrixfleet.plan.backup import Archive
-from matrixfleet.plan.database import roles_on_shared
+from matrixfleet.plan.database import METRICS_OF_INSTANCES, METRICS_OF_POOLERS, roles_on_shared
 from matrixfleet.plan.names import component_name
 from matrixfleet.plan.postgresql import settings_of
 
 API = "postgresql.cnpg.io/v1"
+STANDBY = PREFIX + "standby"
 BARMAN = "barman-cloud.cloudnative-pg.io"
 # The rules before these are the operator's own, and the rule behind them would admit any password from anywhere
 # (pkg/postgres/configuration.go). Who may connect to a database is a member of the role that it is named after.
@@ -54,6 +55,15 @@ def names(plan: Plan, server: Server) -> list[str]:
         f".{plan.namespace}.svc.{plan.cluster.network.domain}",
     )
     return [service + ending for service in services for ending in endings]
+
+
+def inherited(plan: TenantPlan | PlatformPlan, port: int) -> Object:
+    """Metadata of the Pods that the operator makes; annotations tell a Prometheus without an operator of them."""
+    made: Object = {"labels": {"app.kubernetes.io/part-of": PART_OF}}
+    if plan.cluster.metrics is Metrics.ANNOTATIONS:
+        follows = isinstance(plan, TenantPlan) and plan.tenant.follows(plan.cluster.name)
+        made["annotations"] = scraped_by_annotations(port, "/metrics") | ({STANDBY: "true"} if follows else {})
+    return made
 
 
 def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
@@ -97,7 +107,7 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
         "topologySpreadConstraints": spread({"cnpg.io/cluster": plan.called("postgresql")}),
         **({"priorityClassName": plan.priority_class} if plan.priority_class else {}),
         "seccompProfile": {"type": "RuntimeDefault"},
-        "inheritedMetadata": {"labels": {"app.kubernetes.io/part-of": PART_OF}},
+        "inheritedMetadata": inherited(plan, METRICS_OF_INSTANCES),
     }
     made = of_cnpg(plan, "Cluster", plan.called("postgresql"), spec, keep=True)
     if isinstance(plan, TenantPlan) and plan.tenant.active:
@@ -217,7 +227,7 @@ def pooler(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
         },
         "deploymentStrategy": ROLLING,
         "template": {
-            "metadata": {"labels": {"app.kubernetes.io/part-of": PART_OF}},
+            "metadata": inherited(plan, METRICS_OF_POOLERS),
             "spec": {
                 **({"priorityClassName": plan.priority_class} if plan.priority_class else {}),
                 "topologySpreadConstraints": spread({"cnpg.io/poolerName": plan.called("pgbouncer")}),

@@ -34,6 +34,17 @@ def per_second(metric: str, by: str, more: str = "") -> str:
     return f"sum by ({by}) (rate({metric}{{{MINE}{more}}}[$__rate_interval]))"
 
 
+def either(bundled: str, operator: str, more: str = "") -> str:
+    """A metric of postgres_exporter, or where CloudNativePG runs the server its own of the same meaning."""
+    return f"({bundled}{{{MINE}{more}}} or {operator}{{{MINE}{more}}})"
+
+
+def either_per_second(name: str, by: str, more: str = "") -> str:
+    """The rate of a counter that both have, CloudNativePG with its prefix."""
+    rates = (f"rate({one}{{{MINE}{more}}}[$__rate_interval])" for one in (name, f"cnpg_{name}"))
+    return f"sum by ({by}) ({' or '.join(rates)})"
+
+
 def quantile(share: float, metric: str, by: str, more: str = "") -> str:
     inner = f"sum by ({by}, le) (rate({metric}_bucket{{{MINE}{more}}}[$__rate_interval]))"
     return f"histogram_quantile({share}, {inner})"
@@ -138,7 +149,10 @@ def fleet() -> Any:
                     "Size of databases",
                     "bytes",
                     {
-                        "{{tenant}}": f'max by (tenant) (pg_database_size_bytes{{{MINE}, datname!~"template.+|postgres"}})'
+                        "{{tenant}}": "max by (tenant) "
+                        + either(
+                            "pg_database_size_bytes", "cnpg_pg_database_size_bytes", ', datname!~"template.+|postgres"'
+                        )
                     },
                 ),
             ],
@@ -321,8 +335,9 @@ def synapse() -> Any:
 
 
 def postgresql() -> Any:
-    hits = f"sum by (tenant) (rate(pg_stat_database_blks_hit{{{MINE}}}[$__rate_interval]))"
-    reads = f"sum by (tenant) (rate(pg_stat_database_blks_read{{{MINE}}}[$__rate_interval]))"
+    hits = either_per_second("pg_stat_database_blks_hit", "tenant")
+    reads = either_per_second("pg_stat_database_blks_read", "tenant")
+    limit = f'pg_settings_max_connections{{{MINE}}} or cnpg_pg_settings_setting{{{MINE}, name="max_connections"}}'
     return board(
         "postgresql",
         "Matrix: PostgreSQL",
@@ -332,37 +347,55 @@ def postgresql() -> Any:
                     "Connections",
                     "none",
                     {
-                        "{{state}}": f"sum by (state) (pg_stat_activity_count{{{MINE}}})",
-                        "limit": f"max(pg_settings_max_connections{{{MINE}}})",
+                        "{{state}}": f"sum by (state) {either('pg_stat_activity_count', 'cnpg_backends_total')}",
+                        "limit of one instance": f"max({limit})",
                     },
                 ),
-                graph("Size", "bytes", {"{{datname}}": f"pg_database_size_bytes{{{MINE}}}"}),
+                graph(
+                    "Size",
+                    "bytes",
+                    {
+                        "{{datname}}": "max by (datname) "
+                        + either("pg_database_size_bytes", "cnpg_pg_database_size_bytes")
+                    },
+                ),
                 graph(
                     "Longest transaction",
                     "s",
-                    {"{{state}}": f"max by (state) (pg_stat_activity_max_tx_duration{{{MINE}}})"},
+                    {
+                        "{{state}}": "max by (state) "
+                        + either("pg_stat_activity_max_tx_duration", "cnpg_backends_max_tx_duration_seconds")
+                    },
                 ),
-                graph("Locks", "none", {"{{mode}}": f"sum by (mode) (pg_locks_count{{{MINE}}})"}),
+                graph(
+                    "Locks",
+                    "none",
+                    {
+                        "{{mode}}": f"sum by (mode) (pg_locks_count{{{MINE}}})",
+                        "sessions that wait (CloudNativePG)": f"sum(cnpg_backends_waiting_total{{{MINE}}})",
+                    },
+                    "CloudNativePG counts the sessions that wait for a lock, and not the locks.",
+                ),
             ],
             "Work": [
                 graph(
                     "Transactions",
                     "ops",
                     {
-                        "committed": per_second("pg_stat_database_xact_commit", "tenant"),
-                        "rolled back": per_second("pg_stat_database_xact_rollback", "tenant"),
+                        "committed": either_per_second("pg_stat_database_xact_commit", "tenant"),
+                        "rolled back": either_per_second("pg_stat_database_xact_rollback", "tenant"),
                     },
                 ),
                 graph("Reads answered from memory", "percentunit", {"{{tenant}}": f"{hits} / ({hits} + {reads})"}),
                 graph(
                     "Temporary files",
                     "Bps",
-                    {"{{datname}}": per_second("pg_stat_database_temp_bytes", "datname", ', datname!=""')},
+                    {"{{datname}}": either_per_second("pg_stat_database_temp_bytes", "datname", ', datname!=""')},
                 ),
                 graph(
                     "Deadlocks",
                     "ops",
-                    {"{{datname}}": per_second("pg_stat_database_deadlocks", "datname", ', datname!=""')},
+                    {"{{datname}}": either_per_second("pg_stat_database_deadlocks", "datname", ', datname!=""')},
                 ),
             ],
             "Replicas and archive": [
@@ -431,6 +464,9 @@ def coturn() -> Any:
 
 
 def edge() -> Any:
+    # Each router's mean weighs as much as it answers.
+    slow = f"haproxy_backend_response_time_average_seconds{{{MINE}}}"
+    busy = f"rate(haproxy_backend_http_requests_total{{{MINE}}}[$__rate_interval])"
     return board(
         "edge",
         "Matrix: edge and router",
@@ -469,7 +505,7 @@ def edge() -> Any:
                 graph(
                     "Time to answer, on average",
                     "s",
-                    {"{{proxy}}": f"avg by (proxy) (haproxy_backend_response_time_average_seconds{{{MINE}}})"},
+                    {"{{proxy}}": f"sum by (proxy) ({slow} * {busy}) / (sum by (proxy) ({busy}) > 0)"},
                 ),
                 graph(
                     "Failed on the way",

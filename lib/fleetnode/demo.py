@@ -11,14 +11,19 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from fleetnode import images, overlays
+from fleetnode import secrets as secrets_of
 from fleetnode.certificates import Authority
 from fleetnode.tenant import Tenant, boot, pods, register
+from podrunner.images import Image, repository
 from podrunner.loopback import LoopbackNode
 from podrunner.node import NotReady
-from podrunner.objects import CONTROLLERS, pods_of
+from podrunner.objects import CONTROLLERS, Object, pods_of
 from podrunner.runner import PodRun
 
 TOP = Path(__file__).resolve().parents[2]
@@ -42,15 +47,20 @@ def main() -> int:
     if not (folder / "workload").is_dir():
         print(f"make demo: no tenant {asked.tenant} in compiled/; expected CLUSTER/TENANT", file=sys.stderr)
         return 2
+    table = images.wheels(VENV)
+    tenant = Tenant(folder, overlays.DEMO)
+    if reasons := missing(tenant.objects, table):
+        print(f"make demo: {asked.tenant} cannot run on one machine: {'; '.join(reasons)}", file=sys.stderr)
+        return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        network, held = _free_network(_ports(Tenant(folder, overlays.DEMO)))
+        network, held = _free_network(_ports(tenant))
     except RuntimeError as error:
         print(f"make demo: {error}", file=sys.stderr)
         return 2
     # Short, since a socket's path may have 107 characters.
     directory = Path(tempfile.mkdtemp(prefix="fleet-"))
-    node = LoopbackNode(directory, images.wheels(VENV), network)
+    node = LoopbackNode(directory, table, network)
     try:
         _show(node, folder, asked.seconds)
         return 0
@@ -66,6 +76,33 @@ def main() -> int:
         shutil.rmtree(directory, ignore_errors=True)
         for one in held:
             one.close()
+
+
+def missing(objects: list[Object], table: Mapping[str, Image]) -> list[str]:
+    """What a tenant needs and this machine does not have, told before anything starts; nothing where it can boot."""
+    configurations = [one["data"]["homeserver.yaml"] for one in objects if "homeserver.yaml" in (one.get("data") or {})]
+    if not configurations:
+        return ["it has no Synapse"]
+    pods = [pod for one in objects if one["kind"] in ("Pod", *CONTROLLERS) for pod in pods_of(one)]
+    if not any(pod.labels.get("app.kubernetes.io/component") == "synapse" for pod in pods):
+        return ["it is stopped"]
+    found = []
+    if any(one["kind"] == "ExternalSecret" for one in objects):
+        found.append("its Secrets come from a store")
+    given = [one["name"] for one in secrets_of.wanted(objects) if "given" in one["keys"].values()]
+    if given:
+        found.append(f"a person makes its {', '.join(sorted(given))}")
+    images_of = {repository(one["image"]) for pod in pods for one in (*pod.init_containers, *pod.containers)}
+    if unknown := sorted(one.rpartition("/")[2] for one in images_of - table.keys()):
+        found.append(f"no Python package has {', '.join(unknown)}")
+    settings = yaml.safe_load(configurations[0])
+    host = settings["database"]["args"]["host"]
+    if host.partition(".")[0] not in {one["metadata"]["name"] for one in objects if one["kind"] == "Service"}:
+        found.append(f"its database is elsewhere, at {host}")
+    asked = [one["issuer"] for one in settings.get("oidc_providers", ())]
+    if asked:
+        found.append(f"Synapse asks {', '.join(asked)} before it starts")
+    return found
 
 
 def _ports(tenant: Tenant) -> list[int]:

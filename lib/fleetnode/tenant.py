@@ -30,7 +30,8 @@ class Tenant:
     def __post_init__(self) -> None:
         compiled = read(self.folder / "fence", self.folder / "workload")
         self.objects = cnpg.expanded(laid(compiled, self.overlays))
-        self.namespace = next(one["metadata"]["namespace"] for one in self.objects if one["kind"] == "NetworkPolicy")
+        walled = (one["metadata"]["namespace"] for one in self.objects if one["kind"] == "NetworkPolicy")
+        self.namespace = next(walled, "")
 
     @property
     def name(self) -> str:

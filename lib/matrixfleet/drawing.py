@@ -103,22 +103,31 @@ class _Drawing:
         except (FleetError, GeneratorExit):
             raise
         except Exception as error:
-            raise FleetError([_component_fault(self._draw, target, error)]) from error
+            raise FleetError([_component_fault(target, error)]) from error
 
 
-def _component_fault(draw: Draw, target: str, error: Exception) -> Fault:
-    """A bug of ours, told as the line of the component where it happened."""
+_OURS = ("components", "lib")
+"""Folders of the repository whose modules decide and draw."""
+
+
+def _component_fault(target: str, error: Exception) -> Fault:
+    """A bug of ours, told as the line of the module that decided: the innermost one, a component's or the plan's."""
     frames = traceback.extract_tb(error.__traceback__)
-    mine = [frame for frame in frames if "/components/" in frame.filename] or frames
-    file = Path(mine[-1].filename)
-    shown = "/".join(file.parts[file.parts.index("components") :]) if "components" in file.parts else file.name
+    mine = [(frame, place) for frame in frames if (place := _place(Path(frame.filename)))]
+    frame, file = mine[-1] if mine else (frames[-1], Path(frames[-1].filename).name)
     said = f"{type(error).__name__}: {error}"
-    return Fault(
-        shown,
-        mine[-1].lineno or 0,
-        "",
-        f"drawing {target} failed with {said}; this is a bug of the component",
-    )
+    return Fault(file, frame.lineno or 0, "", f"drawing {target} failed with {said}; this is a bug of {file}")
+
+
+def _place(file: Path) -> str:
+    """The path of a module of ours from the repository's top, or "" of anything else."""
+    top = Path(__file__).resolve().parents[2]
+    parts = file.parts
+    if file.is_relative_to(top) and file.relative_to(top).parts[0] in _OURS:
+        return str(file.relative_to(top))
+    # A checkout's components may lie elsewhere than this library.
+    found = [number for number, part in enumerate(parts) if part == "components"]
+    return "/".join(parts[found[-1] :]) if found else ""
 
 
 _fleet: Fleet | None = None
@@ -182,5 +191,5 @@ def draw_target(fleet: Fleet, name: str, top: Path) -> dict[str, str]:
         except FleetError:
             raise
         except Exception as error:
-            raise FleetError([_component_fault(main.draw, name, error)]) from error  # type: ignore[attr-defined]
+            raise FleetError([_component_fault(name, error)]) from error
     return files

@@ -125,6 +125,11 @@ def container(
     return spec
 
 
+def scraped_by_annotations(port: int, path: str) -> dict[str, str]:
+    """What a Prometheus without an operator finds a Pod by."""
+    return {"prometheus.io/scrape": "true", "prometheus.io/port": str(port), "prometheus.io/path": path}
+
+
 def pod_template(
     plan: Plan,
     component: str,
@@ -148,11 +153,7 @@ def pod_template(
     if reads is not None:
         annotations[PREFIX + "configuration"] = content_hash(reads)
     if workload.metrics_path and plan.cluster.metrics is Metrics.ANNOTATIONS:
-        annotations |= {
-            "prometheus.io/scrape": "true",
-            "prometheus.io/port": str(workload.ports["metrics"]),
-            "prometheus.io/path": workload.metrics_path,
-        }
+        annotations |= scraped_by_annotations(workload.ports["metrics"], workload.metrics_path)
     metadata: Object = {"labels": labels(plan, component)}
     if is_meshed(plan.istio, component):
         metadata["labels"] |= injection(plan)

@@ -248,7 +248,11 @@ class Plan:
 
     def secret(self, purpose: str) -> Secret:
         """The secret of a purpose."""
-        return next(secret for secret in self.secrets if secret.purpose == purpose)
+        for secret in self.secrets:
+            if secret.purpose == purpose:
+                return secret
+        planned = ", ".join(sorted({secret.purpose for secret in self.secrets})) or "none"
+        raise LookupError(f"no secret {purpose} is planned for {self.name}; planned are {planned}")
 
     def called(self, component: str) -> str:
         """The name of a component's objects."""

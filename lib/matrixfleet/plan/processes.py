@@ -60,6 +60,12 @@ class Process:
     """Whether it asks other servers, and nobody else on the Internet."""
 
     @property
+    def surge(self) -> int:
+        """How many more there are during a rollout: a Deployment starts one before another ends, StatefulSets and main
+        replace."""
+        return 1 if self.kind is Kind.STATELESS else 0
+
+    @property
     def called(self) -> str:
         """For people."""
         return "main" if self.kind is Kind.MAIN else self.component
@@ -170,7 +176,7 @@ def processes_of(tenant: Tenant) -> tuple[Process, ...]:
 def budget_of(tenant: Tenant, processes: tuple[Process, ...]) -> ConnectionBudget:
     """The connection budget. Raises Refused when it does not fit: Synapse does not fail on a database
     that is full, it stalls while its health endpoint goes on answering 200."""
-    parts = [(process.called, process.most * process.connections) for process in processes]
+    parts = [(process.called, (process.most + process.surge) * process.connections) for process in processes]
     if tenant.backup.kind is not Backup.NONE:
         parts.append(("backups", backup.CONNECTIONS))
     budget = ConnectionBudget((*parts, ("reserved", RESERVED_CONNECTIONS)), tenant.database.max_connections)

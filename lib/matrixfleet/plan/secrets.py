@@ -139,10 +139,12 @@ KEYS_OF_BARMAN = ("access_key_id", "secret_access_key")
 def alert_secrets(
     alerts: Alerts, cluster: Cluster, owner: str, namespace: str, said: tuple[str, ...]
 ) -> Iterator[Secret]:
-    """Addresses of receivers, which Alertmanager's operator reads.
+    """Addresses of receivers, which Alertmanager's operator reads; none where there is no operator.
 
     said: where the owner's file says them
     """
+    if cluster.metrics is not Metrics.PROMETHEUS_OPERATOR:
+        return
     ways = {"slack": alerts.slack, "webhook": alerts.webhook}
     for way, spec in ways.items():
         if spec:

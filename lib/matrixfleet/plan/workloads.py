@@ -88,8 +88,7 @@ def _synapse(process: Process, image: Image, joins: Mapping[str, Resources], sid
         "synapse",
         image,
         process.replicas,
-        # A Deployment's rollout has one more; StatefulSets and main replace.
-        process.most - process.replicas + (1 if process.kind is Kind.STATELESS else 0),
+        process.most - process.replicas + process.surge,
         waves.MAIN if main else waves.WORKERS,
         {"signing-key": _GENERATOR, **joins, "synapse": process.resources},
         ports,
