@@ -248,7 +248,7 @@ DANGEROUS = [
         entra(directory="0a1b2c3d-0000-4000-8000-000000000002"),
         "matrix.auth.providers.sso.issuer",
     ),
-    one("another client of Entra ID", entra(), entra(client_id="n"), "matrix.auth.providers.sso.client_id"),
+    one("another client of Entra ID", entra(), entra(client_id="other"), "matrix.auth.providers.sso.client_id"),
     one("another provider by the same id", sso(), entra(), "matrix.auth.providers.sso.issuer"),
     one("a provider renamed", sso(), sso("login"), "matrix.auth.providers"),
     one(

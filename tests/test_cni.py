@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from cni import CILIUM_BY_DEFAULT, CNIS, Cni, End, Way, allows
-from fleets import Repository
+from fleets import TOP, Repository
 from matrixfleet.checks import Tree
 from matrixfleet.drawing import draw_target
 from matrixfleet.errors import FleetError
-from matrixfleet.model import Fleet
+from matrixfleet.model import Fleet, choices
 from matrixfleet.model.peers import Peer
 
 PUBLIC, PRIVATE = "93.184.215.14", "10.77.0.9"
@@ -160,6 +160,37 @@ def test_programs_listen_by_the_clusters_family(tmp_path: Path, family: str) -> 
     for entry in tree.of_kind("Service"):
         if family == "dual" and entry.name.endswith("-redis"):
             assert entry.spec["ipFamilies"] == ["IPv4"]
+
+
+NAMED = [choices.Cni.CALICO, choices.Cni.CILIUM, choices.Cni.GKE_DATAPLANE_V2, choices.Cni.ANTREA, choices.Cni.OTHER]
+
+
+@pytest.mark.parametrize("cni", NAMED)
+def test_a_cni_with_a_setting_of_its_own_compiles_as_any_other(cni: choices.Cni, fleet: Fleet) -> None:
+    said = fleet.changed("us1.platform", ("cluster", "network", "cni"), str(cni))
+    assert draw_target(said, "us1.platform", TOP) == draw_target(fleet, "us1.platform", TOP)
+
+
+@pytest.mark.parametrize("service", [None, "10.96.0.1"])
+def test_amazons_cni_needs_the_service_of_the_api_server(service: str | None, fleet: Fleet) -> None:
+    said = fleet.changed("us1.platform", ("cluster", "network", "cni"), str(choices.Cni.AWS_VPC_CNI))
+    if service:
+        said = said.changed("us1.platform", ("cluster", "network", "api_server", "service"), service)
+        assert draw_target(said, "us1.platform", TOP)
+        return
+    with pytest.raises(FleetError, match=r"api_server\.service"):
+        draw_target(said, "us1.platform", TOP)
+
+
+@pytest.mark.parametrize("family", [choices.IpFamily.IPV4, choices.IpFamily.IPV6, choices.IpFamily.DUAL])
+def test_every_family_compiles_without_workers(family: choices.IpFamily, fleet: Fleet) -> None:
+    said = fleet.changed("us1.platform", ("cluster", "network", "ip_family"), str(family))
+    if family is choices.IpFamily.IPV4:
+        assert draw_target(said, "us1.research", TOP) == draw_target(fleet, "us1.research", TOP)
+        return
+    private = [*fleet.platform("us1.platform").cluster.network.private, "fd00:10::/32"]
+    said = said.changed("us1.platform", ("cluster", "network", "private"), private)
+    assert draw_target(said, "us1.research", TOP) != draw_target(fleet, "us1.research", TOP)
 
 
 def test_workers_without_ipv4_are_refused(tmp_path: Path) -> None:

@@ -194,8 +194,6 @@ FORMS = {
         "        redis: {repository: REPOSITORY, tag: 8.2.3, uid: 999, gid: 999, commands: [sh, redis-server],"
         "\n          dockerfile: https://example.com, ports: [6379], writes: [/run/redis]}\n",
     ),
-    "empty": ("          tag: 8.2.3\n", "          digest: # to come\n          tag: 8.2.3\n"),
-    "null": ("          tag: 8.2.3\n", "          tag: 8.2.3\n          digest: null\n"),
     "block scalar": ("          tag: 8.2.3\n", "          tag: >-\n            8.2.3\n"),
     "beyond ASCII": ("          tag: 8.2.3\n", "          # «ü»\n          tag: 8.2.3 # ü\n"),
 }

@@ -63,6 +63,7 @@ ELSEWHERE: list[tuple[StrEnum, str]] = [
     *((choice, "test_backups.py") for choice in (*choices.RestoreFrom, choices.Archiver.WAL_G, choices.Backup.DUMPS)),
     (choices.Metrics.NONE, "test_plan.py"),
     (choices.Tracing.JAEGER, "test_plan.py"),
+    *((choice, "test_cni.py") for choice in (*choices.Cni, *choices.IpFamily)),
     *((choice, "test_plan.py") for choice in (*choices.Provider, *choices.MailSecurity)),
     *((choice, "test_plan.py") for choice in (choices.Turn.DEPLOYMENT, choices.Turn.SHARED, choices.Turn.EXTERNAL)),
     *((choice, "test_edges.py") for choice in choices.Edge if choice is not choices.Edge.TRAEFIK),

@@ -241,6 +241,8 @@ BUILT: dict[type[StrEnum], frozenset[StrEnum]] = {
     State: frozenset(State),
     SigningKey: frozenset(SigningKey),
     Provision: frozenset(Provision),
+    Cni: frozenset(Cni),
+    IpFamily: frozenset(IpFamily),
 }
 
 _C = TypeVar("_C", bound=StrEnum)

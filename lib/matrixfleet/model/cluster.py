@@ -297,9 +297,9 @@ class Network(Model):
     addresses, or addresses outside of `private`."""
     domain: Host = "cluster.local"
     """The cluster's DNS domain."""
-    cni: Cni = Cni.OTHER
+    cni: Built[Cni] = Cni.OTHER
     """What enforces NetworkPolicies. Default: `other`. Set it on every cluster."""
-    ip_family: IpFamily = IpFamily.IPV4
+    ip_family: Built[IpFamily] = IpFamily.IPV4
     """Addresses of Pods and Services: `ipv4`, `ipv6` or `dual`. All programs listen accordingly. With IPv6 `private`
     must name the cluster's IPv6 networks. Change it where Services have IPv6 addresses."""
 

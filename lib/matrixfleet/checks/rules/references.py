@@ -26,6 +26,10 @@ def check(tree: Tree) -> Iterator[Finding]:
         if not reference.optional:
             for fault in faults(tree, entry, reference):
                 yield tree.finding(entry, "references", fault)
+    # Istio's Gateways name Secrets beside the gateway's Pods, wherever they lie themselves.
+    for gateway in tree.of_kind("Gateway"):
+        for server in gateway.spec.get("servers", []):
+            read.add((gateway.cluster, (server.get("tls") or {}).get("credentialName", "")))
     # By name alone: Jobs carry some from one namespace to another under the same name.
     for (cluster, namespace, name), (source, _) in tree.produced_secrets.items():
         if (cluster, name) not in read:
