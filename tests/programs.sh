@@ -1,5 +1,5 @@
 #!/bin/sh
-# Unpack programs of newer Debian suites into one root: `programs.sh LIST FOLDER`. FOLDER/root has them with everything that
+# Unpack programs of newer Debian suites into one root: `programs.sh LIST FOLDER`. FOLDER/debian has them with everything that
 # they need, down to the C library, FOLDER/bin/NAME starts one by that library's own loader, and FOLDER/versions says what each
 # package is. Nothing of the machine is changed: apt has its own lists, cache and an empty status file here.
 set -eu
@@ -9,8 +9,8 @@ folder=$(cd "$2" && pwd)
 suites='trixie trixie-backports forky sid experimental'
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-rm -rf "$folder/root" "$folder/bin" "$folder/apt" "$folder/versions"
-mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial" "$folder/bin" "$folder/root"
+rm -rf "$folder/debian" "$folder/bin" "$folder/apt" "$folder/versions"
+mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial" "$folder/bin" "$folder/debian"
 : >"$folder/apt/status"
 for suite in $suites; do
   echo "deb [signed-by=$keyring] http://deb.debian.org/debian $suite main"
@@ -44,20 +44,20 @@ apt-get install -qq --yes --download-only $(cat "$folder/wanted") </dev/null >"$
   exit 1
 }
 for archive in "$folder"/apt/archives/*.deb; do
-  dpkg-deb --fsys-tarfile "$archive" | tar --extract --keep-directory-symlink --directory "$folder/root"
+  dpkg-deb --fsys-tarfile "$archive" | tar --extract --keep-directory-symlink --directory "$folder/debian"
 done
 # What maintainers' scripts would have made.
-ln -sf gawk "$folder/root/usr/bin/awk"
-cat "$folder"/root/usr/share/ca-certificates/mozilla/*.crt >"$folder/root/etc/ssl/certs/ca-certificates.crt"
-rm -rf "$folder/root/usr/share/doc" "$folder/root/usr/share/man" "$folder/root/usr/share/locale"
-mkdir -p "$folder/root/opt" "$folder/root/root" "$folder/root/tmp" "$folder/root/run"
+ln -sf gawk "$folder/debian/usr/bin/awk"
+cat "$folder"/debian/usr/share/ca-certificates/mozilla/*.crt >"$folder/debian/etc/ssl/certs/ca-certificates.crt"
+rm -rf "$folder/debian/usr/share/doc" "$folder/debian/usr/share/man" "$folder/debian/usr/share/locale"
+for place in opt root tmp run; do mkdir -p "$folder/debian/$place"; done
 
 # Those that tests and scenarios call outside of a Pod.
 for inside in /usr/sbin/haproxy /usr/bin/promtool /usr/bin/amtool /usr/bin/prometheus-blackbox-exporter /usr/bin/restic \
   /usr/bin/rclone /usr/bin/redis-server /usr/bin/age /usr/bin/age-keygen; do
   cat >"$folder/bin/${inside##*/}" <<START
 #!/bin/sh
-root=\$(dirname "\$(dirname "\$(readlink -f "\$0")")")/root
+root=\$(dirname "\$(dirname "\$(readlink -f "\$0")")")/debian
 exec "\$root"/usr/lib64/ld-linux-*.so.* --argv0 "\$0" --library-path "\$(echo "\$root"/usr/lib/*-linux-gnu)" "\$root$inside" "\$@"
 START
   chmod 755 "$folder/bin/${inside##*/}"

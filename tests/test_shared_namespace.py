@@ -25,8 +25,8 @@ def with_relay(repository: Repository, said: str) -> None:
 
 def on_nodes(repository: Repository) -> None:
     """On nodes, apart from the platform's."""
-    repository.edit(CLUSTER, "    tenants:\n", "    tenants:\n      node_labels: [matrix-fleet/turn]\n")
-    with_relay(repository, "{kind: daemonset, tls: false, node_selector: {matrix-fleet/turn: own}}")
+    repository.edit(CLUSTER, "    tenants:\n", "    tenants:\n      node_labels: [example.com/turn]\n")
+    with_relay(repository, "{kind: daemonset, tls: false, node_selector: {example.com/turn: own}}")
 
 
 def behind_a_balancer(repository: Repository) -> None:

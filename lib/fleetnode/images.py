@@ -17,7 +17,7 @@ BACKUP = ("postgresql-18", "pgbackrest", "restic", "rclone", "age")
 def debian(venv: Path, programs: Path, element: Path) -> dict[str, Image]:
     """Synapse and Traefik from a virtual environment, on this machine's root; everything else from `programs`, which
     tests/programs.sh makes. `element` is served in place of Element Web, which no registry has."""
-    root = programs.resolve() / "root"
+    root = programs.resolve() / "debian"
     versions = versions_of(programs)
     python = {"/opt/venv": venv}
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from matrixfleet.checks.pods import Reference, maker, references
 from matrixfleet.checks.tree import POD_KINDS, Entry, Finding, Tree
+from matrixfleet.model.fleet import PLATFORM
 
 OBJECTS = ("Ingress", "Gateway", "Certificate", "Issuer", "Cluster", "Pooler", "AlertmanagerConfig", "ObjectStore")
 """Kinds other than Pods' that name Secrets, or what those are made by, in their namespace."""
@@ -32,7 +33,8 @@ def check(tree: Tree) -> Iterator[Finding]:
             read.add((gateway.cluster, (server.get("tls") or {}).get("credentialName", "")))
     # By name alone: Jobs carry some from one namespace to another under the same name.
     for (cluster, namespace, name), (source, _) in tree.produced_secrets.items():
-        if (cluster, name) not in read:
+        # What is the platform's is there before the first tenant that reads it.
+        if (cluster, name) not in read and not source.target.endswith(f".{PLATFORM}"):
             yield tree.finding(source, "references", f"Secret {namespace}/{name}: expected a reader, nothing names it")
 
 
