@@ -25,8 +25,10 @@ def with_relay(repository: Repository, said: str) -> None:
 
 def on_nodes(repository: Repository) -> None:
     """On nodes, apart from the platform's."""
-    repository.edit(CLUSTER, "    tenants:\n", "    tenants:\n      node_labels: [example.com/turn]\n")
-    with_relay(repository, "{kind: daemonset, tls: false, node_selector: {example.com/turn: own}}")
+    ports = "      node_labels: [example.com/turn]\n      node_ports: [{first: 40000, last: 41000}]\n"
+    repository.edit(CLUSTER, "    tenants:\n", f"    tenants:\n{ports}")
+    own = "port: 40000, relay_ports: {first: 40001, last: 41000}, node_selector: {example.com/turn: own}"
+    with_relay(repository, f"{{kind: daemonset, tls: false, {own}}}")
 
 
 def behind_a_balancer(repository: Repository) -> None:
