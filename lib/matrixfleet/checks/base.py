@@ -17,12 +17,13 @@ from typing import Any
 import yaml
 
 from matrixfleet.checks.drift import for_rules
-from matrixfleet.checks.facts import PLATFORM, homeservers
+from matrixfleet.checks.facts import homeservers
 from matrixfleet.checks.identity import identity
 from matrixfleet.checks.pods import stopped
 from matrixfleet.checks.rules.resources import ASKED, amount, asked_of
 from matrixfleet.checks.tree import Entry, Finding, Json, Pod, Tree
 from matrixfleet.errors import Fault, FleetError
+from matrixfleet.model.fleet import PLATFORM
 from matrixfleet.model.types import bytes_of
 
 Compare = Callable[[Tree, Tree], Iterator[Finding]]

@@ -10,9 +10,8 @@ import yaml
 
 from matrixfleet.checks.pods import MAIN
 from matrixfleet.checks.tree import ARGOCD, Entry, Json, Pod, Tree
+from matrixfleet.model.fleet import PLATFORM
 from matrixfleet.model.media import server_of
-
-PLATFORM = "platform"
 
 
 @dataclass(frozen=True, slots=True)

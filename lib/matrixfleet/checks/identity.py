@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from matrixfleet.checks.facts import PLATFORM, Fact, Known, follows, sources
+from matrixfleet.checks.facts import Fact, Known, follows, sources
 from matrixfleet.checks.pods import stopped
 from matrixfleet.checks.rollback import oldest, version_of
 from matrixfleet.checks.tree import Finding, Tree
+from matrixfleet.model.fleet import PLATFORM
 from matrixfleet.model.moves import ARROW, declaration, movable
 
 RULE = "identity"

@@ -163,7 +163,7 @@ def _carriers(fleet: Fleet, name: str, key: Key, value: Any, top: Path) -> tuple
             except FleetError:
                 continue
             tried = True
-            differ = {path for path in before if before[path] != after.get(path)} | (after.keys() - before.keys())
+            differ = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
             carried |= differ
             if differ:
                 break
