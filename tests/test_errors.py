@@ -177,7 +177,7 @@ CASES: dict[str, tuple[Change, str]] = {
             "inventory/targets/eu1/club-fence.yml", repository.read(CHESS).replace("chess", "other")
         ),
         "inventory/targets/eu1/club-fence.yml:1: expected another name than 'club-fence': its Application would be called as one"
-        " of the platform's (cert-manager, cloudnative-pg, platform, root) or another tenant's fence; rename the file",
+        " of the platform's (barman-cloud, cert-manager, cloudnative-pg, platform, root) or another tenant's fence; rename the file",
     ),
     "a shared relay whose secret comes from a store": (
         chain(

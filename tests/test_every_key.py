@@ -132,6 +132,11 @@ PLATFORM_TURN = {
 EXTRA: dict[str, Changes] = {
     "what people see and reach": [
         *MESH,
+        (("cluster", "storage", "least"), "2Gi"),
+        (
+            ("cluster", "storage", "scratch"),
+            {"name": "scratch", "provisioner": "csi.example.com", "parameters": {"type": "ssd"}, "encrypted": True},
+        ),
         (("matrix", "release"), "stable"),
         (("matrix", "calls"), "legacy"),
         (("matrix", "alerts"), ALERTS),

@@ -29,11 +29,13 @@ from matrixfleet.model.types import (
     LabelKey,
     LabelValue,
     Line,
+    Memory,
     Name,
     ObjectName,
     Owner,
     Plain,
     Port,
+    at_least,
     expected,
     words,
 )
@@ -342,6 +344,18 @@ class Storage(Model):
     """Small and encrypted."""
     logs: StorageClassSpec
     """Fast, for debugging; may be lost."""
+    scratch: StorageClassSpec | None = None
+    """Volumes that live as long as a Pod: restore tests of backups. Its reclaim policy must be Delete, or each test
+    leaves a disk. Default: the cluster's default class."""
+    least: Annotated[Memory, at_least("1Mi")] = "1Gi"
+    """Size of volumes that hold next to nothing: a signing key, the lock of a main process. Default: 1Gi, since XFS
+    needs 300Mi and most providers round up to that. Say 1Mi where volumes of an earlier version cannot be expanded."""
+
+    @property
+    def named(self) -> tuple[StorageClassSpec, ...]:
+        """The classes that claims name."""
+        found = (self.media, self.database, self.signing_key, self.logs)
+        return (*found, self.scratch) if self.scratch else found
 
     @model_validator(mode="after")
     def _keys_are_encrypted(self) -> Storage:
@@ -395,7 +409,8 @@ class CloudNativePG(Model):
     pods: dict[LabelKey, LabelValue] = Field(default_factory=lambda: {"app.kubernetes.io/name": "cloudnative-pg"})
     """Labels of its Pods; the default are those of its manifests and of its chart."""
     barman_cloud: bool = False
-    """Whether the Barman Cloud plugin is installed beside it, by which its clusters archive their log."""
+    """Whether the Barman Cloud plugin is there, by which its clusters archive their log. With provision managed it is
+    installed too, by its chart in the release class; otherwise you install it. It needs cert-manager."""
 
     @model_validator(mode="after")
     def _version_of_existing(self) -> CloudNativePG:
