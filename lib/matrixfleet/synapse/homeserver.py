@@ -118,13 +118,19 @@ def media(plan: TenantPlan) -> Options:
     options: Options = {
         "media_store_path": MEDIA,
         **bucket(tenant),
-        "max_upload_size": f"{bytes_of(tenant.synapse.max_upload_size) // _MIB}M",
+        "max_upload_size": upload_limit(tenant),
         "ip_range_blacklist": nobody,
         "url_preview_enabled": tenant.synapse.url_previews,
     }
     if tenant.synapse.url_previews:
         options["url_preview_ip_range_blacklist"] = nobody
     return options
+
+
+def upload_limit(tenant: Tenant) -> str | int:
+    """The largest upload as Synapse reads it: to the byte what the router lets through."""
+    size = bytes_of(tenant.synapse.max_upload_size)
+    return size if size % _MIB else f"{size // _MIB}M"
 
 
 def tracing(plan: TenantPlan) -> Options:

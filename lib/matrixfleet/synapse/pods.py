@@ -54,8 +54,7 @@ def read_by(plan: TenantPlan, process: Process) -> Read:
         *([tls_files("database", plan.database.authority, ("ca.crt",))] if plan.database.authority else []),
         *(claimed(volume) for volume in plan.volumes_for(process.component)),
         *([media_cache(plan)] if plan.caches_media(process.component) else []),
-        # Uploads and fetched previews pass through here before they are media.
-        scratch("tmp", "/tmp", "1Gi"),
+        scratch("tmp", "/tmp", plan.temporary_files(process.component)),
     ]
     arguments = ["--config-path", f"{CONFIGURATION}/homeserver.yaml"]
     if not plan.joins_email:
