@@ -58,7 +58,8 @@ def listeners(plan: TenantPlan) -> Options:
 
 def listening(plan: TenantPlan, process: Process) -> list[Options]:
     """The listeners of one process, by the ports that its workload has."""
-    public = ["client", "federation"] if plan.tenant.synapse.federation.enabled else ["client"]
+    # openid/userinfo is below /_matrix/federation, and is what integration managers and call services ask, not servers.
+    public = ["client", "federation" if plan.tenant.synapse.federation.enabled else "openid"]
     if process.component == "media-repository":
         public = ["media"]
     elif process.kind is Kind.MAIN and plan.tenant.consent:
