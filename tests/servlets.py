@@ -25,7 +25,7 @@ METHODS = ("GET", "POST", "PUT", "DELETE")
 
 
 def served_by(prefix: str, resource: Resource) -> Iterator[tuple[str, str, list[str]]]:
-    """A prefix below which the resource is asked, a path's expression, the methods, in the order of Synapse's search."""
+    """Where the resource is asked, a path's expression, and the methods, in the order of Synapse's search."""
     if isinstance(resource, JsonResource):
         for pattern, methods in resource._routes.items():
             yield (

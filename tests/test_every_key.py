@@ -92,6 +92,7 @@ MANAGER = {"ui_url": "https://m.example.com/ui", "rest_url": "https://m.example.
 def bucket(name: str, *, ca: bool = True) -> dict[str, Any]:
     """A bucket of one's own, every key of it set."""
     found = {"endpoint": f"https://{name}.storage.example.net:9000", "region": "one", "bucket": name, "prefix": "prod"}
+    found["checksums"] = "when_supported"
     return {**found, "generation": 2, "reach": REACH, **({"ca": CA} if ca else {})}
 
 

@@ -207,7 +207,7 @@ def test_every_servlet_is_reached(name: str, layouts: dict[str, tuple[TenantPlan
 def test_a_closed_homeserver_vouches_for_its_users_and_nothing_else(
     name: str, layouts: dict[str, tuple[TenantPlan, dict[str, Pairs]]]
 ) -> None:
-    """Integration managers and call services ask openid/userinfo below /_matrix/federation; no other server is answered.
+    """Integration managers and call services ask openid/userinfo; other servers are not answered.
 
     A media repository answers for media there too, and refuses every server: federation_domain_whitelist is empty.
     """

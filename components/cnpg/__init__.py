@@ -145,7 +145,8 @@ def archived(plan: Plan, spec: Archive) -> Iterator[Object]:
         "data": {"compression": "gzip", "immediateCheckpoint": True},
     }
     resources = {"requests": dict(spec.resources), "limits": {"memory": spec.resources.memory}}
-    env = [{"name": "AWS_DEFAULT_REGION", "value": spec.bucket.region}]
+    variables = {"AWS_DEFAULT_REGION": spec.bucket.region, **spec.bucket.checksum_environment}
+    env = [{"name": name, "value": value} for name, value in variables.items()]
     yield make(
         plan,
         "ObjectStore",

@@ -119,6 +119,7 @@ def bucket_access(plan: TenantPlan, process: Process) -> list[Object]:
     if bucket is None or not plan.caches_media(process.component):
         return []
     found = [{"name": "AWS_SHARED_CREDENTIALS_FILE", "value": plan.secret("media").path("credentials")}]
+    found += [{"name": name, "value": value} for name, value in bucket.checksum_environment.items()]
     if bucket.ca:
         found.append({"name": "AWS_CA_BUNDLE", "value": f"{CONFIGURATION}/media-ca.crt"})
     return found
