@@ -569,3 +569,13 @@ def test_paths_with_a_dot_pass_ingress_nginx(fleet: Fleet) -> None:
         for entry in drawn(with_edge(fleet, edge)).of_kind("Ingress"):
             for path in (path for rule in entry.spec["rules"] for path in rule["http"]["paths"]):
                 assert (path["pathType"] == "ImplementationSpecific") is (edge is Edge.INGRESS_NGINX)
+
+
+def test_envoy_gateway_keeps_paths(fleet: Fleet) -> None:
+    """Its Gateway has a policy beside it that leaves %2F alone; no other edge gets that kind."""
+    (policy,) = drawn(with_edge(fleet, Edge.GATEWAY_API, envoy_gateway=True)).of_kind("ClientTrafficPolicy")
+    (gateway,) = drawn(with_edge(fleet, Edge.GATEWAY_API, envoy_gateway=True)).of_kind("Gateway")
+    assert [(ref["kind"], ref["name"]) for ref in policy.spec["targetRefs"]] == [("Gateway", gateway.name)]
+    assert policy.namespace == gateway.namespace
+    assert policy.spec["path"] == {"escapedSlashesAction": "KeepUnchanged", "disableMergeSlashes": True}
+    assert not list(drawn(with_edge(fleet, Edge.GATEWAY_API)).of_kind("ClientTrafficPolicy"))

@@ -350,6 +350,9 @@ EXTRA: dict[str, Changes] = {
             },
         ),
     ],
+    "Envoy Gateway": [
+        (EDGE, {"controller": "gateway-api", "class_name": "envoy", "envoy_gateway": True, "peers": [PODS]}),
+    ],
     "somebody's Gateway": [
         (
             EDGE,
