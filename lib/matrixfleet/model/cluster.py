@@ -134,8 +134,8 @@ class EdgeSpec(Model):
     its own: a tenant's listeners in a shared one would be a change to somebody else's object."""
     envoy_gateway: bool = False
     """gateway-api: whether Envoy Gateway implements the class. It decodes `%2F` in paths, which breaks some
-    aliases, unless a ClientTrafficPolicy says otherwise: each tenant's own Gateway gets one. A shared `gateway` is its owner's
-    to set."""
+    aliases, unless a ClientTrafficPolicy says otherwise: each tenant's own Gateway gets one. A shared
+    `gateway` is its owner's to set."""
     load_balancer_group: Name | None = None
     """aws-alb: the load balancer that all tenants share (IngressGroup). Without, each tenant has its own."""
     certificate_arns: tuple[CertificateArn, ...] = ()
