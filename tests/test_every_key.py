@@ -210,7 +210,7 @@ EXTRA: dict[str, Changes] = {
         OPERATOR,
         (
             ("cluster", "operators", "cloudnative_pg"),
-            {"barman_cloud": True, "namespace": "postgres-operator", "pods": {"app": "cnpg"}},
+            {"version": "1.30.0", "barman_cloud": True, "namespace": "postgres-operator", "pods": {"app": "cnpg"}},
         ),
         (("matrix", "synapse", "signing_key"), "secret"),
         (("matrix", "media"), {"kind": "s3", "s3": bucket("media")}),
@@ -235,7 +235,7 @@ EXTRA: dict[str, Changes] = {
     ],
     "the platform's own": [
         *MESH,
-        (("cluster", "operators", "cloudnative_pg"), {"barman_cloud": True}),
+        (("cluster", "operators", "cloudnative_pg"), {"version": "1.30.0", "barman_cloud": True}),
         (("matrix", "turn"), {"kind": "none"}),
         (("platform", "turn"), PLATFORM_TURN),
         (("platform", "alerts"), ALERTS),
