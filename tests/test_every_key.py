@@ -92,6 +92,7 @@ MANAGER = {"ui_url": "https://m.example.com/ui", "rest_url": "https://m.example.
 def bucket(name: str, *, ca: bool = True) -> dict[str, Any]:
     """A bucket of one's own, every key of it set."""
     found = {"endpoint": f"https://{name}.storage.example.net:9000", "region": "one", "bucket": name, "prefix": "prod"}
+    found["checksums"] = "when_supported"
     return {**found, "generation": 2, "reach": REACH, **({"ca": CA} if ca else {})}
 
 
@@ -214,7 +215,7 @@ EXTRA: dict[str, Changes] = {
         OPERATOR,
         (
             ("cluster", "operators", "cloudnative_pg"),
-            {"barman_cloud": True, "namespace": "postgres-operator", "pods": {"app": "cnpg"}},
+            {"version": "1.30.0", "barman_cloud": True, "namespace": "postgres-operator", "pods": {"app": "cnpg"}},
         ),
         (("matrix", "synapse", "signing_key"), "secret"),
         (("matrix", "media"), {"kind": "s3", "s3": bucket("media")}),
@@ -239,7 +240,7 @@ EXTRA: dict[str, Changes] = {
     ],
     "the platform's own": [
         *MESH,
-        (("cluster", "operators", "cloudnative_pg"), {"barman_cloud": True}),
+        (("cluster", "operators", "cloudnative_pg"), {"version": "1.30.0", "barman_cloud": True}),
         (("matrix", "turn"), {"kind": "none"}),
         (("platform", "turn"), PLATFORM_TURN),
         (("platform", "alerts"), ALERTS),
@@ -353,6 +354,9 @@ EXTRA: dict[str, Changes] = {
                 "certificate_arns": ["arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"],
             },
         ),
+    ],
+    "Envoy Gateway": [
+        (EDGE, {"controller": "gateway-api", "class_name": "envoy", "envoy_gateway": True, "peers": [PODS]}),
     ],
     "somebody's Gateway": [
         (

@@ -163,7 +163,8 @@ def archived(plan: Plan, spec: Archive) -> Iterator[Object]:
     }
     asked = {**dict(spec.resources), "ephemeral-storage": f"{LOGS}Mi"}
     resources = {"requests": asked, "limits": {"memory": spec.resources.memory}}
-    env = [{"name": "AWS_DEFAULT_REGION", "value": spec.bucket.region}]
+    variables = {"AWS_DEFAULT_REGION": spec.bucket.region, **spec.bucket.checksum_environment}
+    env = [{"name": name, "value": value} for name, value in variables.items()]
     yield make(
         plan,
         "ObjectStore",

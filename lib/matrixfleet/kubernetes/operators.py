@@ -75,6 +75,13 @@ def operators_of(plan: PlatformPlan) -> Iterator[Operator]:
                 "kind": "ControllerConfiguration",
                 "enableGatewayAPI": True,
             }
+        if plan.cluster.edge.controller is Edge.INGRESS_NGINX:
+            # Exact paths of HTTP-01 begin with a dot, which its admission refuses (cert-manager 1.18, release notes).
+            values["config"] = {
+                "apiVersion": "controller.config.cert-manager.io/v1alpha1",
+                "kind": "ControllerConfiguration",
+                "featureGates": {"ACMEHTTP01IngressPathTypeExact": False},
+            }
         kinds = [
             *KINDS,
             ("batch", "Job", ""),

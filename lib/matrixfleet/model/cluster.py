@@ -156,6 +156,10 @@ class EdgeSpec(Model):
     """A Gateway that all tenants share, with its owner's certificates; with controller istio one of Istio's own
     kind (networking.istio.io), whose listeners are not named here. Without, each tenant has a Gateway of
     its own: a tenant's listeners in a shared one would be a change to somebody else's object."""
+    envoy_gateway: bool = False
+    """gateway-api: whether Envoy Gateway implements the class. It decodes `%2F` in paths, which breaks some
+    aliases, unless a ClientTrafficPolicy says otherwise: each tenant's own Gateway gets one. A shared
+    `gateway` is its owner's to set."""
     load_balancer_group: Name | None = None
     """aws-alb: the load balancer that all tenants share (IngressGroup). Without, each tenant has its own."""
     certificate_arns: tuple[CertificateArn, ...] = ()
@@ -184,6 +188,11 @@ class EdgeSpec(Model):
     def _gateways_are_named(self) -> EdgeSpec:
         if self.gateway and self.controller not in (Edge.GATEWAY_API, Edge.ISTIO):
             raise expected("controller: gateway-api or istio, since gateway is said", str(self.controller))
+        if self.gateway and self.envoy_gateway:
+            hint = (
+                "whoever owns the Gateway makes its ClientTrafficPolicy, with path.escapedSlashesAction: KeepUnchanged"
+            )
+            raise expected("no envoy_gateway, since gateway is said", True, hint)
         return self
 
     @model_validator(mode="after")
@@ -240,6 +249,7 @@ _OF_ONE_CONTROLLER = {
     "http_entrypoint": Edge.TRAEFIK,
     "https_entrypoint": Edge.TRAEFIK,
     "federation_entrypoint": Edge.TRAEFIK,
+    "envoy_gateway": Edge.GATEWAY_API,
     "load_balancer_group": Edge.AWS_ALB,
     "certificate_arns": Edge.AWS_ALB,
     "certificate_discovery": Edge.AWS_ALB,

@@ -663,6 +663,12 @@ class TenantPlan(Plan):
         """Whether a component's processes keep a part of a bucket on their node's disk."""
         return self.tenant.media.s3 is not None and component == media_keeper(self.tenant)
 
+    def temporary_files(self, component: str) -> str:
+        """Size of /tmp of a component's Synapse processes. A body of more than 100 kB is a file there before anything
+        of its request is checked (twisted.web.http), and so are fetched previews: room for uploads at the same time."""
+        uploads = 4 * bytes_of(self.tenant.synapse.max_upload_size) if component == media_keeper(self.tenant) else 0
+        return f"{max(1024**3, uploads) // 1024**2}Mi" if uploads > 1024**3 else "1Gi"
+
     @cached_property
     def volumes(self) -> tuple[Volume, ...]:
         """What is kept."""
