@@ -48,6 +48,9 @@ DOCUMENTED = {
     *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"),
     # kube-state-metrics (docs/metrics/workload/cronjob-metrics.md).
     *("kube_cronjob_status_last_successful_time", "kube_cronjob_created", "kube_cronjob_spec_suspend"),
+    *("kube_cronjob_status_last_schedule_time", "kube_cronjob_next_schedule_time"),
+    # docs/metrics/workload/pod-metrics.md, docs/metrics/cluster/node-metrics.md.
+    *("kube_pod_info", "kube_node_status_condition"),
     "up",
     # pgbouncer_exporter (README), nginx-prometheus-exporter (README).
     *("pgbouncer_up", "nginx_up"),
@@ -159,6 +162,15 @@ def claim(left: str) -> dict[str, str]:
 
 
 UP = {f"up{{{ROUTER}}}": "1x60", f'up{{{T}, job="synapse"}}': "1x60"}
+
+
+def lost_node(ready: str) -> dict[str, str]:
+    return {
+        'kube_pod_info{namespace="t", pod="t-synapse-x", node="n", created_by_kind="ReplicaSet"}': "1x30",
+        'kube_pod_info{namespace="x", pod="x", node="other", created_by_kind="ReplicaSet"}': "1x30",
+        'kube_node_status_condition{node="n", condition="Ready", status="true"}': ready,
+        f'up{{namespace="t", pod="t-synapse-x", {ROUTER}}}': "1x30",
+    }
 
 
 def succeeded(name: str, times: str) -> dict[str, str]:
@@ -311,10 +323,15 @@ CASES = {
     "MatrixBackupWrong": Case(succeeded("verify", "0x80"), succeeded("verify", "0+3600x80"), 60 * 60, "1h"),
     "MatrixDrillFailed": Case(succeeded("drill", "0x300"), succeeded("drill", "0+3600x300"), 200 * 60, "1h"),
     "MatrixBaseBackupLate": Case(
-        {f"barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{{{T}}}": "0x60"},
-        {f"barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{{{T}}}": "0+3600x60"},
-        40 * 60,
+        {f"barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{{{T}}}": "0x80"},
+        {f"barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{{{T}}}": "0+3600x80"},
+        60 * 60,
         "1h",
+    ),
+    "NodeLost": Case(
+        lost_node("0x30"),
+        # A node that answers; and one without Pods of ours.
+        lost_node("1x30") | {'kube_node_status_condition{node="other", condition="Ready", status="true"}': "0x30"},
     ),
     "MatrixArchiveBehind": Case(
         {f"pg_stat_archiver_last_archive_age{{{T}}}": "1000x60", f"pg_stat_archiver_failed_count{{{T}}}": "0+1x60"},
@@ -322,6 +339,14 @@ CASES = {
         {f"pg_stat_archiver_last_archive_age{{{T}}}": "1000x60", f"pg_stat_archiver_failed_count{{{T}}}": "3x60"},
     ),
 }
+
+
+def runs(last: str, following: str) -> dict[str, str]:
+    name = 'namespace="t", cronjob="t-dump"'
+    return {
+        f"kube_cronjob_status_last_schedule_time{{{name}}}": last,
+        f"kube_cronjob_next_schedule_time{{{name}}}": following,
+    }
 
 
 SINCE = f"cnpg_pg_stat_archiver_seconds_since_last_archival{{{T}}}"
@@ -377,6 +402,19 @@ ALSO = {
         {SINCE: "1000x60", FAILED: "0+1x60"}, {SINCE: "1000x60", FAILED: "3x60"}
     ),
     "MatrixArchiveBehind from the first": Case({SINCE: "-1x60", FAILED: "0+1x60"}, {SINCE: "-1x60", FAILED: "0x60"}),
+    "MatrixBackupLate of two days": Case(
+        # A run of hour 24 that had no success; and nothing that is due before hour 48.
+        succeeded("dump", "0x80") | runs("0x24 86400x40", "86400x24 172800x40"),
+        succeeded("dump", "0x80") | runs("0x80", "172800x80"),
+        40 * 60,
+        "1h",
+    ),
+    "MatrixBackupLate where nothing runs": Case(
+        succeeded("dump", "0x80") | runs("0x80", "86400x80"),
+        succeeded("dump", "0x80") | runs("0x80", "345600x80"),
+        40 * 60,
+        "1h",
+    ),
     "MatrixBackupLate of a standby": Case(
         succeeded("dump", "0x60"),
         succeeded("dump", "0x60") | {'kube_cronjob_spec_suspend{namespace="t", cronjob="t-dump"}': "1x60"},
@@ -531,9 +569,26 @@ def unseen(query: str) -> set[str]:
     """Names in a query that no program showed, no documentation names and no rule records."""
     seen = DOCUMENTED | {name for path in SEEN.glob("*.txt") for name in path.read_text().split()}
     recorded = {rule["record"] for rule in rules() if "record" in rule}
-    bare = re.sub(r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^]]*\]|\b(?:by|on|without|ignoring) \([^)]*\)', " ", query)
+    bare = re.sub(
+        r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^]]*\]|\b(?:by|on|without|ignoring|group_left) \([^)]*\)', " ", query
+    )
     names = set(re.findall(r"[a-z_:]{2,}[a-z0-9_:]*(?![a-z0-9_:]*\s*\()", bare))
-    names -= {"and", "unless", "or", "time", "by", "on", "sum", "max", "min", "count", "rate", "le", "group_right"}
+    names -= {
+        "and",
+        "unless",
+        "or",
+        "time",
+        "by",
+        "on",
+        "sum",
+        "max",
+        "min",
+        "count",
+        "rate",
+        "le",
+        "group_right",
+        "offset",
+    }
     return {name for name in names - recorded if not {name, re.sub(r"_(bucket|count|sum)$", "", name)} & seen}
 
 

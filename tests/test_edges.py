@@ -156,7 +156,7 @@ def test_by_annotation(edge: Edge, fleet: Fleet) -> None:
     said = annotations(tree, "Ingress", "matrix-prod-matrix")
     tenant = fleet.target(PROD).tenant
     assert tenant is not None
-    body = int(tenant.synapse.max_upload_size.removesuffix("Mi")) + 1
+    body = max(13, int(tenant.synapse.max_upload_size.removesuffix("Mi"))) + 1
     wanted = {key: value.replace("BODY", str(body)) for key, value in BY_ANNOTATION[edge].items()}
     assert {key: value for key, value in said.items() if not key.startswith("argocd")} == wanted
 
@@ -544,3 +544,38 @@ def test_hosts_of_istio_are_one_tenants(fleet: Fleet) -> None:
     assert any("host matrix.example.com is eu1.matrix-prod's already" in line for line in found)
     assert any("reaches into matrix-prod, eu1.matrix-prod's" in line for line in found)
     assert any("hosts: expected chess-club/ before matrix-prod/matrix.example.com" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("size", "limit"), [("1Mi", "14m"), ("12Mi", "14m"), ("13Mi", "14m"), ("50Mi", "51m"), ("2Gi", "2049m")]
+)
+def test_an_edge_lets_through_what_synapse_reads(size: str, limit: str, fleet: Fleet) -> None:
+    """A small limit of uploads is none of federation's: its transactions may have 12.5 MiB."""
+    for edge, key in (
+        (Edge.NGINX, "client-max-body-size"),
+        (Edge.INGRESS_NGINX, "proxy-body-size"),
+        (Edge.HAPROXY, "proxy-body-size"),
+    ):
+        changed = with_edge(fleet, edge).changed(PROD, ("matrix", "synapse", "max_upload_size"), size)
+        said = annotations(
+            drawn(changed.changed(PROD, ("matrix", "media", "storage"), "20Gi")), "Ingress", "matrix-prod-matrix"
+        )
+        assert [value for name, value in said.items() if name.endswith(key)] == [limit]
+
+
+def test_paths_with_a_dot_pass_ingress_nginx(fleet: Fleet) -> None:
+    """Its admission takes letters, digits, `-`, `_` and `/` in other types of paths (strict-validate-path-type)."""
+    for edge in BY_ANNOTATION:
+        for entry in drawn(with_edge(fleet, edge)).of_kind("Ingress"):
+            for path in (path for rule in entry.spec["rules"] for path in rule["http"]["paths"]):
+                assert (path["pathType"] == "ImplementationSpecific") is (edge is Edge.INGRESS_NGINX)
+
+
+def test_envoy_gateway_keeps_paths(fleet: Fleet) -> None:
+    """Its Gateway has a policy beside it that leaves %2F alone; no other edge gets that kind."""
+    (policy,) = drawn(with_edge(fleet, Edge.GATEWAY_API, envoy_gateway=True)).of_kind("ClientTrafficPolicy")
+    (gateway,) = drawn(with_edge(fleet, Edge.GATEWAY_API, envoy_gateway=True)).of_kind("Gateway")
+    assert [(ref["kind"], ref["name"]) for ref in policy.spec["targetRefs"]] == [("Gateway", gateway.name)]
+    assert policy.namespace == gateway.namespace
+    assert policy.spec["path"] == {"escapedSlashesAction": "KeepUnchanged", "disableMergeSlashes": True}
+    assert not list(drawn(with_edge(fleet, Edge.GATEWAY_API)).of_kind("ClientTrafficPolicy"))

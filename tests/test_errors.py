@@ -177,7 +177,7 @@ CASES: dict[str, tuple[Change, str]] = {
             "inventory/targets/eu1/club-fence.yml", repository.read(CHESS).replace("chess", "other")
         ),
         "inventory/targets/eu1/club-fence.yml:1: expected another name than 'club-fence': its Application would be called as one"
-        " of the platform's (cert-manager, cloudnative-pg, platform, root) or another tenant's fence; rename the file",
+        " of the platform's (barman-cloud, cert-manager, cloudnative-pg, platform, root) or another tenant's fence; rename the file",
     ),
     "a shared relay whose secret comes from a store": (
         chain(
@@ -773,6 +773,14 @@ CASES: dict[str, tuple[Change, str]] = {
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
         "inventory/classes/cluster/us1.yml:28: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
     ),
+    "restore tests on volumes that are kept": (
+        edit(
+            "inventory/classes/cluster/us1.yml",
+            "logs: {name: gp3}",
+            "logs: {name: gp3}\n      scratch: {name: gp3, provisioner: ebs.csi.aws.com}",
+        ),
+        "inventory/classes/cluster/us1.yml:28: cluster.storage: expected storage.scratch.name: another class than those that are kept, got 'gp3'; a class that the platform makes for volumes that are kept has reclaimPolicy: Retain",
+    ),
     "Element Web under the homeserver's name": (
         edit(CHESS, "element: chat.chess", "element: matrix.chess"),
         "inventory/targets/eu1/chess-club.yml:8: matrix.hosts: expected element other than matrix, got 'matrix.chess.example.org'; each is served by something else",
@@ -827,7 +835,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "dumps on workdays": (
         backed_up("backup: {schedule: '1 5 * * 1-5'}"),
-        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.schedule: expected a run every 2 days or more often, got '1 5 * * 1-5'; verify fails for backups that are older",
+        "inventory/targets/eu1/matrix-prod.yml:22: matrix.backup.schedule: expected a run every 2 days or more often, got '1 5 * * 1-5'; a restore loses what was written since the last",
     ),
     "a drill a month": (
         backed_up("backup: {drill: '1 5 1 * *'}"),

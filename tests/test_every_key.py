@@ -92,6 +92,7 @@ MANAGER = {"ui_url": "https://m.example.com/ui", "rest_url": "https://m.example.
 def bucket(name: str, *, ca: bool = True) -> dict[str, Any]:
     """A bucket of one's own, every key of it set."""
     found = {"endpoint": f"https://{name}.storage.example.net:9000", "region": "one", "bucket": name, "prefix": "prod"}
+    found["checksums"] = "when_supported"
     return {**found, "generation": 2, "reach": REACH, **({"ca": CA} if ca else {})}
 
 
@@ -132,6 +133,11 @@ PLATFORM_TURN = {
 EXTRA: dict[str, Changes] = {
     "what people see and reach": [
         *MESH,
+        (("cluster", "storage", "least"), "2Gi"),
+        (
+            ("cluster", "storage", "scratch"),
+            {"name": "scratch", "provisioner": "csi.example.com", "parameters": {"type": "ssd"}, "encrypted": True},
+        ),
         (("matrix", "release"), "stable"),
         (("matrix", "calls"), "legacy"),
         (("matrix", "alerts"), ALERTS),
@@ -241,6 +247,8 @@ EXTRA: dict[str, Changes] = {
         (("platform", "moves"), {"cluster.argocd.namespace": "argo -> argocd"}),
         (("releases", "stable", "charts", "cert_manager", "kubernetes"), {"first": "1.31", "last": "1.37"}),
         (("releases", "stable", "charts", "cert_manager", "supported_until"), "2099-12-31"),
+        (("releases", "stable", "charts", "barman_cloud", "kubernetes"), {"first": "1.31", "last": "1.37"}),
+        (("releases", "stable", "charts", "barman_cloud", "supported_until"), "2099-12-31"),
     ],
     "the platform's own": [
         *MESH,
@@ -358,6 +366,9 @@ EXTRA: dict[str, Changes] = {
                 "certificate_arns": ["arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"],
             },
         ),
+    ],
+    "Envoy Gateway": [
+        (EDGE, {"controller": "gateway-api", "class_name": "envoy", "envoy_gateway": True, "peers": [PODS]}),
     ],
     "somebody's Gateway": [
         (

@@ -147,5 +147,6 @@ def test_operators_and_argo_cd_are_built_in_the_versions_that_schemas_are_of(fle
     assert there == {module: built[module] for module in there} and len(there) == 5
     release = fleet.target("eu1.matrix-prod").release
     assert built["github.com/cloudnative-pg/cloudnative-pg"] == f"v{release.charts.cloudnative_pg.installs}"
+    assert built["github.com/cloudnative-pg/plugin-barman-cloud"] == release.charts.barman_cloud.installs
     minor = numbers(built["k8s.io/kubernetes"])[:2]
     assert numbers(release.kubernetes.first) <= minor <= numbers(release.kubernetes.last)

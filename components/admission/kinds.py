@@ -45,6 +45,8 @@ KINDS = (
     Kind("cert-manager.io", "v1", "Issuer", "issuers", WORK, ("tenants-issuers",), "accounts and stores of others"),
     Kind("cloud.google.com", "v1", "BackendConfig", "backendconfigs", WORK, (), "is named by Services beside it alone"),
     Kind("external-secrets.io", "v1", "ExternalSecret", "externalsecrets", WORK, ("externalsecret-paths",), "the store"),
+    Kind("gateway.envoyproxy.io", "v1alpha1", "ClientTrafficPolicy", "clienttrafficpolicies", WORK, (),
+         "is of the Gateway beside it alone"),
     Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways", WORK, ("gateway-hosts", "gateway-class"),
          "hosts; a certificate of another namespace needs a ReferenceGrant there"),
     Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", WORK, ("httproute-hosts", "tenants-httproutes"),

@@ -26,7 +26,7 @@ def volumes(plan: PlatformPlan) -> Policy:
     """Of a class that the cluster names, and new: not a volume or a snapshot that is there already, which would be
     somebody's. Of a claim that is bound the API server itself lets none of it change."""
     storage = plan.cluster.storage
-    names = sorted({each.name for each in (storage.media, storage.database, storage.signing_key, storage.logs)})
+    names = sorted({each.name for each in storage.named})
     return Policy(
         "storage-class",
         "",

@@ -10,10 +10,21 @@ from matrixfleet.backup.pods import OLDEST, signing_key
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
-from matrixfleet.kubernetes.pods import Mount, claimed, container, cron_job, job, pod_template, scratch
+from matrixfleet.kubernetes.pods import Mount, claimed, container, cron_job, disk, job, pod_template, scratch
 from matrixfleet.model.choices import Backup, State
 from matrixfleet.plan import TenantPlan, waves
-from matrixfleet.plan.backup import COPY, by_the_clock, copies_media, duties, loads_by_job
+from matrixfleet.plan.backup import (
+    COPY,
+    by_the_clock,
+    copies_media,
+    drill_of,
+    duties,
+    loads_by_job,
+    oldest,
+    schedule_of,
+    scratch_of,
+    verify_of,
+)
 from matrixfleet.plan.names import secret_name
 from matrixfleet.plan.storage import MEDIA
 
@@ -34,12 +45,13 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     restoring = plan.tenant.restore is not None
     idle = restoring or plan.tenant.follows(plan.cluster.name)
     stopped = plan.tenant.state is State.STOPPED
-    yield cron_job(plan, "dump", dump(plan, read), spec.schedule, suspend=idle)
-    yield cron_job(plan, "verify", verify(plan, read), "23 7 * * *", suspend=stopped)
-    yield cron_job(plan, "drill", drill(plan, read), spec.drill, suspend=idle)
+    yield cron_job(plan, "dump", dump(plan, read), schedule_of(plan.name, spec), suspend=idle)
+    yield cron_job(plan, "verify", verify(plan, read), verify_of(plan.name), suspend=stopped)
+    # Its volume is there as long as its Pod: for an hour it can be looked at, then it goes.
+    yield cron_job(plan, "drill", drill(plan, read), drill_of(plan.name, spec), suspend=idle, kept=3600)
     if copies_media(plan.tenant):
         # Also while Synapse is stopped: what it took last is copied.
-        yield cron_job(plan, COPY, copy(plan, read), spec.schedule, suspend=idle)
+        yield cron_job(plan, COPY, copy(plan, read), schedule_of(plan.name, spec), suspend=idle)
     if restoring:
         yield job(plan, "restore", restore(plan, read))
 
@@ -61,7 +73,8 @@ def clockwork(
         [container(plan, name, name, command, mounted, env=env)],
         mounted,
         reads=read,
-        restartPolicy="OnFailure" if name == "restore" else "Never",
+        # Another try of a drill is in the same Pod, so on the same volume: another Pod would claim another.
+        restartPolicy="OnFailure" if name in ("restore", "drill") else "Never",
     )
 
 
@@ -89,7 +102,8 @@ def verify(plan: TenantPlan, read: dict[str, str]) -> Object:
     """Asks the buckets alone."""
     media = [duty for what in duties(plan.tenant).values() for duty in what if duty == "media"]
     more, memory = archive_of(plan)
-    env = environment(plan, places=True, OLDEST=str(OLDEST), **more)
+    said = schedule_of(plan.name, plan.tenant.backup)
+    env = environment(plan, places=True, OLDEST=str(OLDEST), OLDEST_DUMP=str(oldest(said)), **more)
     media += [COPY] if copies_media(plan.tenant) else []
     lock = ["lock"] if plan.tenant.backup.lock else []
     what = ["keys", "dump", *(["base"] if more else []), *media, *lock]
@@ -97,10 +111,11 @@ def verify(plan: TenantPlan, read: dict[str, str]) -> Object:
 
 
 def drill(plan: TenantPlan, read: dict[str, str]) -> Object:
-    """A server of its own, on its node's disk, that nobody reaches."""
-    spec = plan.tenant.backup
+    """A server of its own, on a disk of its own, that nobody reaches."""
+    (size,) = scratch_of(plan.tenant)
+    storage = plan.cluster.storage.scratch
     room = [
-        scratch("scratch", "/var/lib/postgresql", spec.scratch or plan.tenant.database.storage),
+        disk("scratch", "/var/lib/postgresql", size, storage.name if storage else None),
         scratch("socket", "/var/run/postgresql", "1Mi", memory=True),
         scratch("shm", "/dev/shm", "256Mi", memory=True),
     ]

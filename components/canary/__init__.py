@@ -8,6 +8,7 @@ from matrixfleet.kubernetes.objects import config_map
 from matrixfleet.kubernetes.pods import configuration, container, cron_job, pod_template, secret_files
 from matrixfleet.model.choices import State
 from matrixfleet.plan import TenantPlan
+from matrixfleet.plan.backup import spread
 from matrixfleet.plan.probes import CANARY
 from matrixfleet.templates import read
 
@@ -30,4 +31,5 @@ def main(plan: TenantPlan) -> Iterator[Object]:
     pod = container(plan, CANARY, CANARY, command, mounts)
     ends = {"restartPolicy": "Never", "activeDeadlineSeconds": LONGEST}
     template = pod_template(plan, CANARY, [pod], mounts, reads=files, **ends)
-    yield cron_job(plan, CANARY, template, "*/5 * * * *", suspend=plan.tenant.state is State.STOPPED)
+    schedule = f"{spread(plan.name, CANARY, 5)}-59/5 * * * *"
+    yield cron_job(plan, CANARY, template, schedule, suspend=plan.tenant.state is State.STOPPED)

@@ -1,12 +1,12 @@
 """PostgreSQL as CloudNativePG runs it: a tenant's own, or the platform's with a database of each tenant."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import KEEP, PART_OF, PREFIX, make
-from matrixfleet.kubernetes.pods import ROLLING, scraped_by_annotations
+from matrixfleet.kubernetes.objects import KEEP, PART_OF, PREFIX, budget, make
+from matrixfleet.kubernetes.pods import EVICTABLE, LOGS, ROLLING, lost_node, scraped_by_annotations, spread
 from matrixfleet.model.choices import Database, Metrics, Pooling
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
@@ -42,6 +42,8 @@ def main(plan: TenantPlan | PlatformPlan) -> Iterator[Object | In]:
         yield from archived(plan, plan.archive)
     if server.pooling is Pooling.PGBOUNCER:
         yield pooler(plan, server)
+        if server.pgbouncer.replicas > 1:
+            yield budget(plan, "pgbouncer", "postgresql", waves.DATABASE, pooled(plan))
 
 
 def names(plan: Plan, server: Server) -> list[str]:
@@ -59,10 +61,10 @@ def names(plan: Plan, server: Server) -> list[str]:
 
 def inherited(plan: TenantPlan | PlatformPlan, port: int) -> Object:
     """Metadata of the Pods that the operator makes; annotations tell a Prometheus without an operator of them."""
-    made: Object = {"labels": {"app.kubernetes.io/part-of": PART_OF}}
+    made: Object = {"labels": {"app.kubernetes.io/part-of": PART_OF}, "annotations": dict(EVICTABLE)}
     if plan.cluster.metrics is Metrics.ANNOTATIONS:
         follows = isinstance(plan, TenantPlan) and plan.tenant.follows(plan.cluster.name)
-        made["annotations"] = scraped_by_annotations(port, "/metrics") | ({STANDBY: "true"} if follows else {})
+        made["annotations"] |= scraped_by_annotations(port, "/metrics") | ({STANDBY: "true"} if follows else {})
     return made
 
 
@@ -96,12 +98,17 @@ def cluster(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
         },
         **({"plugins": [archiver(plan)]} if plan.archive else {}),
         "resources": {
-            "requests": {"cpu": server.resources.cpu, "memory": server.resources.memory},
+            "requests": {
+                "cpu": server.resources.cpu,
+                "memory": server.resources.memory,
+                "ephemeral-storage": "1Gi",
+            },
             "limits": {"memory": server.resources.memory},
         },
         "affinity": {
             "enablePodAntiAffinity": True,
-            "podAntiAffinityType": "preferred",
+            # Two instances on one node are lost together. An instance without a node of its own waits.
+            "podAntiAffinityType": "required" if many else "preferred",
             "topologyKey": "kubernetes.io/hostname",
         },
         "topologySpreadConstraints": spread({"cnpg.io/cluster": plan.called("postgresql")}),
@@ -154,8 +161,10 @@ def archived(plan: Plan, spec: Archive) -> Iterator[Object]:
         # A base backup begins at once, not at the end of the next spread checkpoint.
         "data": {"compression": "gzip", "immediateCheckpoint": True},
     }
-    resources = {"requests": dict(spec.resources), "limits": {"memory": spec.resources.memory}}
-    env = [{"name": "AWS_DEFAULT_REGION", "value": spec.bucket.region}]
+    asked = {**dict(spec.resources), "ephemeral-storage": f"{LOGS}Mi"}
+    resources = {"requests": asked, "limits": {"memory": spec.resources.memory}}
+    variables = {"AWS_DEFAULT_REGION": spec.bucket.region, **spec.bucket.checksum_environment}
+    env = [{"name": name, "value": value} for name, value in variables.items()]
     yield make(
         plan,
         "ObjectStore",
@@ -230,7 +239,8 @@ def pooler(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
             "metadata": inherited(plan, METRICS_OF_POOLERS),
             "spec": {
                 **({"priorityClassName": plan.priority_class} if plan.priority_class else {}),
-                "topologySpreadConstraints": spread({"cnpg.io/poolerName": plan.called("pgbouncer")}),
+                "topologySpreadConstraints": spread(pooled(plan)),
+                "tolerations": lost_node(),
                 "containers": [
                     {
                         "name": "pgbouncer",
@@ -239,6 +249,7 @@ def pooler(plan: TenantPlan | PlatformPlan, server: Server) -> Object:
                             "requests": {
                                 "cpu": server.pgbouncer.resources.cpu,
                                 "memory": server.pgbouncer.resources.memory,
+                                "ephemeral-storage": f"{LOGS}Mi",
                             },
                             "limits": {"memory": server.pgbouncer.resources.memory},
                         },
@@ -279,13 +290,6 @@ def of_cnpg(plan: Plan, kind: str, name: str, spec: Object, *, keep: bool = Fals
     )
 
 
-def spread(selector: Mapping[str, str]) -> list[Object]:
-    """Evenly over zones, as far as it goes."""
-    return [
-        {
-            "maxSkew": 1,
-            "topologyKey": "topology.kubernetes.io/zone",
-            "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": dict(selector)},
-        }
-    ]
+def pooled(plan: Plan) -> dict[str, str]:
+    """Labels of PgBouncer's Pods, as the operator sets them."""
+    return {"cnpg.io/poolerName": plan.called("pgbouncer")}

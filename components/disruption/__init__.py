@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import make, selector
+from matrixfleet.kubernetes.objects import budget, selector
 from matrixfleet.plan import Plan
 
 
@@ -13,16 +13,4 @@ def main(plan: Plan) -> Iterator[Object]:
     """One for every pool of two or more: with a single Pod a budget could only forbid the drain."""
     for name, workload in plan.workloads.items():
         if workload.replicas > 1 or workload.autoscaled:
-            yield make(
-                plan,
-                "PodDisruptionBudget",
-                name,
-                api="policy/v1",
-                wave=workload.wave,
-                spec={
-                    "maxUnavailable": 1,
-                    # A Pod that is not ready protects nothing: it may always go.
-                    "unhealthyPodEvictionPolicy": "AlwaysAllow",
-                    "selector": {"matchLabels": selector(plan, name)},
-                },
-            )
+            yield budget(plan, name, name, workload.wave, selector(plan, name))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import CONFIRM, HOST_PATHS, HOSTS, PREFIX, SEVERAL, make
+from matrixfleet.kubernetes.pods import LOGS
 from matrixfleet.plan import Plan, TenantPlan
 from matrixfleet.plan.logs import NODE_FILES
 from matrixfleet.plan.secrets import TAKEN, Secret
@@ -99,7 +100,7 @@ def limits(plan: Plan) -> Object:
     entry = {
         "type": "Container",
         "default": {"memory": "128Mi"},
-        "defaultRequest": {"cpu": "50m", "memory": "128Mi"},
+        "defaultRequest": {"cpu": "50m", "memory": "128Mi", "ephemeral-storage": f"{LOGS}Mi"},
     }
     return make(plan, "LimitRange", "fence", wave=1, spec={"limits": [entry]})
 

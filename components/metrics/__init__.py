@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from matrixfleet.drawing import component
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make, selector
-from matrixfleet.model.choices import Metrics, State
-from matrixfleet.plan import Plan, TenantPlan, waves
+from matrixfleet.model.choices import Metrics, Provision, State
+from matrixfleet.plan import Plan, PlatformPlan, TenantPlan, waves
 
 
 @component("workload/metrics")
@@ -20,6 +20,34 @@ def main(plan: Plan) -> Iterator[Object]:
         for guest in plan.guests:
             if "metrics" in guest.ports:
                 yield pod_monitor(plan, guest.name, dict(guest.selector), "/metrics")
+        if isinstance(plan, PlatformPlan) and plan.cluster.operators.cert_manager is Provision.MANAGED:
+            yield from certificates(plan)
+
+
+def certificates(plan: PlatformPlan) -> Iterator[Object]:
+    """cert-manager's own metrics, by which CertificateExpires fires. Where Prometheus is, and not in the chart: a
+    cluster without prometheus-operator's CRDs could not install cert-manager then."""
+    place = plan.cluster.network.monitoring
+    if place is None or place.namespace is None:
+        return
+    thing = make(
+        plan,
+        "PodMonitor",
+        "cert-manager",
+        api="monitoring.coreos.com/v1",
+        namespace=place.namespace,
+        wave=waves.ALERTS,
+        annotations={"argocd.argoproj.io/sync-options": "SkipDryRunOnMissingResource=true"},
+        spec={
+            "namespaceSelector": {"matchNames": ["cert-manager"]},
+            "selector": {
+                "matchLabels": {"app.kubernetes.io/name": "cert-manager", "app.kubernetes.io/component": "controller"}
+            },
+            "podMetricsEndpoints": [{"port": "http-metrics", "interval": "60s", "followRedirects": False}],
+        },
+    )
+    thing["metadata"]["labels"] |= plan.cluster.monitoring.labels
+    yield thing
 
 
 def pod_monitor(plan: Plan, name: str, pods: dict[str, str], path: str) -> Object:

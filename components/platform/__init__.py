@@ -18,9 +18,9 @@ from .stores import provider_of
 def main(plan: PlatformPlan) -> Iterator[Object | In]:
     """Storage classes, issuers, the store of secrets, managed operators, then Argo CD's objects for them."""
     storage = plan.cluster.storage
-    for spec in (storage.media, storage.database, storage.signing_key, storage.logs):
+    for spec in storage.named:
         if spec.provisioner:
-            yield In("workload/storage", storage_class(plan, spec))
+            yield In("workload/storage", storage_class(plan, spec, kept=spec is not storage.scratch))
     for name, value in plan.cluster.priority_classes.items():
         yield In("workload/priority", priority_class(plan, name, value))
     for issuer in (plan.cluster.issuers.web, plan.cluster.issuers.dns):
@@ -36,8 +36,11 @@ def main(plan: PlatformPlan) -> Iterator[Object | In]:
         yield In("bootstrap", thing)
 
 
-def storage_class(plan: PlatformPlan, spec: StorageClassSpec) -> Object:
-    """Its volumes outlive their claims: a claim that was deleted by mistake loses no data."""
+def storage_class(plan: PlatformPlan, spec: StorageClassSpec, *, kept: bool) -> Object:
+    """A storage class.
+
+    kept: whether its volumes outlive their claims, so that a claim that was deleted by mistake loses no data
+    """
     return make(
         plan,
         "StorageClass",
@@ -49,7 +52,7 @@ def storage_class(plan: PlatformPlan, spec: StorageClassSpec) -> Object:
         annotations=KEEP,
         provisioner=spec.provisioner,
         parameters=dict(spec.parameters),
-        reclaimPolicy="Retain",
+        reclaimPolicy="Retain" if kept else "Delete",
         allowVolumeExpansion=True,
         # A volume is made where its Pod will run, not in some other zone.
         volumeBindingMode="WaitForFirstConsumer",

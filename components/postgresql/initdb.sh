@@ -26,5 +26,5 @@ fi
 # Made aside and renamed, so that a start that is cut off leaves nothing that looks whole.
 rm -rf "$data.new"
 initdb --pgdata="$data.new" --username=postgres --encoding=UTF8 --locale=C --data-checksums \
-  --auth-local=peer --auth-host=scram-sha-256
+  --auth-local=peer --auth-host=scram-sha-256 --set huge_pages=off
 mv "$data.new" "$data"

@@ -18,7 +18,7 @@ from matrixfleet.kubernetes.pods import (
 )
 from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.edge import PUBLIC_PATHS, REQUEST_TIMEOUT
+from matrixfleet.plan.edge import PUBLIC_PATHS, REQUEST_LIMIT, REQUEST_TIMEOUT, UPLOAD_PATHS
 from matrixfleet.plan.families import haproxy_bind
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.templates import render
@@ -60,7 +60,9 @@ def haproxy(plan: TenantPlan) -> str:
         limits=plan.router_limits,
         timeout=REQUEST_TIMEOUT,
         trusted_hops=plan.cluster.edge.trusted_hops,
-        max_body=bytes_of(plan.tenant.synapse.max_upload_size),
+        max_upload=bytes_of(plan.tenant.synapse.max_upload_size),
+        max_body=REQUEST_LIMIT,
+        upload_paths=UPLOAD_PATHS,
         direct_clients=plan.direct_clients,
         admin_networks=plan.tenant.synapse.admin_api.allow,
         public_paths=PUBLIC_PATHS,

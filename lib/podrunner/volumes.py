@@ -60,6 +60,8 @@ class Volumes:
         where.mkdir(parents=True, exist_ok=True)
         if "persistentVolumeClaim" in volume:
             return self._writable(where, pod)
+        if "ephemeral" in volume:
+            return self._writable(where, pod)
         if "emptyDir" in volume:
             if self.owned and volume["emptyDir"].get("medium") == "Memory" and not where.is_mount():
                 size = volume["emptyDir"].get("sizeLimit")

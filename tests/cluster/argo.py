@@ -17,7 +17,7 @@ from repository import Repository, serve
 
 APPLICATION = "argoproj.io/v1alpha1", "Application"
 # Rendered from charts that nobody serves here; their custom resources are applied instead.
-OPERATORS = ("cert-manager", "cloudnative-pg")
+OPERATORS = ("barman-cloud", "cert-manager", "cloudnative-pg")
 AGAIN = 30
 """Seconds after which what could not be compared is looked at again; by itself Argo CD does within three minutes, but
 not here, where nothing may hide behind its timer."""

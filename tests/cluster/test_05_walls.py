@@ -102,7 +102,7 @@ def as_it_was(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[None]:
     """Nothing smuggled is left for the next."""
     yield
     fleet.repository.put(TOP)
-    smuggled = getattr(request.node, "callspec", None) and request.node.callspec.params["smuggled"]
+    smuggled = getattr(request.node, "callspec", None) and request.node.callspec.params.get("smuggled")
     if smuggled and smuggled is not SMUGGLED[0]:
         # The first waits for its next try, which takes the commit that mends it; the others save that time.
         fleet.hub.terminate(smuggled.application)

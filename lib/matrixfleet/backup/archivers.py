@@ -74,6 +74,7 @@ def _wal_g(plan: TenantPlan) -> Archiver:
         "WALG_S3_PREFIX": f"s3://{bucket.bucket}/{_path(plan)}",
         "AWS_REGION": bucket.region,
         "AWS_SHARED_CREDENTIALS_FILE": plan.secret("backup").path("credentials"),
+        **bucket.checksum_environment,
         # 64 hexadecimal characters: libsodium's 32 bytes.
         "WALG_LIBSODIUM_KEY_PATH": plan.secret("backup-key").path("passphrase"),
         "WALG_LIBSODIUM_KEY_TRANSFORM": "hex",

@@ -10,7 +10,7 @@ start() {
 settings() {
   echo 'local all all trust' >"$data/drill_hba.conf"
   # A standby's limits must not be below the primary's, or it stops.
-  printf "max_connections = %s\nshared_buffers = 64MB\nmax_wal_size = 1GB\n" "$MAX_CONNECTIONS" >"$data/drill.conf"
+  printf "max_connections = %s\nshared_buffers = 64MB\nmax_wal_size = 1GB\nhuge_pages = off\njit = off\n" "$MAX_CONNECTIONS" >"$data/drill.conf"
 }
 looked_at() {
   psql -XAtq -v ON_ERROR_STOP=1 -d synapse <<SQL
@@ -30,7 +30,7 @@ for one in "$@"; do
     settings
     cat "$data/postgresql.auto.conf" >>"$data/drill.conf"
   else
-    initdb --pgdata="$data" --username=postgres --encoding=UTF8 --locale=C --no-sync >/dev/null
+    initdb --pgdata="$data" --username=postgres --encoding=UTF8 --locale=C --no-sync --set huge_pages=off >/dev/null
     settings
   fi
   start "$one"

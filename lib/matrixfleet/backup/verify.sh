@@ -8,7 +8,7 @@ wrong() {
 young() {
   local seconds
   seconds=$(since "$2")
-  [ "$seconds" -le "$OLDEST" ] || wrong "$1: the newest is $((seconds / 3600)) h old, expected $((OLDEST / 3600)) at most"
+  [ "$seconds" -le "${3:-$OLDEST}" ] || wrong "$1: the newest is $((seconds / 3600)) h old, expected $((${3:-$OLDEST} / 3600)) at most"
 }
 for one in "$@"; do
   case $one in
@@ -31,7 +31,7 @@ for one in "$@"; do
     media-copy)
       with_copy
       copied=$(rclone cat copy:copied) || copied=
-      if [ -n "$copied" ]; then young media-copy "$copied"; else wrong "media-copy: there is none"; fi
+      if [ -n "$copied" ]; then young media-copy "$copied" "$OLDEST_DUMP"; else wrong "media-copy: there is none"; fi
       while read -r name; do
         rclone cat "copy:$name" >/dev/null || wrong "media-copy: $name is damaged"
       done < <(rclone lsf --recursive --files-only copy: | shuf -n 20)
@@ -41,10 +41,10 @@ for one in "$@"; do
         wrong "lock: the bucket keeps no versions; turn on its object lock (recovery.md)"
       ;;
     *)
-      tag=$one
-      [ "$one" != dump ] || one=database
+      tag=$one age=$OLDEST
+      [ "$one" != dump ] || { one=database age=$OLDEST_DUMP; }
       repository "$one" || { wrong "$one: no repository"; continue; }
-      if last=$(newest "$tag"); then young "$tag" "${last#* }"; else wrong "$tag: there is none"; fi
+      if last=$(newest "$tag"); then young "$tag" "${last#* }" "$age"; else wrong "$tag: there is none"; fi
       patient check --read-data-subset=2% || wrong "$tag: what is stored is damaged"
       ;;
   esac

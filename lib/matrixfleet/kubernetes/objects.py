@@ -163,3 +163,24 @@ def claim_template(plan: Plan, volume: Volume) -> Object:
         },
         "spec": _claim_spec(volume),
     }
+
+
+def budget(plan: Plan, name: str, component: str, wave: int, selected: Mapping[str, str]) -> Object:
+    """A PodDisruptionBudget of a pool of two or more.
+
+    name: of the pool
+    """
+    return make(
+        plan,
+        "PodDisruptionBudget",
+        component,
+        api="policy/v1",
+        name=plan.called(name),
+        wave=wave,
+        spec={
+            "maxUnavailable": 1,
+            # A Pod that is not ready protects nothing: it may always go.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": dict(selected)},
+        },
+    )

@@ -9,11 +9,23 @@ from typing import Any
 from matrixfleet.kubernetes.emit import Object, content_hash
 from matrixfleet.kubernetes.objects import PREFIX, labels, make, selector
 from matrixfleet.model.choices import Metrics
+from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import Plan, TenantPlan
 from matrixfleet.plan.mesh import OUT, STORES, is_meshed
 from matrixfleet.plan.processes import Process
 from matrixfleet.plan.secrets import Secret
 from matrixfleet.plan.storage import Volume
+
+LOGS = 64
+"""MiB of its node's disk that the log of a container may take: the kubelet keeps five files of 10Mi, the defaults of
+its `containerLogMaxFiles` and `containerLogMaxSize`."""
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+EVICTABLE = {SAFE_TO_EVICT: "true"}
+NEVER = 2**31 - 1
+"""The largest backoffLimit (int32)."""
+LOST_NODE = 30
+"""Seconds that a stateless Pod stays bound to a node that does not answer. Kubernetes' own default is 300
+(--default-unreachable-toleration-seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,20 @@ def scratch(name: str, path: str, size: str, *, memory: bool = False) -> Mount:
     return Mount(name, path, {"emptyDir": {**medium, "sizeLimit": size}}, read_only=False)
 
 
+def disk(name: str, path: str, size: str, storage_class: str | None) -> Mount:
+    """A volume that lives as long as its Pod (generic ephemeral volume): on a disk of its own, where an emptyDir would
+    fill the node's and have its neighbours evicted.
+
+    storage_class: the cluster's default one where it is None
+    """
+    claim: Object = {
+        "accessModes": ["ReadWriteOnce"],
+        **({"storageClassName": storage_class} if storage_class else {}),
+        "resources": {"requests": {"storage": size}},
+    }
+    return Mount(name, path, {"ephemeral": {"volumeClaimTemplate": {"spec": claim}}}, read_only=False)
+
+
 def claimed(volume: Volume) -> Mount:
     """A claim as a folder."""
     source = {"persistentVolumeClaim": {"claimName": volume.name}}
@@ -110,7 +136,7 @@ def container(
         ]
     spec.update(rest)
     spec["resources"] = {
-        "requests": {"cpu": resources.cpu, "memory": resources.memory},
+        "requests": {"cpu": resources.cpu, "memory": resources.memory, "ephemeral-storage": f"{LOGS}Mi"},
         "limits": {"memory": resources.memory},
     }
     # The Pod says whom its other containers run as.
@@ -161,16 +187,28 @@ def pod_template(
     elif plan.istio:
         metadata["labels"] |= {"sidecar.istio.io/inject": "false"}
         annotations |= {PREFIX + "outside": OUT[component]}
-    if annotations:
-        metadata["annotations"] = annotations
-    if plan.priority_class:
+    ends = "restartPolicy" in spec
+    # cluster-autoscaler removes no node with a Pod that has an emptyDir, unless told that nothing in it is lost. What
+    # runs to its end would begin again elsewhere.
+    annotations |= {SAFE_TO_EVICT: "false"} if ends else EVICTABLE
+    metadata["annotations"] = annotations
+    if plan.priority_class and not ends:
+        # A Job can wait for room; with a priority it would preempt other tenants' homeservers.
         spec = {"priorityClassName": plan.priority_class, **spec}
     if workload.replicas > 1 or workload.autoscaled:
-        spec = {"topologySpreadConstraints": spread(plan, component), **spec}
+        spec = {"topologySpreadConstraints": spread(selector(plan, component)), **spec}
+    used = disk_use(mounts)
+    if used:
+        # Counted once a Pod, by its first container: the scheduler adds them up.
+        requests = containers[0]["resources"]["requests"]
+        requests["ephemeral-storage"] = f"{LOGS + used}Mi"
     pod: Object = {
         "serviceAccountName": plan.called(component),
         "automountServiceAccountToken": token,
         "enableServiceLinks": False,
+        # Names of the cluster have two dots or more here. By default (5) each name of the Internet is first looked for
+        # below every search domain.
+        "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
         **spec,
         "securityContext": {
             "runAsNonRoot": image.uid != 0,
@@ -188,6 +226,13 @@ def pod_template(
     if volumes:
         pod["volumes"] = list(volumes.values())
     return {"metadata": metadata, "spec": pod}
+
+
+def disk_use(mounts: Sequence[Mount]) -> int:
+    """MiB of a node's disk that a Pod's emptyDirs may take."""
+    sources = {mount.name: mount.source.get("emptyDir", {}) for mount in mounts}
+    sizes = [one["sizeLimit"] for one in sources.values() if "sizeLimit" in one and one.get("medium") != "Memory"]
+    return sum(-(-bytes_of(size) // 1024**2) for size in sizes)
 
 
 def injection(plan: Plan) -> dict[str, str]:
@@ -213,7 +258,7 @@ def sidecar(plan: Plan, component: str) -> dict[str, str]:
     }
 
 
-def spread(plan: Plan, component: str) -> list[Object]:
+def spread(selected: Mapping[str, str]) -> list[Object]:
     """One a node and evenly over zones, as far as it goes: a drain must never wait for a node that is
     not there."""
     return [
@@ -221,9 +266,22 @@ def spread(plan: Plan, component: str) -> list[Object]:
             "maxSkew": 1,
             "topologyKey": key,
             "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": selector(plan, component)},
+            "labelSelector": {"matchLabels": dict(selected)},
         }
         for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
+def lost_node() -> list[Object]:
+    """Tolerations of a Pod that may run twice: it is replaced soon after its node stops answering."""
+    return [
+        {
+            "key": f"node.kubernetes.io/{key}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": LOST_NODE,
+        }
+        for key in ("not-ready", "unreachable")
     ]
 
 
@@ -233,6 +291,10 @@ def deployment(plan: Plan, component: str, template: Object, *, strategy: Object
     deadline: seconds until a rollout that is not Ready counts as failed; Argo CD calls it Degraded then
     """
     workload = plan.workloads[component]
+    spec = template["spec"]
+    if not any("persistentVolumeClaim" in volume for volume in spec.get("volumes", [])):
+        # Nothing forbids two of it, so it need not wait until somebody is sure that the node is off.
+        spec["tolerations"] = [*spec.get("tolerations", []), *lost_node()]
     return make(
         plan,
         "Deployment",
@@ -254,8 +316,9 @@ def deployment(plan: Plan, component: str, template: Object, *, strategy: Object
 def job(plan: Plan, component: str, template: Object) -> Object:
     """A component's Job. Its template cannot change, so its name carries its content: a change makes a new
     one. No ttlSecondsAfterFinished: Argo CD would make a vanished Job again, for ever. What it needs may
-    come later than it does: it tries again for hours before it gives up."""
-    spec = {"backoffLimit": 50, "template": template}
+    come days later than it does, such as a Secret that a person makes: it never gives up, since nothing would make
+    another Job of its name. The kubelet waits five minutes at most between two tries."""
+    spec = {"backoffLimit": NEVER, "template": template}
     return make(
         plan,
         "Job",
@@ -267,9 +330,15 @@ def job(plan: Plan, component: str, template: Object) -> Object:
     )
 
 
-def cron_job(plan: Plan, component: str, template: Object, schedule: str, *, suspend: bool = False) -> Object:
+def cron_job(
+    plan: Plan, component: str, template: Object, schedule: str, *, suspend: bool = False, kept: int | None = None
+) -> Object:
     """A component's CronJob, in UTC. One at a time; what was missed is made up for within an hour. Fields that the
-    API server would fill in are written out."""
+    API server would fill in are written out.
+
+    kept: seconds that a Job stays when it is done; by default until later ones push it out of the history
+    """
+    end = {} if kept is None else {"ttlSecondsAfterFinished": kept}
     spec = {
         "schedule": schedule,
         "timeZone": "Etc/UTC",
@@ -278,7 +347,7 @@ def cron_job(plan: Plan, component: str, template: Object, schedule: str, *, sus
         "suspend": suspend,
         "successfulJobsHistoryLimit": 1,
         "failedJobsHistoryLimit": 3,
-        "jobTemplate": {"spec": {"backoffLimit": 2, "template": template}},
+        "jobTemplate": {"spec": {"backoffLimit": 2, **end, "template": template}},
     }
     return make(plan, "CronJob", component, api="batch/v1", wave=plan.workloads[component].wave, spec=spec)
 

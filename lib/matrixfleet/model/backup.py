@@ -85,16 +85,19 @@ class BackupSpec(Model):
     """Object lock of the first bucket, in days: for so long it keeps what the tenant's keys removed or overwrote, and
     for so long after it was written nobody removes anything. Its owner turns it on, and takes out what was there, as
     the tenant's page says; verify looks for versions."""
-    schedule: Annotated[Cron, at_least_every(2, "verify fails for backups that are older")] = "17 2 * * *"
-    """When a dump is made, and media is copied from its bucket."""
-    drill: Annotated[Cron, at_least_every(8, "an alert fires for drills that are older")] = "41 4 * * 0"
-    """When the newest backups are restored beside the tenant, looked at, and thrown away."""
+    schedule: Annotated[Cron, at_least_every(2, "a restore loses what was written since the last")] | None = None
+    """When a dump is made, and media is copied from its bucket. Default: once a day between 1 and 5 o'clock UTC, each
+    tenant in a minute of its own. A class that sets it has all of its tenants begin at once."""
+    drill: Annotated[Cron, at_least_every(8, "an alert fires for drills that are older")] | None = None
+    """When the newest backups are restored beside the tenant, looked at, and thrown away. Default: on Sundays between 4
+    and 20 o'clock UTC, each tenant in a minute of its own."""
     keep: Keep = Keep()
     """How long."""
     resources: Annotated[Resources, starts_with("128Mi")] = Resources(cpu="100m", memory="512Mi")
     """Of each container that makes or tries a backup. A scratch server has the database's."""
     scratch: Annotated[Memory, at_least("1Gi")] | None = None
-    """The room on its node that a drill restores to; the database's size unless said."""
+    """Size of the volume that a restore test makes, restores to and removes (`cluster.storage.scratch`). Default: the
+    database's size."""
 
     @model_validator(mode="after")
     def _whole(self) -> BackupSpec:

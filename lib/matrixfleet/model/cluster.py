@@ -29,11 +29,13 @@ from matrixfleet.model.types import (
     LabelKey,
     LabelValue,
     Line,
+    Memory,
     Name,
     ObjectName,
     Owner,
     Plain,
     Port,
+    at_least,
     expected,
     words,
 )
@@ -154,6 +156,10 @@ class EdgeSpec(Model):
     """A Gateway that all tenants share, with its owner's certificates; with controller istio one of Istio's own
     kind (networking.istio.io), whose listeners are not named here. Without, each tenant has a Gateway of
     its own: a tenant's listeners in a shared one would be a change to somebody else's object."""
+    envoy_gateway: bool = False
+    """gateway-api: whether Envoy Gateway implements the class. It decodes `%2F` in paths, which breaks some
+    aliases, unless a ClientTrafficPolicy says otherwise: each tenant's own Gateway gets one. A shared
+    `gateway` is its owner's to set."""
     load_balancer_group: Name | None = None
     """aws-alb: the load balancer that all tenants share (IngressGroup). Without, each tenant has its own."""
     certificate_arns: tuple[CertificateArn, ...] = ()
@@ -182,6 +188,11 @@ class EdgeSpec(Model):
     def _gateways_are_named(self) -> EdgeSpec:
         if self.gateway and self.controller not in (Edge.GATEWAY_API, Edge.ISTIO):
             raise expected("controller: gateway-api or istio, since gateway is said", str(self.controller))
+        if self.gateway and self.envoy_gateway:
+            hint = (
+                "whoever owns the Gateway makes its ClientTrafficPolicy, with path.escapedSlashesAction: KeepUnchanged"
+            )
+            raise expected("no envoy_gateway, since gateway is said", True, hint)
         return self
 
     @model_validator(mode="after")
@@ -238,6 +249,7 @@ _OF_ONE_CONTROLLER = {
     "http_entrypoint": Edge.TRAEFIK,
     "https_entrypoint": Edge.TRAEFIK,
     "federation_entrypoint": Edge.TRAEFIK,
+    "envoy_gateway": Edge.GATEWAY_API,
     "load_balancer_group": Edge.AWS_ALB,
     "certificate_arns": Edge.AWS_ALB,
     "certificate_discovery": Edge.AWS_ALB,
@@ -342,6 +354,18 @@ class Storage(Model):
     """Small and encrypted."""
     logs: StorageClassSpec
     """Fast, for debugging; may be lost."""
+    scratch: StorageClassSpec | None = None
+    """Volumes that live as long as a Pod: restore tests of backups. Its reclaim policy must be Delete, or each test
+    leaves a disk. Default: the cluster's default class."""
+    least: Annotated[Memory, at_least("1Mi")] = "1Gi"
+    """Size of volumes that hold next to nothing: a signing key, the lock of a main process. Default: 1Gi, since XFS
+    needs 300Mi and most providers round up to that. Say 1Mi where volumes of an earlier version cannot be expanded."""
+
+    @property
+    def named(self) -> tuple[StorageClassSpec, ...]:
+        """The classes that claims name."""
+        found = (self.media, self.database, self.signing_key, self.logs)
+        return (*found, self.scratch) if self.scratch else found
 
     @model_validator(mode="after")
     def _keys_are_encrypted(self) -> Storage:
@@ -349,6 +373,14 @@ class Storage(Model):
             raise expected(
                 "storage.signing_key.encrypted: true", False, "a signing key at rest is the server's identity"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _scratch_is_not_kept(self) -> Storage:
+        for one in (self.media, self.database, self.signing_key, self.logs) if self.scratch else ():
+            if self.scratch and one.name == self.scratch.name and (one.provisioner or self.scratch.provisioner):
+                hint = "a class that the platform makes for volumes that are kept has reclaimPolicy: Retain"
+                raise expected("storage.scratch.name: another class than those that are kept", one.name, hint)
         return self
 
 
@@ -395,7 +427,8 @@ class CloudNativePG(Model):
     pods: dict[LabelKey, LabelValue] = Field(default_factory=lambda: {"app.kubernetes.io/name": "cloudnative-pg"})
     """Labels of its Pods; the default are those of its manifests and of its chart."""
     barman_cloud: bool = False
-    """Whether the Barman Cloud plugin is installed beside it, by which its clusters archive their log."""
+    """Whether the Barman Cloud plugin is there, by which its clusters archive their log. With provision managed it is
+    installed too, by its chart in the release class; otherwise you install it. It needs cert-manager."""
 
     @model_validator(mode="after")
     def _version_of_existing(self) -> CloudNativePG:

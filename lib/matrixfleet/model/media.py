@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -59,6 +59,16 @@ class S3Bucket(Model):
     """The authority that signed the endpoint's certificate, unless it is one that everybody trusts."""
     reach: tuple[Reach, ...] = ()
     """Where it is, unless it is on the Internet."""
+    checksums: Literal["when_required", "when_supported"] | None = None
+    """When boto (Synapse's media, Barman) adds its own checksums to requests. Unset, it is when_required with an
+    endpoint: many servers that are not Amazon's refuse them otherwise. Say when_supported where yours takes them."""
+
+    @property
+    def checksum_environment(self) -> dict[str, str]:
+        """What boto and the AWS SDKs read (AWS SDKs and Tools Reference Guide, "Data integrity protections")."""
+        when = self.checksums or ("when_required" if self.endpoint else None)
+        names = ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION")
+        return dict.fromkeys(names, when) if when else {}
 
     @property
     def host(self) -> str:

@@ -185,6 +185,8 @@ class Charts(Model):
     """cert-manager."""
     cloudnative_pg: Chart
     """CloudNativePG."""
+    barman_cloud: Chart
+    """CloudNativePG's plugin that archives to buckets."""
 
 
 class SynapseModule(Model):

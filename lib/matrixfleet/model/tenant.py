@@ -41,6 +41,7 @@ from matrixfleet.model.types import (
     Name,
     ObjectName,
     Title,
+    at_most,
     bytes_of,
     expected,
     millicores_of,
@@ -176,8 +177,9 @@ class Synapse(Model):
     """Database connections a process."""
     rate_limits: RateLimits = RateLimits()
     """How fast one client may go."""
-    max_upload_size: Memory = "50Mi"
-    """The largest upload; the router refuses larger bodies before they travel on."""
+    max_upload_size: Annotated[Memory, at_most("2Gi", "Synapse counts an upload's bytes in 32 bits")] = "50Mi"
+    """The largest upload; the router refuses a larger one before it travels on. Other requests may be as large as
+    Synapse reads them (12.5 MiB)."""
     url_previews: bool = True
     """Whether Synapse fetches pages that are linked in messages, private networks denied."""
     presence: bool = True

@@ -288,6 +288,17 @@ def at_least(quantity: str, why: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
+def at_most(quantity: str, why: str = "") -> AfterValidator:
+    """A validator of quantities that are small enough."""
+
+    def check(value: str) -> str:
+        if bytes_of(value) > bytes_of(quantity):
+            raise expected(f"{quantity} or less", value, why)
+        return value
+
+    return AfterValidator(check)
+
+
 Memory = Annotated[str, BeforeValidator(_memory), _schema(r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)$", "10Gi")]
 """Memory or storage, with a binary unit: "512Mi", "10Gi"."""
 

@@ -6,10 +6,14 @@ process that has them, the database's files beside PostgreSQL. Everything else i
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 
 from matrixfleet.model import Tenant
+from matrixfleet.model.backup import BackupSpec
 from matrixfleet.model.choices import Archiver, Backup, Database, Media, RestoreFrom
+from matrixfleet.model.cron import longest_gap
 from matrixfleet.model.fleet import PLATFORM, Platform, platform_folder
 from matrixfleet.model.media import S3Bucket
 from matrixfleet.model.resources import Resources
@@ -30,6 +34,38 @@ RESTORED = ("media", "signing-key")
 """Volumes that a restore's Job mounts."""
 CLIENTS = {"dump": "reads the whole database", "restore": "looks at what was restored"}
 """Who connects to PostgreSQL for it, and why."""
+
+
+DAY = 86400
+"""Seconds."""
+
+
+def spread(name: str, what: str, over: int) -> int:
+    """A number below `over` for a tenant, the same for ever: tenants of a cluster do not begin in the same minute."""
+    return int.from_bytes(hashlib.sha256(f"{name}/{what}".encode()).digest()[:8]) % over
+
+
+def schedule_of(name: str, spec: BackupSpec) -> str:
+    """When dumps and base backups are made."""
+    at = spread(name, "dump", 240)
+    return spec.schedule or f"{at % 60} {1 + at // 60} * * *"
+
+
+def drill_of(name: str, spec: BackupSpec) -> str:
+    """When a restore is tried: on Sundays, so that a week lies between two whatever the tenant's name is."""
+    at = spread(name, "drill", 960)
+    return spec.drill or f"{at % 60} {4 + at // 60} * * 0"
+
+
+def verify_of(name: str) -> str:
+    """When backups are verified."""
+    return f"{spread(name, 'verify', 60)} 7 * * *"
+
+
+def oldest(schedule: str) -> int:
+    """Seconds after which a backup of a schedule is too old: a run and a day more."""
+    gap = longest_gap(schedule)
+    return DAY + int((gap or timedelta(days=1)).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +147,12 @@ def copies_media(tenant: Tenant) -> bool:
 def by_the_clock(tenant: Tenant) -> tuple[str, ...]:
     """The CronJobs of backups."""
     return ("dump", "verify", "drill", *((COPY,) if copies_media(tenant) else ()))
+
+
+def scratch_of(tenant: Tenant) -> tuple[str, ...]:
+    """Sizes of the volumes that live as long as a Pod of backups."""
+    spec = tenant.backup
+    return () if spec.kind is Backup.NONE else (spec.scratch or tenant.database.storage,)
 
 
 def buckets_of(tenant: Tenant) -> dict[str, tuple[S3Bucket, ...]]:

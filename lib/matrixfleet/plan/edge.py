@@ -21,6 +21,12 @@ HEALTH_PATHS = {"router": "/health", "element": "/"}
 PUBLIC_PATHS = ("/_matrix/", "/_synapse/client/")
 """What of Synapse is public (docs/reverse_proxy.md of Synapse); all else answers 404 at the router."""
 
+UPLOAD_PATHS = ("/_matrix/media/", "/_matrix/client/v1/media/")
+"""Requests that max_upload_size limits."""
+REQUEST_LIMIT = 200 * 65536
+"""Bytes of any other request's body that Synapse reads: 200 events of the largest size, for transactions of federation
+(MAX_REQUEST_SIZE of synapse/api/constants.py). Backups of keys are as large too."""
+
 _MIB = 1024**2
 # Two buffers of 16 KiB a connection and what HAProxy keeps beside them (its management guide, section 2).
 _CONNECTION = 40 * 1024
@@ -65,9 +71,9 @@ def public_hosts_of(tenant: Tenant) -> tuple[PublicHost, ...]:
 
 
 def body_limit_of(tenant: Tenant) -> int:
-    """MiB that the edge lets through: a little more than an upload, so that it is the router who refuses,
+    """MiB that the edge lets through: a little more than any request may have, so that it is the router who refuses,
     with an answer that a Matrix client understands."""
-    return -(-bytes_of(tenant.synapse.max_upload_size) // _MIB) + 1
+    return -(-max(REQUEST_LIMIT, bytes_of(tenant.synapse.max_upload_size)) // _MIB) + 1
 
 
 def well_known_of(tenant: Tenant) -> dict[str, dict[str, object]]:

@@ -15,7 +15,15 @@ from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.model.networks import LOOPBACK, holds, overlaps
 from matrixfleet.model.release import Release, numbers
 from matrixfleet.model.types import bytes_of, millicores_of
-from matrixfleet.plan.backup import Archive, archive_folder, archive_of_platform, archived_by_operator, clients
+from matrixfleet.plan.backup import (
+    Archive,
+    archive_folder,
+    archive_of_platform,
+    archived_by_operator,
+    clients,
+    schedule_of,
+    scratch_of,
+)
 from matrixfleet.plan.ceilings import Requests, requests_of, verify_router, verify_size
 from matrixfleet.plan.database import (
     OWN,
@@ -82,7 +90,7 @@ from matrixfleet.plan.workloads import (
 )
 
 # Applications of the platform: root, and one a managed operator.
-RESERVED = frozenset({"root", "platform", "cert-manager", "cloudnative-pg"})
+RESERVED = frozenset({"root", "platform", "barman-cloud", "cert-manager", "cloudnative-pg"})
 
 
 @dataclass(frozen=True)
@@ -655,6 +663,12 @@ class TenantPlan(Plan):
         """Whether a component's processes keep a part of a bucket on their node's disk."""
         return self.tenant.media.s3 is not None and component == media_keeper(self.tenant)
 
+    def temporary_files(self, component: str) -> str:
+        """Size of /tmp of a component's Synapse processes. A body of more than 100 kB is a file there before anything
+        of its request is checked (twisted.web.http), and so are fetched previews: room for uploads at the same time."""
+        uploads = 4 * bytes_of(self.tenant.synapse.max_upload_size) if component == media_keeper(self.tenant) else 0
+        return f"{max(1024**3, uploads) // 1024**2}Mi" if uploads > 1024**3 else "1Gi"
+
     @cached_property
     def volumes(self) -> tuple[Volume, ...]:
         """What is kept."""
@@ -707,7 +721,7 @@ class TenantPlan(Plan):
             return None
         folder = f"{self.tenant.folder(spec.bucket)}/{archive_folder(self.tenant)}"
         secret = self.secret("backup").name
-        return Archive(spec.bucket, folder, secret, spec.keep.archive, spec.schedule, spec.resources)
+        return Archive(spec.bucket, folder, secret, spec.keep.archive, schedule_of(self.name, spec), spec.resources)
 
     @cached_property
     def web_issuer(self) -> Issuer:
@@ -748,7 +762,8 @@ class TenantPlan(Plan):
     @cached_property
     def quota(self) -> Quota:
         """What the namespace may ask for."""
-        return quota_of(self.workloads, self.guests, tuple(volume.size for volume in self.volumes), self.turn)
+        claims = (*(volume.size for volume in self.volumes), *scratch_of(self.tenant))
+        return quota_of(self.workloads, self.guests, claims, self.turn)
 
     def verify(self) -> None:
         """Refuse what cannot be. Raises Refused with the key that must change."""

@@ -33,6 +33,12 @@ def settings_of(database: Server) -> dict[str, str]:
         # Volumes are network disks or SSDs: a random page costs little more than the next one.
         "random_page_cost": "1.1",
         "effective_io_concurrency": "200",
+        # Huge pages that a Pod did not ask for are there to map and not to use: the kernel kills who touches them.
+        # docs, 19.4: `try` is the default and cannot see it (docker-library/postgres#451).
+        "huge_pages": "off",
+        # Synapse's queries are short; what a plan of theirs is thought to cost is not (docs, 32.1): compiling it takes
+        # longer than running it.
+        "jit": "off",
         "wal_compression": "on",
         "password_encryption": "scram-sha-256",
         "idle_in_transaction_session_timeout": "30min",

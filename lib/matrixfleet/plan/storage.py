@@ -50,8 +50,8 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
         size = tenant.database.storage
         found.append(Volume("database", "data", classes.database.name, size, "postgresql", "/var/lib/postgresql"))
     if tenant.synapse.signing_key is SigningKey.VOLUME:
-        key_volume = volume_name(name, "signing-key")
-        found.append(Volume("signing-key", key_volume, classes.signing_key.name, "1Mi", "synapse", "/data/signing-key"))
+        key_volume, key_class = volume_name(name, "signing-key"), classes.signing_key.name
+        found.append(Volume("signing-key", key_volume, key_class, classes.least, "synapse", "/data/signing-key"))
     if tenant.logs.volume:
         found.append(
             Volume(
@@ -66,6 +66,6 @@ def volumes_of(name: str, tenant: Tenant, cluster: Cluster) -> tuple[Volume, ...
     if not any(volume.owner == "synapse" for volume in found):
         # Main mounts nothing of use then, and must still be held to one: this volume is its lock.
         found.append(
-            Volume("lock", volume_name(name, "lock"), classes.signing_key.name, "1Mi", "synapse", "/data/lock")
+            Volume("lock", volume_name(name, "lock"), classes.signing_key.name, classes.least, "synapse", "/data/lock")
         )
     return tuple(found)

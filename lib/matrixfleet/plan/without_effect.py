@@ -8,6 +8,7 @@ from matrixfleet.errors import Fault
 from matrixfleet.inventory.source import Key
 from matrixfleet.model import Cluster, Fleet, Tenant
 from matrixfleet.model.choices import Database, Logs, Media, Metrics, Secrets, Tracing, Turn
+from matrixfleet.model.cluster import StorageClassSpec
 from matrixfleet.model.fleet import Platform
 
 Found = tuple[Key, str]
@@ -76,5 +77,5 @@ def _of_platform(platform: Platform, cluster: Cluster) -> Iterator[Found]:
     if cluster.secrets.kind is Secrets.KUBERNETES:
         yield ("cluster", "secrets", "path"), "secrets.kind is kubernetes"
     for key, storage in cluster.storage:
-        if storage.parameters and not storage.provisioner:
+        if isinstance(storage, StorageClassSpec) and storage.parameters and not storage.provisioner:
             yield ("cluster", "storage", key, "parameters"), "there is no provisioner: the cluster has this class"

@@ -59,7 +59,8 @@ def listeners(plan: TenantPlan) -> Options:
 
 def listening(plan: TenantPlan, process: Process) -> list[Options]:
     """The listeners of one process, by the ports that its workload has."""
-    public = ["client", "federation"] if plan.tenant.synapse.federation.enabled else ["client"]
+    # openid/userinfo is below /_matrix/federation, and is what integration managers and call services ask, not servers.
+    public = ["client", "federation" if plan.tenant.synapse.federation.enabled else "openid"]
     if process.component == "media-repository":
         public = ["media"]
     elif process.kind is Kind.MAIN and plan.tenant.consent:
@@ -119,7 +120,7 @@ def media(plan: TenantPlan) -> Options:
     options: Options = {
         "media_store_path": MEDIA,
         **bucket(tenant),
-        "max_upload_size": f"{bytes_of(tenant.synapse.max_upload_size) // _MIB}M",
+        "max_upload_size": upload_limit(tenant),
         "ip_range_blacklist": nobody,
         "url_preview_enabled": tenant.synapse.url_previews,
     }
@@ -130,6 +131,12 @@ def media(plan: TenantPlan) -> Options:
         options["url_preview_ip_range_blacklist"] = nobody
         options |= {f"url_preview_{key}": value for key, value in own.items()}
     return options
+
+
+def upload_limit(tenant: Tenant) -> str | int:
+    """The largest upload as Synapse reads it: to the byte what the router lets through."""
+    size = bytes_of(tenant.synapse.max_upload_size)
+    return size if size % _MIB else f"{size // _MIB}M"
 
 
 def tracing(plan: TenantPlan) -> Options:

@@ -54,8 +54,7 @@ def read_by(plan: TenantPlan, process: Process) -> Read:
         *([tls_files("database", plan.database.authority, ("ca.crt",))] if plan.database.authority else []),
         *(claimed(volume) for volume in plan.volumes_for(process.component)),
         *([media_cache(plan)] if plan.caches_media(process.component) else []),
-        # Uploads and fetched previews pass through here before they are media.
-        scratch("tmp", "/tmp", "1Gi"),
+        scratch("tmp", "/tmp", plan.temporary_files(process.component)),
     ]
     arguments = ["--config-path", f"{CONFIGURATION}/homeserver.yaml"]
     if not plan.joins_email:
@@ -120,6 +119,7 @@ def bucket_access(plan: TenantPlan, process: Process) -> list[Object]:
     if bucket is None or not plan.caches_media(process.component):
         return []
     found = [{"name": "AWS_SHARED_CREDENTIALS_FILE", "value": plan.secret("media").path("credentials")}]
+    found += [{"name": name, "value": value} for name, value in bucket.checksum_environment.items()]
     if bucket.ca:
         found.append({"name": "AWS_CA_BUNDLE", "value": f"{CONFIGURATION}/media-ca.crt"})
     return found

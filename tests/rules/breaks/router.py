@@ -41,11 +41,18 @@ BREAKS = [
     ),
     Break(
         "another limit than Synapse's",
-        with_text("content-length) gt 52428800", "content-length) gt 1048576"),
-        "body limits [1048576]: expected the largest to be max_upload_size, 50M",
+        with_text("content-length) -m int gt 52428800", "content-length) -m int gt 1048576"),
+        "content-length of path_upload: expected at most 52428800, got 1048576",
     ),
     Break(
-        "no limit", with_text("hdr_val(content-length)", "hdr_val(age)"), "body limits []: expected the largest to be"
+        "the limit of uploads on everything",
+        with_text("content-length) -m int gt 13107200", "content-length) -m int gt 52428800"),
+        "content-length of !path_upload: expected at most 13107200, got 52428800",
+    ),
+    Break(
+        "no limit",
+        with_text("hdr(content-length)", "hdr(age)"),
+        "content-length of path_upload: expected at most 52428800, got no limit",
     ),
     Break(
         "addresses that clients make up",

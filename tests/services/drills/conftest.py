@@ -148,6 +148,7 @@ class Backed:
         for volume in spec["template"]["spec"]["volumes"] if scratch else ():
             if volume["name"] == "scratch":
                 # The runner limits what is in memory alone.
+                del volume["ephemeral"]
                 volume["emptyDir"] = {"medium": "Memory", "sizeLimit": scratch}
         where = {"namespace": self.namespace, "name": f"{cron['metadata']['name']}-{int(time.time() * 10)}"}
         (run,) = self.node.apply([{"kind": "Job", "metadata": where, "spec": spec}])

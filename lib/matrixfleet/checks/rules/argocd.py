@@ -17,7 +17,7 @@ WAVE = "argocd.argoproj.io/sync-wave"
 OPTIONS = "argocd.argoproj.io/sync-options"
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 OWN = (ARGOCD, "bootstrap")
-OPERATORS = ("cert-manager", "cloudnative-pg")
+OPERATORS = ("barman-cloud", "cert-manager", "cloudnative-pg")
 ROOT_KINDS = {("argoproj.io", "AppProject"), ("argoproj.io", "Application")}
 WANTED = {"ServerSideApply=true", "FailOnSharedResource=true"}
 DESTRUCTIVE = {"Replace=true", "Force=true"}

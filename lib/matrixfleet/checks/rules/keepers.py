@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matrixfleet.checks.tree import Finding, Json, Tree
+from matrixfleet.checks.said import target_of
+from matrixfleet.checks.tree import Entry, Finding, Json, Tree
 
 OPTION = "argocd.argoproj.io/sync-options"
 _KEPT = ("Prune=false", "Delete=false")
@@ -52,9 +53,16 @@ def check(tree: Tree) -> Iterator[Finding]:
             got = entry.spec.get("databaseReclaimPolicy", "none")
             yield tree.finding(entry, "keepers", f"expected databaseReclaimPolicy: retain, got {got}")
     for entry in tree.of_kind("StorageClass"):
-        if entry.doc.get("reclaimPolicy") != "Retain":
-            got = entry.doc.get("reclaimPolicy", "Delete (the default)")
-            yield tree.finding(entry, "keepers", f"expected reclaimPolicy: Retain, got {got}")
+        got, wanted = entry.doc.get("reclaimPolicy", "Delete"), "Delete" if _is_scratch(tree, entry) else "Retain"
+        if got != wanted:
+            yield tree.finding(entry, "keepers", f"expected reclaimPolicy: {wanted}, got {got}")
+
+
+def _is_scratch(tree: Tree, entry: Entry) -> bool:
+    """Whether a storage class is for volumes that live as long as a Pod (`cluster.storage.scratch`)."""
+    target = target_of(tree, entry)
+    scratch = target.cluster.storage.scratch if target else None
+    return scratch is not None and scratch.name == entry.name
 
 
 def missing(metadata: Json, wanted: tuple[str, ...]) -> list[str]:

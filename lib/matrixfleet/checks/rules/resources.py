@@ -1,4 +1,4 @@
-"""Every container asks for CPU and memory, and each namespace's quota has room for all that is compiled.
+"""Every container asks for CPU, memory and ephemeral storage, and each namespace's quota has room for all of it.
 
 Memory is requested as it is limited, so that a Pod is never the node's first choice to evict. A quota that
 is too small shows only when a rollout hangs: here the surge of every rollout is counted at once.
@@ -67,7 +67,7 @@ def container_faults(one: Json) -> Iterator[str]:
     """What a container lacks."""
     resources = one.get("resources") or {}
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
-    for key in ("cpu", "memory"):
+    for key in ("cpu", "memory", "ephemeral-storage"):
         if key not in requests:
             yield f"container {one['name']}: expected a request of {key}, got none"
     if "memory" not in limits or amount(limits["memory"]) != amount(requests.get("memory", 0)):
@@ -95,6 +95,8 @@ def sums_of(counted: list[tuple[Pod, int]], claims: list[Entry]) -> dict[str, De
     specs: list[Any] = [claim.spec for claim in claims]
     for pod, count in counted:
         specs += [template["spec"] for template in pod.entry.spec.get("volumeClaimTemplates", [])] * count
+        claimed = (one["ephemeral"]["volumeClaimTemplate"] for one in pod.volumes.values() if "ephemeral" in one)
+        specs += [template["spec"] for template in claimed] * count
     return {
         **{key: sum((asked_of(pod, key) * count for pod, count in counted), Decimal(0)) for key in ASKED},
         "pods": Decimal(sum(count for _, count in counted)),

@@ -16,9 +16,11 @@ SERVER = re.compile(r"^\s*(?:server\s+\S+|server-template\s+\S+\s+\S+)\s+(\S+)",
 ADDRESS = re.compile(
     r"(?:(?P<pod>[^.]+)\.)?(?P<service>[^.]+)\.(?P<namespace>[^.]+)\.svc\.(?P<domain>[^:]+):(?P<port>\d+)"
 )
-LIMIT = re.compile(r"hdr_val\(content-length\) gt (\d+)", re.IGNORECASE)
+LIMIT = re.compile(r"if (!?path_upload) \{ req\.hdr\(content-length\) -m int gt (\d+) \}", re.IGNORECASE)
 FORWARDED = re.compile(r"^\s*http-request set-header X-Forwarded-For\s", re.MULTILINE | re.IGNORECASE)
 BELIEVED = re.compile(r"^\s*http-request set-src (?!var\(txn\.address\) )(.*)$", re.MULTILINE)
+REQUEST = 200 * 65536
+"""Bytes that Synapse reads of any request (MAX_REQUEST_SIZE of synapse/api/constants.py)."""
 UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -85,11 +87,10 @@ def file_faults(entry: Entry, text: str, folders: dict[tuple[str, str, str], set
 def synapse_faults(text: str, options: Json) -> Iterator[str]:
     """Where it and the homeserver behind it disagree."""
     if "max_upload_size" in options:
-        limits = [int(limit) for limit in LIMIT.findall(text)]
-        # The largest is what any upload may have; a path may have less.
-        if max(limits, default=None) != bytes_of(str(options["max_upload_size"])):
-            wanted = options["max_upload_size"]
-            yield f"body limits {limits}: expected the largest to be max_upload_size, {wanted}"
+        limits = {path: int(limit) for path, limit in LIMIT.findall(text)}
+        for path, wanted in {"path_upload": bytes_of(str(options["max_upload_size"])), "!path_upload": REQUEST}.items():
+            if limits.get(path) != wanted:
+                yield f"content-length of {path}: expected at most {wanted}, got {limits.get(path, 'no limit')}"
     trusting = [port for port in options.get("listeners", []) if port.get("x_forwarded")]
     if trusting and not FORWARDED.search(text):
         yield "expected http-request set-header X-Forwarded-For, since Synapse believes it (x_forwarded)"

@@ -62,6 +62,15 @@ def of_stateful_set(tree: Tree, pod: Pod) -> Iterator[str]:
 def guests(tree: Tree, entry: Entry, selector: Json) -> bool:
     """Whether an operator makes what is selected, for an object that is there."""
     labels = selector.get("matchLabels") or {}
+    named = (entry.spec.get("namespaceSelector") or {}).get("matchNames") or []
+    if any(
+        one.cluster == entry.cluster
+        and one.spec["destination"]["namespace"] in named
+        and (one.spec.get("source") or {}).get("chart") == labels.get("app.kubernetes.io/name", "")
+        for one in tree.of_kind("Application")
+    ):
+        # An upstream chart makes them, with its name as a label.
+        return True
     return any(
         tree.find(entry.cluster, kind, entry.namespace, labels.get(label, "")) is not None
         for label, kind in MADE_FOR.items()

@@ -48,6 +48,8 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     shared = plan.cluster.edge.gateway
     if shared is None:
         yield gateway(plan, groups)
+        if plan.cluster.edge.envoy_gateway:
+            yield kept_paths(plan)
     for group in groups:
         for path, found in groupby(group.hosts, lambda host: host.path):
             hosts = list(found)
@@ -92,6 +94,16 @@ def gateway(plan: Plan, groups: Sequence[Group]) -> Object:
                 )
     spec = {"gatewayClassName": plan.cluster.edge.class_name, "listeners": listeners}
     return make(plan, "Gateway", "edge", api=API, wave=waves.EDGE, spec=spec)
+
+
+def kept_paths(plan: Plan) -> Object:
+    """Paths go on as they came: by default Envoy Gateway redirects `%2F` to `/`, and merges slashes (its
+    ClientTrafficPolicy, PathSettings)."""
+    spec = {
+        "targetRefs": [{"group": GROUP, "kind": "Gateway", "name": plan.called("edge")}],
+        "path": {"escapedSlashesAction": "KeepUnchanged", "disableMergeSlashes": True},
+    }
+    return make(plan, "ClientTrafficPolicy", "edge", api="gateway.envoyproxy.io/v1alpha1", wave=waves.FRONT, spec=spec)
 
 
 def route(plan: Plan, purpose: str, hosts: list[str], listeners: list[str], rule: Object) -> Object:

@@ -89,10 +89,12 @@ def ingress(
     *,
     tls: Sequence[Object] = (),
     by_class_name: bool = True,
+    path_type: str = "Prefix",
 ) -> Object:
     """One Ingress of the cluster's class.
 
     by_class_name: whether the controller reads spec.ingressClassName; GKE's reads an annotation instead
+    path_type: how the controller reads paths
     """
     rules = []
     for host in hosts:
@@ -100,7 +102,7 @@ def ingress(
         rules.append(
             {
                 "host": host.host,
-                "http": {"paths": [{"path": host.path, "pathType": "Prefix", "backend": backend}]},
+                "http": {"paths": [{"path": host.path, "pathType": path_type, "backend": backend}]},
             }
         )
     spec: Object = {"ingressClassName": plan.cluster.edge.class_name} if by_class_name else {}

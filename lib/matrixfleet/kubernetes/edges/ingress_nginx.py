@@ -26,4 +26,7 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
         f"{OURS}/proxy-send-timeout": f"{REQUEST_TIMEOUT}",
     }
     for group in groups:
-        yield ingress(plan, plan.called(group.purpose), group.hosts, annotations, tls=tls_of(plan, group))
+        # Its admission refuses a dot, as in /.well-known, in paths of the other types (`strict-validate-path-type`, on
+        # by default since 1.12; kubernetes/ingress-nginx#11176). Without use-regex this type is a prefix too.
+        kind, tls = "ImplementationSpecific", tls_of(plan, group)
+        yield ingress(plan, plan.called(group.purpose), group.hosts, annotations, tls=tls, path_type=kind)
