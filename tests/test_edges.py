@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -136,6 +137,7 @@ BY_ANNOTATION: dict[Edge, dict[str, str]] = {
         "alb.ingress.kubernetes.io/target-type": "ip",
         "alb.ingress.kubernetes.io/listen-ports": '[{"HTTP": 80}, {"HTTPS": 443}]',
         "alb.ingress.kubernetes.io/ssl-redirect": "443",
+        "alb.ingress.kubernetes.io/ssl-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
         "alb.ingress.kubernetes.io/load-balancer-attributes": "idle_timeout.timeout_seconds=300,"
         "routing.http.xff_header_processing.mode=append",
         "alb.ingress.kubernetes.io/certificate-arn": ARN,
@@ -146,6 +148,8 @@ BY_ANNOTATION: dict[Edge, dict[str, str]] = {
         "appgw.ingress.kubernetes.io/health-probe-path": "/health",
         "appgw.ingress.kubernetes.io/health-probe-port": "8080",
         "appgw.ingress.kubernetes.io/health-probe-status-codes": "200",
+        "appgw.ingress.kubernetes.io/connection-draining": "true",
+        "appgw.ingress.kubernetes.io/connection-draining-timeout": "60",
     },
 }
 
@@ -167,10 +171,12 @@ def test_nginx_on_8448(fleet: Fleet) -> None:
 
 
 def test_aws_alb(fleet: Fleet) -> None:
-    more = {"certificate_arns": [], "certificate_discovery": True, "load_balancer_group": "public"}
+    grouped = drawn(with_edge(fleet, Edge.AWS_ALB, load_balancer_group="public"))
+    said = annotations(grouped, "Ingress", "matrix-prod-element")
+    assert said["alb.ingress.kubernetes.io/group.name"] == "public"
+    more = {"certificate_arns": [], "certificate_discovery": True}
     tree = drawn(with_edge(fleet, Edge.AWS_ALB, federation_on_8448=True, source_ranges=["203.0.113.0/24"], **more))
     said = annotations(tree, "Ingress", "matrix-prod-element")
-    assert said["alb.ingress.kubernetes.io/group.name"] == "public"
     assert said["alb.ingress.kubernetes.io/inbound-cidrs"] == "203.0.113.0/24"
     assert said["alb.ingress.kubernetes.io/listen-ports"] == '[{"HTTP": 80}, {"HTTPS": 443}, {"HTTPS": 8448}]'
     assert "alb.ingress.kubernetes.io/certificate-arn" not in said
@@ -180,6 +186,10 @@ def test_aws_alb(fleet: Fleet) -> None:
     router, element = (annotations(tree, "Service", f"matrix-prod-{name}") for name in ("router", "element"))
     assert router["alb.ingress.kubernetes.io/healthcheck-path"] == "/health"
     assert element["alb.ingress.kubernetes.io/healthcheck-path"] == "/"
+    draining = "deregistration_delay.timeout_seconds=60"
+    assert {one["alb.ingress.kubernetes.io/target-group-attributes"] for one in (router, element)} == {draining}
+    namespace = tree.find("eu1", "Namespace", "", "matrix-prod")
+    assert namespace is not None and namespace.labels["elbv2.k8s.aws/pod-readiness-gate-inject"] == "enabled"
 
 
 def test_azure_on_8448(fleet: Fleet) -> None:
@@ -195,11 +205,14 @@ def test_gke(fleet: Fleet) -> None:
     assert ingress.annotations["kubernetes.io/ingress.class"] == "gce" and "ingressClassName" not in ingress.spec
     assert [rule["host"] for rule in ingress.spec["rules"]] == ["matrix.example.com", "example.com", "chat.example.com"]
     (front,) = tree.of_kind("FrontendConfig")
-    assert front.spec["redirectToHttps"]["enabled"] is True
+    assert front.spec["redirectToHttps"]["enabled"] is True and "sslPolicy" not in front.spec
+    (other,) = drawn(with_edge(fleet, Edge.GKE, ssl_policy="modern")).of_kind("FrontendConfig")
+    assert other.spec["sslPolicy"] == "modern"
     assert ingress.annotations["networking.gke.io/v1beta1.FrontendConfig"] == front.name
     backends = {entry.name: entry.spec for entry in tree.of_kind("BackendConfig")}
     assert backends.keys() == {"matrix-prod-router", "matrix-prod-element"}
     assert all(spec["timeoutSec"] >= REQUEST_TIMEOUT for spec in backends.values())
+    assert all(spec["connectionDraining"] == {"drainingTimeoutSec": 60} for spec in backends.values())
     assert backends["matrix-prod-router"]["healthCheck"] == {"type": "HTTP", "port": 8080, "requestPath": "/health"}
     service = annotations(tree, "Service", "matrix-prod-router")
     assert service["cloud.google.com/backend-config"] == '{"default": "matrix-prod-router"}'
@@ -255,6 +268,82 @@ def test_a_gateway_that_all_share(fleet: Fleet) -> None:
     assert route is not None
     parents = [(one["namespace"], one["name"], one["sectionName"]) for one in route.spec["parentRefs"]]
     assert parents == [("gateways", "public", "https"), ("gateways", "public", "federation")]
+
+
+# Seconds after which each closes an idle connection to a backend, and those until it has heard that a Pod leaves: by the
+# documentation that lib/matrixfleet/plan/edge.py names.
+IDLE = {Edge.GATEWAY_API: 3600, Edge.ISTIO: 3600, Edge.AWS_ALB: 300, Edge.GKE: 600, Edge.AZURE_AGIC: 300}
+UNTIL_TOLD = {Edge.AWS_ALB: 30, Edge.GKE: 60, Edge.AZURE_AGIC: 90}
+
+
+@pytest.mark.parametrize("edge", SPECS)
+def test_a_backend_outlasts_its_edge(edge: Edge, fleet: Fleet) -> None:
+    """Who closes an idle connection first must be the edge, and who leaves must serve until the edge knows."""
+    tree = drawn(with_edge(fleet, edge))
+    for name, file, line in (
+        ("router", "haproxy.cfg", r"timeout http-keep-alive (\d+)s"),
+        ("element", "nginx.conf", r"keepalive_timeout (\d+)s;"),
+    ):
+        config = tree.find("eu1", "ConfigMap", "matrix-prod", f"matrix-prod-{name}")
+        assert config is not None
+        (seconds,) = re.findall(line, config.doc["data"][file])
+        assert int(seconds) > IDLE.get(edge, 60), name
+        deployment = tree.find("eu1", "Deployment", "matrix-prod", f"matrix-prod-{name}")
+        assert deployment is not None
+        pod = deployment.spec["template"]["spec"]
+        leaves = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert leaves >= UNTIL_TOLD.get(edge, 5), name
+        # What it has begun ends within what is left.
+        assert pod["terminationGracePeriodSeconds"] >= leaves + 25, name
+
+
+def served(tree: Tree, host: str) -> list[tuple[str, str]]:
+    """Each path of a host and the Service behind it, whatever the kind of edge; an edge takes the longest that fits."""
+    found = []
+    for entry in tree.of_kind("Ingress"):
+        for rule in entry.spec["rules"]:
+            if rule["host"] == host and not entry.name.endswith("-redirect"):
+                found += [(one["path"], one["backend"]["service"]["name"]) for one in rule["http"]["paths"]]
+    for entry in tree.of_kind("HTTPRoute"):
+        for rule in entry.spec["rules"] if host in entry.spec["hostnames"] else []:
+            for backend in rule.get("backendRefs", []):
+                found.append((rule["matches"][0]["path"]["value"], backend["name"]))
+    for entry in tree.of_kind("VirtualService"):
+        if host in entry.spec["hosts"]:
+            rules = [rule for rule in entry.spec["http"] if "route" in rule]
+            found.append(tuple((one["match"][0]["uri"]["prefix"], short(one)) for one in rules))  # type: ignore[arg-type]
+    return found
+
+
+def short(rule: dict[str, Any]) -> str:
+    return str(rule["route"][0]["destination"]["host"]).partition(".")[0]
+
+
+APEX = [("/.well-known/matrix", "matrix-prod-router"), ("/", "matrix-prod-element")]
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
+@pytest.mark.parametrize("edge", SPECS)
+def test_element_web_at_the_homeservers_own_name(edge: Edge, shared: bool, fleet: Fleet) -> None:
+    more: dict[str, Any] = {}
+    if shared:
+        if edge not in (Edge.GATEWAY_API, Edge.ISTIO):
+            return
+        listeners = {"https_listeners": ["https"]} if edge is Edge.GATEWAY_API else {}
+        more = {"gateway": {"namespace": "gateways", "name": "public", **listeners}}
+    apex = changed(with_edge(fleet, edge, **more), (("matrix", "hosts", "element"), "example.com"))
+    tree = drawn(apex)
+    assert [str(finding) for finding in run(tree, whole_fleet=False)] == []
+    # In one object of Istio, in this order: between several objects of one host there is none.
+    assert sorted(served(tree, "example.com"), reverse=True) == ([tuple(APEX)] if edge is Edge.ISTIO else APEX)
+    for gateway in tree.of_kind("Gateway"):
+        if edge is Edge.GATEWAY_API:
+            names = [(one.get("hostname"), one["port"]) for one in gateway.spec["listeners"]]
+        else:
+            names = [(host, one["port"]["number"]) for one in gateway.spec["servers"] for host in one["hosts"]]
+        assert len(names) == len(set(names)), f"{gateway}: {names}"
+    certificates = [name for one in tree.of_kind("Certificate") for name in one.spec.get("dnsNames", [])]
+    assert len(certificates) == len(set(certificates)), certificates
 
 
 def test_the_router_answers_whoever_asks_for_its_health(fleet: Fleet) -> None:

@@ -7,7 +7,7 @@ configuration are asked for so. What others added to a live object before is let
 import re
 from collections.abc import Iterator
 
-from matrixfleet.kubernetes.edges import ANNOTATIONS
+from matrixfleet.kubernetes.edges import ANNOTATIONS, NAMESPACE_LABELS
 from matrixfleet.model.choices import Edge
 from matrixfleet.plan import PlatformPlan
 
@@ -46,7 +46,8 @@ def balancer(plan: PlatformPlan) -> str:
 def policies(plan: PlatformPlan) -> Iterator[Policy]:
     """For all kinds of tenants, and for Secrets whoever makes them."""
     known = KNOWN + sorted(ANNOTATIONS[plan.cluster.edge.controller])
-    labels = sorted(plan.cluster.monitoring.labels) or [""]
+    edge = NAMESPACE_LABELS.get(plan.cluster.edge.controller, {})
+    labels = sorted({*plan.cluster.monitoring.labels, *edge}) or [""]
     groups: dict[tuple[str, str], list[str]] = {}
     for each in KINDS:
         groups.setdefault((each.group, each.version), []).append(each.resource)

@@ -18,6 +18,7 @@ from matrixfleet.kubernetes.pods import (
     scratch,
 )
 from matrixfleet.plan import Plan
+from matrixfleet.plan.edge import keep_alive_of, leave_after
 from matrixfleet.plan.element import Web
 from matrixfleet.plan.families import nginx_listen
 from matrixfleet.templates import render
@@ -34,8 +35,11 @@ def main(plan: Plan) -> Iterator[Object]:
     if web is None:
         return
     addresses = nginx_listen(plan.cluster.network, port(plan))
+    keep_alive = keep_alive_of(plan.cluster.edge.controller)
     files = {
-        "nginx.conf": render(__file__, "nginx.conf.j2", folder=FOLDER, addresses=addresses, status=STATUS),
+        "nginx.conf": render(
+            __file__, "nginx.conf.j2", folder=FOLDER, addresses=addresses, status=STATUS, keep_alive=keep_alive
+        ),
         "headers.conf": render(__file__, "headers.conf.j2", policy=content_policy()),
         "config.json": json.dumps(config(web), indent=2) + "\n",
         "manifest.json": json.dumps(manifest(web), indent=2) + "\n",
@@ -121,6 +125,7 @@ def content_policy() -> str:
 def template(plan: Plan, files: dict[str, str]) -> Object:
     """An nginx Pod, healthy when it serves the page itself."""
     mounts = [configuration(plan, "element", FOLDER), scratch("tmp", "/tmp", "64Mi")]
+    leave = leave_after(plan.cluster.edge.controller)
     page = {"httpGet": {"path": "/", "port": "http"}}
     nginx = container(
         plan,
@@ -132,10 +137,12 @@ def template(plan: Plan, files: dict[str, str]) -> Object:
         startupProbe=probe(2, 30, 2, **page),
         readinessProbe=probe(5, 2, 2, **page),
         livenessProbe=probe(15, 3, 2, **page),
-        lifecycle={"preStop": {"sleep": {"seconds": 5}}},
+        lifecycle={"preStop": {"sleep": {"seconds": leave}}},
     )
     exporters = [exporter(plan)] if "exporter" in plan.workloads["element"].containers else []
-    return pod_template(plan, "element", [nginx, *exporters], mounts, reads=files, terminationGracePeriodSeconds=30)
+    return pod_template(
+        plan, "element", [nginx, *exporters], mounts, reads=files, terminationGracePeriodSeconds=leave + 25
+    )
 
 
 def exporter(plan: Plan) -> Object:

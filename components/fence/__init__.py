@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from matrixfleet.drawing import In, component
+from matrixfleet.kubernetes.edges import NAMESPACE_LABELS
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import CONFIRM, HOST_PATHS, HOSTS, PREFIX, SEVERAL, make
 from matrixfleet.kubernetes.pods import LOGS
@@ -73,6 +74,8 @@ def namespace(plan: Plan, name: str, level: str, annotations: dict[str, str] | N
     if plan.target.namespace:
         # For the agent that reads logs: Vector is told labels of namespaces, not their annotations.
         thing["metadata"]["labels"][SEVERAL] = "true"
+    if plan.public_hosts:
+        thing["metadata"]["labels"] |= NAMESPACE_LABELS.get(plan.cluster.edge.controller, {})
     thing["metadata"]["labels"] |= {
         f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")
     }

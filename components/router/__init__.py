@@ -18,12 +18,21 @@ from matrixfleet.kubernetes.pods import (
 )
 from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
-from matrixfleet.plan.edge import PUBLIC_PATHS, REQUEST_LIMIT, REQUEST_TIMEOUT, UPLOAD_PATHS
+from matrixfleet.plan.edge import (
+    PUBLIC_PATHS,
+    REQUEST_LIMIT,
+    REQUEST_TIMEOUT,
+    UPLOAD_PATHS,
+    keep_alive_of,
+    leave_after,
+)
 from matrixfleet.plan.families import haproxy_bind
 from matrixfleet.plan.processes import Kind, Process
 from matrixfleet.templates import render
 
 FOLDER = "/usr/local/etc/haproxy"
+HARD_STOP = 50
+"""Seconds that a router which leaves waits for its last requests."""
 
 
 @component("workload/router")
@@ -58,7 +67,9 @@ def haproxy(plan: TenantPlan) -> str:
         folder=FOLDER,
         binds={name: haproxy_bind(plan.cluster.network, port) for name, port in plan.workloads["router"].ports.items()},
         limits=plan.router_limits,
+        hard_stop=HARD_STOP,
         timeout=REQUEST_TIMEOUT,
+        keep_alive=keep_alive_of(plan.cluster.edge.controller),
         trusted_hops=plan.cluster.edge.trusted_hops,
         max_upload=bytes_of(plan.tenant.synapse.max_upload_size),
         max_body=REQUEST_LIMIT,
@@ -98,6 +109,7 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
     """A router's Pod. It is ready when it listens, whether or not Synapse answers: while Synapse restarts
     clients get a 503 that they retry, with CORS headers, and not a refused connection."""
     mounts = [configuration(plan, "router", FOLDER)]
+    leave = leave_after(plan.cluster.edge.controller)
     alive = {"httpGet": {"path": "/healthz", "port": "metrics"}}
     haproxy_container = container(
         plan,
@@ -110,6 +122,7 @@ def template(plan: TenantPlan, files: dict[str, str]) -> Object:
         readinessProbe=probe(5, 2, 2, **alive),
         livenessProbe=probe(10, 3, 2, **alive),
         # Endpoints are taken away while it still serves; then SIGUSR1 lets long polls end.
-        lifecycle={"preStop": {"sleep": {"seconds": 5}}},
+        lifecycle={"preStop": {"sleep": {"seconds": leave}}},
     )
-    return pod_template(plan, "router", [haproxy_container], mounts, reads=files, terminationGracePeriodSeconds=60)
+    grace = {"terminationGracePeriodSeconds": leave + HARD_STOP + 5}
+    return pod_template(plan, "router", [haproxy_container], mounts, reads=files, **grace)

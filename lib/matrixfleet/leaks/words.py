@@ -115,7 +115,7 @@ def is_random(token: str, before: str) -> bool:
 
     Hexadecimal words are left to their keys: digests and UUIDs look the same."""
     if _DIGEST.search(before) or token.startswith(
-        ("AAAA", "age1", "iVBOR", "/9j/", "R0lGOD", "PHN2Zy", "data", "LS0t")
+        ("AAAA", "age1", "iVBOR", "/9j/", "R0lGOD", "PHN2Zy", "data", "LS0t", "ELBSecurityPolicy-")
     ):
         return False
     kinds = [2 if each.isdigit() else each.isupper() if each.isalpha() else 3 for each in token.rstrip("=")]

@@ -160,8 +160,13 @@ class EdgeSpec(Model):
     """gateway-api: whether Envoy Gateway implements the class. It decodes `%2F` in paths, which breaks some
     aliases, unless a ClientTrafficPolicy says otherwise: each tenant's own Gateway gets one. A shared
     `gateway` is its owner's to set."""
+    ssl_policy: Name | None = None
+    """gke: the SSL policy of Google Cloud that load balancers use, which you make (`gcloud compute ssl-policies create`).
+    Without, they speak TLS 1.0 too, and `compile` warns."""
     load_balancer_group: Name | None = None
-    """aws-alb: the load balancer that all tenants share (IngressGroup). Without, each tenant has its own."""
+    """aws-alb: the load balancer that all tenants share (IngressGroup); needs certificate_arns. Default: each tenant has
+    its own. A balancer has 100 rules and 25 certificates unless AWS raises them, so about 30 tenants; everybody who may
+    write an Ingress in the cluster can join a group."""
     certificate_arns: tuple[CertificateArn, ...] = ()
     """aws-alb: certificates of AWS Certificate Manager; a load balancer there reads no Secrets."""
     certificate_discovery: bool = False
@@ -211,6 +216,9 @@ class EdgeSpec(Model):
                 "either certificate_arns or certificate_discovery: true, since controller is aws-alb",
                 "both" if self.certificate_discovery else "neither of them",
             )
+        if self.load_balancer_group and self.certificate_discovery:
+            hint = "a host for which no certificate is found stops the changes of every tenant of the group"
+            raise expected("certificate_arns, since load_balancer_group is said", "certificate_discovery", hint)
         return self
 
     @model_validator(mode="after")
@@ -250,6 +258,7 @@ _OF_ONE_CONTROLLER = {
     "https_entrypoint": Edge.TRAEFIK,
     "federation_entrypoint": Edge.TRAEFIK,
     "envoy_gateway": Edge.GATEWAY_API,
+    "ssl_policy": Edge.GKE,
     "load_balancer_group": Edge.AWS_ALB,
     "certificate_arns": Edge.AWS_ALB,
     "certificate_discovery": Edge.AWS_ALB,

@@ -19,7 +19,11 @@ def warnings_of(fleet: Fleet) -> Iterator[Fault]:
         yield from without_effect(fleet, name)
         if name != fleet.platform_name(name):
             continue
-        if fleet.platform(name).cluster.edge.controller is Edge.INGRESS_NGINX:
+        edge = fleet.platform(name).cluster.edge
+        if edge.controller is Edge.GKE and edge.ssl_policy is None:
+            where, hint = ("cluster", "edge", "controller"), "make an SSL policy in Google Cloud and name it"
+            yield fleet.fault(name, where, f"without ssl_policy Google's load balancers speak TLS 1.0 too; {hint}")
+        if edge.controller is Edge.INGRESS_NGINX:
             yield fleet.fault(
                 name,
                 ("cluster", "edge", "controller"),

@@ -43,8 +43,14 @@ KINDS: dict[Edge, ModuleType] = {
     Edge.ISTIO: istio,
 }
 
-_ALB = ("group.name", "scheme", "target-type", "listen-ports", "ssl-redirect", "load-balancer-attributes")
-_AGIC = ("request-timeout", "health-probe-path", "health-probe-port", "health-probe-status-codes", "ssl-redirect")
+_ALB = (
+    *("group.name", "scheme", "target-type", "listen-ports", "ssl-redirect", "ssl-policy", "load-balancer-attributes"),
+    *("certificate-arn", "inbound-cidrs", "healthcheck-path", "target-group-attributes"),
+)
+_AGIC = (
+    *("request-timeout", "health-probe-path", "health-probe-port", "health-probe-status-codes", "ssl-redirect"),
+    *("connection-draining", "connection-draining-timeout", "override-frontend-port"),
+)
 _TRAEFIK = ("router.entrypoints", "router.middlewares", "router.tls", "service.serverstransport")
 _BODY = ("ssl-redirect", "proxy-body-size")
 ANNOTATIONS: dict[Edge, set[str]] = {
@@ -63,16 +69,20 @@ ANNOTATIONS: dict[Edge, set[str]] = {
     },
     Edge.INGRESS_NGINX: {f"{ingress_nginx.OURS}/{key}" for key in (*_BODY, "proxy-read-timeout", "proxy-send-timeout")},
     Edge.HAPROXY: {f"{haproxy.OURS}/{key}" for key in (*_BODY, "timeout-server")},
-    Edge.AWS_ALB: {f"{aws_alb.OURS}/{key}" for key in (*_ALB, "certificate-arn", "inbound-cidrs", "healthcheck-path")},
+    Edge.AWS_ALB: {f"{aws_alb.OURS}/{key}" for key in _ALB},
     Edge.GKE: {
         "kubernetes.io/ingress.class",
         "networking.gke.io/v1beta1.FrontendConfig",
         "cloud.google.com/neg",
         "cloud.google.com/backend-config",
     },
-    Edge.AZURE_AGIC: {f"{azure_agic.OURS}/{key}" for key in (*_AGIC, "override-frontend-port")},
+    Edge.AZURE_AGIC: {f"{azure_agic.OURS}/{key}" for key in _AGIC},
 }
 """What tenants' objects at each edge say in annotations: admission lets no other in."""
+
+
+NAMESPACE_LABELS: dict[Edge, dict[str, str]] = {Edge.AWS_ALB: aws_alb.READINESS}
+"""What edges must read of the namespaces that hold what they serve."""
 
 
 def edge_objects(plan: Plan) -> Iterator[Object]:

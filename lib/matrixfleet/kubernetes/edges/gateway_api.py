@@ -51,12 +51,12 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
         if plan.cluster.edge.envoy_gateway:
             yield kept_paths(plan)
     for group in groups:
-        for path, found in groupby(group.hosts, lambda host: host.path):
+        for (path, _), found in groupby(group.hosts, lambda host: (host.path, host.backend)):
             hosts = list(found)
             if shared:
                 listeners = list(shared.https_listeners)
             else:
-                listeners = [listener for host in hosts for listener, _ in listeners_of(plan, host)]
+                listeners = [listener for host in hosts for listener, _ in listeners_of(plan, host.host)]
             suffix = "" if path == "/" else "-" + path.strip("/.").replace("/", "-")
             yield route(
                 plan, f"{group.purpose}{suffix}", [host.host for host in hosts], listeners, serve(plan, hosts[0])
@@ -65,12 +65,12 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
         yield route(plan, f"{group.purpose}-redirect", group.names, [listener], redirect())
 
 
-def listeners_of(plan: Plan, host: PublicHost) -> list[tuple[str, int]]:
+def listeners_of(plan: Plan, host: str) -> list[tuple[str, int]]:
     """Names and ports of a host's listeners: each has the certificate of its host."""
     ports = [443] + [FEDERATION_PORT] * plan.cluster.edge.federation_on_8448
-    named = [(f"{'https' if port == 443 else 'federation'}.{host.host}", port) for port in ports]
+    named = [(f"{'https' if port == 443 else 'federation'}.{host}", port) for port in ports]
     # A listener's name (SectionName) has 253 characters at most, and a host may have as many itself.
-    short = hashlib.sha256(host.host.encode()).hexdigest()[:16]
+    short = hashlib.sha256(host.encode()).hexdigest()[:16]
     return [(name if len(name) <= 253 else f"{name.partition('.')[0]}.{short}", port) for name, port in named]
 
 
@@ -80,12 +80,12 @@ def gateway(plan: Plan, groups: Sequence[Group]) -> Object:
     listeners: list[Object] = [{"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": same}]
     for group in groups:
         reference = {"group": "", "kind": "Secret", "name": secret_of(plan, group)}
-        for host in group.hosts:
+        for host in group.names:
             for name, port in listeners_of(plan, host):
                 listeners.append(
                     {
                         "name": name,
-                        "hostname": host.host,
+                        "hostname": host,
                         "port": port,
                         "protocol": "HTTPS",
                         "tls": {"mode": "Terminate", "certificateRefs": [reference]},

@@ -12,7 +12,7 @@ from matrixfleet.kubernetes.edges.group import Group, ingress, tls_of
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
 from matrixfleet.plan import Plan, waves
-from matrixfleet.plan.edge import HEALTH_PATHS, TRANSFER_TIMEOUT
+from matrixfleet.plan.edge import DRAIN, HEALTH_PATHS, TRANSFER_TIMEOUT
 
 FRONTEND, BACKEND = "networking.gke.io/v1beta1", "cloud.google.com/v1"
 
@@ -27,24 +27,27 @@ def backend(plan: Plan, component: str) -> dict[str, str]:
 
 def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     """What the front does, what it does with each backend, and the Ingress."""
+    policy = plan.cluster.edge.ssl_policy
     yield make(
         plan,
         "FrontendConfig",
         "edge",
         api=FRONTEND,
         wave=waves.FRONT,
-        spec={"redirectToHttps": {"enabled": True, "responseCodeName": "MOVED_PERMANENTLY_DEFAULT"}},
+        spec={
+            "redirectToHttps": {"enabled": True, "responseCodeName": "MOVED_PERMANENTLY_DEFAULT"},
+            **({"sslPolicy": policy} if policy else {}),
+        },
     )
-    for component in sorted({group.backend for group in groups}):
+    for component in sorted({backend for group in groups for backend in group.backends}):
         yield backend_config(plan, component)
     annotations = {
         # Google's controller does not read spec.ingressClassName.
         "kubernetes.io/ingress.class": plan.cluster.edge.class_name,
         "networking.gke.io/v1beta1.FrontendConfig": plan.called("edge"),
     }
-    hosts = [host for group in groups for host in group.hosts]
     tls = [entry for group in groups for entry in tls_of(plan, group)]
-    yield ingress(plan, plan.called("edge"), hosts, annotations, tls=tls, by_class_name=False)
+    yield ingress(plan, plan.called("edge"), groups, annotations, tls=tls, by_class_name=False)
 
 
 def backend_config(plan: Plan, component: str) -> Object:
@@ -58,6 +61,7 @@ def backend_config(plan: Plan, component: str) -> Object:
         wave=waves.FRONT,
         spec={
             "timeoutSec": TRANSFER_TIMEOUT,
+            "connectionDraining": {"drainingTimeoutSec": DRAIN},
             "healthCheck": {
                 "type": "HTTP",
                 "port": plan.workloads[component].ports["http"],

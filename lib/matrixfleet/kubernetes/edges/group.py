@@ -23,14 +23,19 @@ class Group:
 
     @property
     def names(self) -> list[str]:
-        """The host names."""
-        return [host.host for host in self.hosts]
+        """The host names, each once."""
+        return list(dict.fromkeys(host.host for host in self.hosts))
 
     @property
-    def backend(self) -> str:
-        """The component that answers for all of them."""
-        (backend,) = {host.backend for host in self.hosts}
-        return backend
+    def backends(self) -> list[str]:
+        """The components that answer: two where Element Web has the homeserver's own name."""
+        return sorted({host.backend for host in self.hosts})
+
+    def paths_of(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Each path of a host name and the component that answers; the longest first, for edges that take the first that
+        fits."""
+        paths = [(each.path, each.backend) for each in self.hosts if each.host == name]
+        return tuple(sorted(paths, key=lambda each: -len(each[0])))
 
 
 def groups_of(plan: Plan) -> list[Group]:
@@ -84,7 +89,7 @@ def certificate(plan: Plan, group: Group) -> Object:
 def ingress(
     plan: Plan,
     name: str,
-    hosts: Sequence[PublicHost],
+    groups: Sequence[Group],
     annotations: Mapping[str, str],
     *,
     tls: Sequence[Object] = (),
@@ -97,14 +102,17 @@ def ingress(
     path_type: how the controller reads paths
     """
     rules = []
-    for host in hosts:
-        backend = {"service": {"name": plan.called(host.backend), "port": {"name": "http"}}}
-        rules.append(
-            {
-                "host": host.host,
-                "http": {"paths": [{"path": host.path, "pathType": path_type, "backend": backend}]},
-            }
-        )
+    for group in groups:
+        for host in group.names:
+            paths = [
+                {
+                    "path": path,
+                    "pathType": path_type,
+                    "backend": {"service": {"name": plan.called(backend), "port": {"name": "http"}}},
+                }
+                for path, backend in group.paths_of(host)
+            ]
+            rules.append({"host": host, "http": {"paths": paths}})
     spec: Object = {"ingressClassName": plan.cluster.edge.class_name} if by_class_name else {}
     if tls:
         spec["tls"] = list(tls)

@@ -26,4 +26,4 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
         f"{OURS}/timeout-server": f"{REQUEST_TIMEOUT}s",
     }
     for group in groups:
-        yield ingress(plan, plan.called(group.purpose), group.hosts, annotations, tls=tls_of(plan, group))
+        yield ingress(plan, plan.called(group.purpose), [group], annotations, tls=tls_of(plan, group))

@@ -29,4 +29,4 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
         # Its admission refuses a dot, as in /.well-known, in paths of the other types (`strict-validate-path-type`, on
         # by default since 1.12; kubernetes/ingress-nginx#11176). Without use-regex this type is a prefix too.
         kind, tls = "ImplementationSpecific", tls_of(plan, group)
-        yield ingress(plan, plan.called(group.purpose), group.hosts, annotations, tls=tls, path_type=kind)
+        yield ingress(plan, plan.called(group.purpose), [group], annotations, tls=tls, path_type=kind)

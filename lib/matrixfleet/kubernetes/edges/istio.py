@@ -14,7 +14,7 @@ from matrixfleet.kubernetes.edges.group import Group, secret_of
 from matrixfleet.kubernetes.emit import Object
 from matrixfleet.kubernetes.objects import make
 from matrixfleet.plan import Plan, waves
-from matrixfleet.plan.edge import FEDERATION_PORT, PublicHost
+from matrixfleet.plan.edge import FEDERATION_PORT
 
 API = "networking.istio.io/v1"
 
@@ -29,9 +29,11 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     if plan.cluster.edge.gateway is None:
         yield gateway(plan, groups)
     for group in groups:
-        for path, hosts in groupby(group.hosts, lambda host: host.path):
+        # One for all paths of a name: the order between several of one host is undefined.
+        for served, names in groupby(group.names, group.paths_of):
+            path = served[-1][0]
             suffix = "" if path == "/" else "-" + path.strip("/.").replace("/", "-")
-            yield virtual_service(plan, f"{group.purpose}{suffix}", list(hosts))
+            yield virtual_service(plan, f"{group.purpose}{suffix}", list(names), served)
 
 
 def gateway(plan: Plan, groups: Sequence[Group]) -> Object:
@@ -56,17 +58,17 @@ def gateway(plan: Plan, groups: Sequence[Group]) -> Object:
     return make(plan, "Gateway", "edge", api=API, wave=waves.EDGE, spec=spec)
 
 
-def virtual_service(plan: Plan, purpose: str, hosts: Sequence[PublicHost]) -> Object:
-    """Hosts of one path, to the component that answers. Exported to where the gateway is: else every sidecar of
+def virtual_service(plan: Plan, purpose: str, hosts: Sequence[str], served: Sequence[tuple[str, str]]) -> Object:
+    """Hosts of the same paths, to the components that answer. Exported to where the gateway is: else every sidecar of
     the mesh would hear of it."""
     edge = plan.cluster.edge
     shared = edge.gateway
     around = {edge.peers[0].namespace, *([shared.namespace] if shared else [])}
     spec = {
-        "hosts": [host.host for host in hosts],
+        "hosts": list(hosts),
         "gateways": [f"{shared.namespace}/{shared.name}" if shared else plan.called("edge")],
         "exportTo": [".", *sorted(filter(None, around))],
-        "http": [*([redirect()] if shared else []), serve(plan, hosts[0])],
+        "http": [*([redirect()] if shared else []), *(serve(plan, *each) for each in served)],
     }
     return make(plan, "VirtualService", "edge", api=API, name=plan.called(purpose), wave=waves.EDGE, spec=spec)
 
@@ -76,12 +78,12 @@ def redirect() -> Object:
     return {"match": [{"port": 80}], "redirect": {"scheme": "https", "redirectCode": 301}}
 
 
-def serve(plan: Plan, host: PublicHost) -> Object:
-    """To the component that answers. Tried once: by default Istio sends a request again that may have reached
+def serve(plan: Plan, path: str, backend: str) -> Object:
+    """A path to the component that answers. Tried once: by default Istio sends a request again that may have reached
     Synapse."""
-    address, port = plan.address(host.backend), plan.workloads[host.backend].ports["http"]
+    address, port = plan.address(backend), plan.workloads[backend].ports["http"]
     return {
-        "match": [{"uri": {"prefix": host.path}}],
+        "match": [{"uri": {"prefix": path}}],
         "retries": {"attempts": 0},
         "route": [{"destination": {"host": address, "port": {"number": port}}}],
     }

@@ -29,4 +29,4 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     if plan.cluster.edge.federation_on_8448:
         annotations[f"{OURS}/listen-ports-ssl"] = f"443,{FEDERATION_PORT}"
     for group in groups:
-        yield ingress(plan, plan.called(group.purpose), group.hosts, annotations, tls=tls_of(plan, group))
+        yield ingress(plan, plan.called(group.purpose), [group], annotations, tls=tls_of(plan, group))

@@ -37,8 +37,8 @@ def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
     }
     for group in groups:
         name = plan.called(group.purpose)
-        yield ingress(plan, name, group.hosts, secured, tls=tls_of(plan, group))
-        yield ingress(plan, f"{name}-redirect", group.hosts, redirect)
+        yield ingress(plan, name, [group], secured, tls=tls_of(plan, group))
+        yield ingress(plan, f"{name}-redirect", [group], redirect)
 
 
 def middleware(plan: Plan) -> Object:
