@@ -270,8 +270,8 @@ def test_a_gateway_that_all_share(fleet: Fleet) -> None:
     assert parents == [("gateways", "public", "https"), ("gateways", "public", "federation")]
 
 
-# Seconds after which each closes an idle connection to a backend, and those until it has heard that a Pod leaves: by the
-# documentation that lib/matrixfleet/plan/edge.py names.
+# Seconds after which each closes an idle connection to a backend, and those until it has heard that a Pod leaves: by
+# the documentation that lib/matrixfleet/plan/edge.py names.
 IDLE = {Edge.GATEWAY_API: 3600, Edge.ISTIO: 3600, Edge.AWS_ALB: 300, Edge.GKE: 600, Edge.AZURE_AGIC: 300}
 UNTIL_TOLD = {Edge.AWS_ALB: 30, Edge.GKE: 60, Edge.AZURE_AGIC: 90}
 

@@ -161,12 +161,12 @@ class EdgeSpec(Model):
     aliases, unless a ClientTrafficPolicy says otherwise: each tenant's own Gateway gets one. A shared
     `gateway` is its owner's to set."""
     ssl_policy: Name | None = None
-    """gke: the SSL policy of Google Cloud that load balancers use, which you make (`gcloud compute ssl-policies create`).
-    Without, they speak TLS 1.0 too, and `compile` warns."""
+    """gke: the SSL policy of Google Cloud that load balancers use; you make it (`gcloud compute ssl-policies create`).
+    Default: none, so that they speak TLS 1.0 too, and `compile` warns."""
     load_balancer_group: Name | None = None
-    """aws-alb: the load balancer that all tenants share (IngressGroup); needs certificate_arns. Default: each tenant has
-    its own. A balancer has 100 rules and 25 certificates unless AWS raises them, so about 30 tenants; everybody who may
-    write an Ingress in the cluster can join a group."""
+    """aws-alb: the load balancer that all tenants share (IngressGroup); needs certificate_arns. Default: each tenant
+    has its own. A balancer has 100 rules and 25 certificates unless AWS raises them, so about 30 tenants; everybody who
+    may write an Ingress in the cluster can join a group."""
     certificate_arns: tuple[CertificateArn, ...] = ()
     """aws-alb: certificates of AWS Certificate Manager; a load balancer there reads no Secrets."""
     certificate_discovery: bool = False

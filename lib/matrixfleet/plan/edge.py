@@ -36,7 +36,8 @@ _IDLE = {
 (idleConnTimeout, idle_timeout). Envoy: `idle_timeout` of HttpProtocolOptions, one hour; other implementations of the
 Gateway API are shorter. NGINX: `keepalive_timeout` of an upstream, 60 s, as `upstream-keepalive-timeout` of
 ingress-nginx. HAProxy drops idle connections sooner (`pool-purge-delay`). Google: 600 s, fixed ("Backend services
-overview", "Backend keepalive timeout"). Azure: five minutes at most ("FAQ for Application Gateway", TCP idle timeout)."""
+overview", "Backend keepalive timeout"). Azure: five minutes at most ("FAQ for Application Gateway", TCP idle
+timeout)."""
 _UNTIL_TOLD = {Edge.AWS_ALB: 30, Edge.GKE: 60, Edge.AZURE_AGIC: 90}
 """Seconds that clouds' balancers take until they send nothing more to a Pod that leaves; Pods of the cluster watch
 EndpointSlices and take 5."""
@@ -104,8 +105,8 @@ class PublicHost:
 
 
 def public_hosts_of(tenant: Tenant) -> tuple[PublicHost, ...]:
-    """The hosts of a homeserver. Where server_name is not the Matrix host, only .well-known is served there; where Element
-    Web has that name too, both share its certificate, since an edge has one for a name."""
+    """The hosts of a homeserver. Where server_name is not the Matrix host, only .well-known is served there; where
+    Element Web has that name too, both share its certificate, since an edge has one for a name."""
     hosts = [PublicHost(tenant.hosts.matrix, "/", "router", "matrix")]
     if tenant.well_known.serve and tenant.server_name != tenant.hosts.matrix:
         certificate = "element" if tenant.server_name == tenant.hosts.element else "matrix"

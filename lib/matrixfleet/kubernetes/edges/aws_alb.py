@@ -19,8 +19,8 @@ SSL_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 """TLS 1.2 and 1.3. Without one the API's default speaks TLS 1.0 (AWS, "Security policies for your Application Load
 Balancer")."""
 READINESS = {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
-"""Label of a namespace: a Pod there is ready when its load balancer finds it healthy, so that a rollout does not take away
-the last that it knows (AWS Load Balancer Controller, "Pod readiness gate")."""
+"""Label of a namespace: a Pod there is ready when its load balancer finds it healthy, so that a rollout does not take
+away the last that it knows (AWS Load Balancer Controller, "Pod readiness gate")."""
 
 
 def backend(plan: Plan, component: str) -> dict[str, str]:

@@ -22,9 +22,9 @@ def backend(plan: Plan, component: str) -> dict[str, str]:
 
 
 def objects(plan: Plan, groups: Sequence[Group]) -> Iterator[Object]:
-    """An Ingress a group and backend, and another where there is a second port: port and health probe are annotations of
-    the whole Ingress."""
-    for group, backend in ((group, backend) for group in groups for backend in group.backends):
+    """An Ingress a group and backend, and another where there is a second port: port and health probe are annotations
+    of the whole Ingress."""
+    for group, backend in ((one, backend) for one in groups for backend in one.backends):
         mine = Group(group.purpose, tuple(host for host in group.hosts if host.backend == backend))
         name, tls = plan.called(group.purpose + f"-{backend}" * (len(group.backends) > 1)), tls_of(plan, group)
         annotations = {

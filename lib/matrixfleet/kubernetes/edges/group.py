@@ -32,8 +32,8 @@ class Group:
         return sorted({host.backend for host in self.hosts})
 
     def paths_of(self, name: str) -> tuple[tuple[str, str], ...]:
-        """Each path of a host name and the component that answers; the longest first, for edges that take the first that
-        fits."""
+        """Each path of a host name and the component that answers; the longest first, for edges that take the first
+        that fits."""
         paths = [(each.path, each.backend) for each in self.hosts if each.host == name]
         return tuple(sorted(paths, key=lambda each: -len(each[0])))
 
