@@ -484,7 +484,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "Istio without its CNI node agent": (
         add(EU1, "    mesh: istio\n    istio: {cni: false}\n"),
-        f"{EU1}:81: cluster.istio: expected istio.cni: true, got False; without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
+        f"{EU1}:63: cluster.istio: expected istio.cni: true, got False; without Istio's CNI node agent injected Pods break Pod Security restricted; install it, then say so",
     ),
     "a mesh that nobody describes": (
         add(EU1, "    mesh: istio\n"),
@@ -547,11 +547,11 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "CloudNativePG that is there, without its version": (
         edit(EU1_CLASS, "{provision: managed, barman_cloud: true}", "{barman_cloud: true}"),
-        f"{EU1_CLASS}:60: cluster.operators.cloudnative_pg: expected the version of the operator that is there, got 'none'",
+        f"{EU1_CLASS}:42: cluster.operators.cloudnative_pg: expected the version of the operator that is there, got 'none'",
     ),
     "CloudNativePG that lets a database's owner become a superuser": (
         edit(EU1_CLASS, "{provision: managed, barman_cloud: true}", "{version: 1.29.1, barman_cloud: true}"),
-        f"{EU1_CLASS}:60: cluster.operators.cloudnative_pg.version: expected CloudNativePG 1.30.0, as release stable has it, or"
+        f"{EU1_CLASS}:42: cluster.operators.cloudnative_pg.version: expected CloudNativePG 1.30.0, as release stable has it, or"
         " newer, got 1.29.1; update the operator first",
     ),
     "a chart that does not support the release's Kubernetes": (
@@ -923,7 +923,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "a priority that Kubernetes keeps": (
         edit(EU1, "matrix-high: 100000", "matrix-high: 2000000000"),
-        "inventory/classes/cluster/eu1.yml:68: cluster.priority_classes.matrix-high: expected less than or equal to 1000000000, got 2000000000",
+        "inventory/classes/cluster/eu1.yml:50: cluster.priority_classes.matrix-high: expected less than or equal to 1000000000, got 2000000000",
     ),
     "an id too long": (
         add(CHESS, f"    appservices: {{{40 * chr(97)}: {{}}}}\n"),

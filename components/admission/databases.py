@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from matrixfleet.kubernetes.pods import INHERITED
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
 from matrixfleet.plan import PlatformPlan
 from matrixfleet.plan.names import component_name
@@ -54,7 +55,8 @@ def policies(plan: PlatformPlan) -> Iterator[Policy]:
                 "its superuser could log in (enableSuperuserAccess)"
             ),
             # The operator would make objects with them, which say another Application.
-            "!has(object.spec.inheritedMetadata) || !has(object.spec.inheritedMetadata.annotations)": (
+            "!has(object.spec.inheritedMetadata) || !has(object.spec.inheritedMetadata.annotations)"
+            f" || object.spec.inheritedMetadata.annotations.all(key, key in {cel(list(INHERITED))})": (
                 "what the operator makes of it would have annotations of its own (inheritedMetadata)"
             ),
             "(!has(object.spec.monitoring) || !has(object.spec.monitoring.enablePodMonitor)"

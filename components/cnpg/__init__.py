@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from matrixfleet.drawing import In, component
 from matrixfleet.kubernetes.authority import SERVER, authority, signed
 from matrixfleet.kubernetes.emit import Object
-from matrixfleet.kubernetes.objects import KEEP, PART_OF, PREFIX, budget, make
-from matrixfleet.kubernetes.pods import EVICTABLE, LOGS, ROLLING, lost_node, scraped_by_annotations, spread
+from matrixfleet.kubernetes.objects import KEEP, PART_OF, budget, make
+from matrixfleet.kubernetes.pods import EVICTABLE, LOGS, ROLLING, STANDBY, lost_node, scraped_by_annotations, spread
 from matrixfleet.model.choices import Database, Metrics, Pooling
 from matrixfleet.model.database import Server
 from matrixfleet.model.fleet import PLATFORM, SHARED_NAMESPACE
@@ -17,7 +17,6 @@ from matrixfleet.plan.names import component_name
 from matrixfleet.plan.postgresql import settings_of
 
 API = "postgresql.cnpg.io/v1"
-STANDBY = PREFIX + "standby"
 BARMAN = "barman-cloud.cloudnative-pg.io"
 # The rules before these are the operator's own, and the rule behind them would admit any password from anywhere
 # (pkg/postgres/configuration.go). Who may connect to a database is a member of the role that it is named after.

@@ -21,6 +21,8 @@ LOGS = 64
 its `containerLogMaxFiles` and `containerLogMaxSize`."""
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 EVICTABLE = {SAFE_TO_EVICT: "true"}
+STANDBY = PREFIX + "standby"
+"""Annotation of a database's Pods that follow another cluster's."""
 NEVER = 2**31 - 1
 """The largest backoffLimit (int32)."""
 LOST_NODE = 30
@@ -149,6 +151,10 @@ def container(
     }
     spec["volumeMounts"] = [mount.mount() for mount in mounts]
     return spec
+
+
+INHERITED = (SAFE_TO_EVICT, STANDBY, "prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path")
+"""Annotations that an operator's Pods have by their order. None is read by anybody who grants something by it."""
 
 
 def scraped_by_annotations(port: int, path: str) -> dict[str, str]:
