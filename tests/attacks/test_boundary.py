@@ -312,7 +312,10 @@ KEYS = {
 @pytest.mark.parametrize("name", KEYS)
 def test_keys_of_free_maps(name: str, tmp_path: Path) -> None:
     said, expected = KEYS[name]
-    everything = ("annotations: [", "annotations: [load-balancer.hetzner.cloud/*, '*argoproj*', 'matrix-fleet/*', '*snippet*', prometheus.io/*, ")
+    everything = (
+        "annotations: [",
+        "annotations: [load-balancer.hetzner.cloud/*, '*argoproj*', 'matrix-fleet/*', '*snippet*', prometheus.io/*, ",
+    )
     found = lines(tmp_path, TENANT + BALANCED.format(said), everything)
     assert found and all(line.startswith(f"{FILE}:10: matrix.turn.") and expected in line for line in found), found
 
