@@ -95,6 +95,15 @@ parameters:
     namespace: fleet
     hosts: {matrix: c.example.com}
 """
+LDAP = "ldap_auth_provider.LdapAuthProviderModule"
+
+
+def module_of_release(repository: Repository) -> None:
+    """A release that lists a module with a secret."""
+    listed = f"      modules: {{{LDAP}: {{keys: [uri], secrets: [bind_password_file]}}}}\n"
+    repository.edit("inventory/classes/release/stable.yml", "      modules: {}\n", listed)
+
+
 CASES: dict[str, tuple[Change, str]] = {
     "unknown key": (
         edit(CHESS, "url_previews", "url_preview"),
@@ -442,7 +451,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "a mail password in the inventory": (
         add(CHESS, "    email: {host: mail.example.org, user: chess, password: x, sender: chess@example.org}\n"),
         f"{CHESS}:15: matrix.email.password: unknown key;"
-        " known here: generation, host, port, reach, security, sender, user",
+        " known here: ca, generation, host, port, reach, security, sender, user",
     ),
     "a text that Synapse cannot fill in": (
         add(CHESS, "    consent: {version: '1', text: Be kind, block: '100% of you must agree'}\n"),
@@ -772,6 +781,61 @@ CASES: dict[str, tuple[Change, str]] = {
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
         "inventory/classes/cluster/us1.yml:28: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",
+    ),
+    "a certificate that is looked for, in a load balancer of many": (
+        edit(
+            "inventory/classes/cluster/us1.yml",
+            'certificate_arns: ["arn:aws:acm:us-east-1:123456789012:certificate/6f1d2c3b-0a4e-4c1d-9b7f-2e5a8c9d0e1f"]',
+            "certificate_discovery: true",
+        ),
+        "inventory/classes/cluster/us1.yml:9: cluster.edge: expected certificate_arns, since load_balancer_group is said, got 'certificate_discovery'; a host for which no certificate is found stops the changes of every tenant of the group",
+    ),
+    "an SSL policy of another edge's": (
+        edit(EU1, "      pod_ports: [8443]\n", "      ssl_policy: modern\n"),
+        f"{EU1}:7: cluster.edge: expected controller: gke, since ssl_policy is said, got 'traefik'",
+    ),
+    "a module with a secret and no id": (
+        chain(module_of_release, add(CHESS, f"    modules: [{{module: {LDAP}, secrets: [bind_password_file]}}]\n")),
+        f"{CHESS}:15: matrix.modules[0]: expected id, since secrets is said, got 'none'; a short name (ldap)",
+    ),
+    "a module that reaches somewhere and has no id": (
+        chain(
+            module_of_release,
+            add(CHESS, f"    modules: [{{module: {LDAP}, reach: [{{cidrs: [10.8.7.1/32], port: 636}}]}}]\n"),
+        ),
+        f"{CHESS}:15: matrix.modules[0]: expected id, since reach is said, got 'none'; a short name (ldap)",
+    ),
+    "a module's secret in the inventory too": (
+        chain(
+            module_of_release,
+            add(
+                CHESS,
+                f"    modules: [{{module: {LDAP}, id: ldap, secrets: [bind_password_file], config: {{bind_password_file: /a}}}}]\n",
+            ),
+        ),
+        f"{CHESS}:15: matrix.modules[0]: expected bind_password_file in secrets or in config, got 'both'; its file's path is filled in",
+    ),
+    "a module's secret that the release does not list": (
+        chain(
+            module_of_release,
+            add(CHESS, f"    modules: [{{module: {LDAP}, id: ldap, secrets: [bind_password_fil]}}]\n"),
+        ),
+        f"{CHESS}:15: matrix.modules[0].secrets[0]: no key of {LDAP} in release stable that names a file with a secret: 'bind_password_fil', did you mean bind_password_file?",
+    ),
+    "two modules of one id": (
+        chain(
+            module_of_release,
+            add(CHESS, f"    modules: [{{module: {LDAP}, id: ldap}}, {{module: {LDAP}, id: ldap}}]\n"),
+        ),
+        f"{CHESS}:15: matrix.modules[0].id: expected an id for each, got 'ldap' twice",
+    ),
+    "logs in the clear with an authority": (
+        edit(
+            EU1,
+            "        address: http://loki-gateway.loki.svc.cluster.local\n",
+            f"        address: http://loki-gateway.loki.svc.cluster.local\n        ca: {json.dumps(CA)}\n",
+        ),
+        f"{EU1}:45: cluster.logs.store: expected an https:// address, since ca is said, got 'http://loki-gateway.loki.svc.cluster.local'",
     ),
     "restore tests on volumes that are kept": (
         edit(

@@ -86,6 +86,8 @@ BRANDING = {
     "default_theme": "custom-Night",
     "themes": [{"name": "Night", "is_dark": True, "colors": {"accent-color": "#112233"}}],
 }
+ACME = {"email": "ops@example.com", "dns01": {"route53": {"region": "one"}}}
+LDAP = "ldap_auth_provider.LdapAuthProviderModule"
 MANAGER = {"ui_url": "https://m.example.com/ui", "rest_url": "https://m.example.com/api"}
 
 
@@ -141,10 +143,32 @@ EXTRA: dict[str, Changes] = {
         (("matrix", "release"), "stable"),
         (("matrix", "calls"), "legacy"),
         (("matrix", "alerts"), ALERTS),
-        (("matrix", "appservices"), {"irc": {"generation": 2, "reach": REACH}}),
+        (("matrix", "appservices"), {"irc": {"generation": 2, "reach": REACH, "ca": CA}}),
+        (("releases", "stable", "modules"), {LDAP: {"keys": ["uri"], "secrets": ["bind_password_file"]}}),
+        (
+            ("matrix", "modules"),
+            [
+                {
+                    "module": LDAP,
+                    "id": "ldap",
+                    "config": {"uri": "ldaps://ldap.example.com"},
+                    "secrets": ["bind_password_file"],
+                    "generation": 2,
+                    "ca": CA,
+                    "reach": REACH,
+                }
+            ],
+        ),
         (
             ("matrix", "email"),
-            {"host": "smtp.example.com", "user": "m", "sender": "m@example.com", "generation": 2, "reach": REACH},
+            {
+                "host": "smtp.example.com",
+                "user": "m",
+                "sender": "m@example.com",
+                "generation": 2,
+                "reach": REACH,
+                "ca": CA,
+            },
         ),
         (("matrix", "consent"), {"version": "1", "text": "Be kind", "name": "Rules", "at_registration": False}),
         (
@@ -157,6 +181,7 @@ EXTRA: dict[str, Changes] = {
                         "issuer": "https://sso.example.com/realms/main",
                         "client_id": "matrix",
                         "reach": REACH,
+                        "ca": CA,
                         "mapping": {"display_name": "{{ user.name }}", "email": "{{ user.email }}"},
                     }
                 },
@@ -314,7 +339,7 @@ EXTRA: dict[str, Changes] = {
         (("cluster", "logs", "resources"), NEEDS),
         (
             ("cluster", "logs", "store"),
-            {"address": "https://loki.example.com", "user": "fleet", "generation": 2, "reach": REACH},
+            {"address": "https://loki.example.com", "user": "fleet", "generation": 2, "reach": REACH, "ca": CA},
         ),
         (("cluster", "monitoring", "runbooks"), "https://git.example.com/runbooks/"),
         (("cluster", "network", "dns"), PEERS),
@@ -366,6 +391,30 @@ EXTRA: dict[str, Changes] = {
                 "certificate_arns": ["arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"],
             },
         ),
+    ],
+    "Amazon's load balancer that finds certificates": [
+        (
+            EDGE,
+            {
+                "controller": "aws-alb",
+                "class_name": "alb",
+                "peers": [{"cidrs": ["10.40.0.0/24"]}],
+                "certificate_discovery": True,
+            },
+        ),
+    ],
+    "Google's load balancer": [
+        (
+            EDGE,
+            {
+                "controller": "gke",
+                "class_name": "gce",
+                "peers": [{"cidrs": ["130.211.0.0/22", "35.191.0.0/16"]}],
+                "trusted_hops": 2,
+                "ssl_policy": "modern",
+            },
+        ),
+        (("cluster", "issuers", "web", "acme"), ACME),
     ],
     "Envoy Gateway": [
         (EDGE, {"controller": "gateway-api", "class_name": "envoy", "envoy_gateway": True, "peers": [PODS]}),

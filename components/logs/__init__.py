@@ -29,6 +29,9 @@ def main(plan: PlatformPlan) -> Iterator[Object]:
     if "logs" not in plan.workloads:
         return
     files = {"vector.yaml": to_yaml(vector(plan)), "clean.vrl": read(__file__, "clean.vrl")}
+    store = plan.cluster.logs.store
+    if store and store.ca:
+        files["store-ca.crt"] = store.ca
     place, wave = plan.logs_namespace, plan.workloads["logs"].wave
     yield make(plan, "ConfigMap", "logs", wave=wave, namespace=place, data=files)
     yield cluster_role(plan)
@@ -93,6 +96,7 @@ def vector(plan: PlatformPlan) -> Object:
             "inputs": ["limit"],
             **SINKS[logs.kind](plan.cluster.name, logs.store),
             **authentication(logs.store),
+            **({"tls": {"ca_file": f"{FOLDER}/store-ca.crt"}} if logs.store.ca else {}),
             "acknowledgements": {"enabled": True},
             # 256 MiB is the least that Vector takes. Full, the files are read later, and the kubelet rotates them.
             "buffer": {"type": "disk", "max_size": 268435488, "when_full": "block"},

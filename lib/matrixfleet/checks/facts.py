@@ -205,7 +205,12 @@ _ROTATED_OF_PLATFORM = {
     "backup": "platform.postgresql.archive.bucket.generation",
     "logs": "cluster.logs.store.generation",
 }
-_MANY = {"oidc": "auth.providers.{}", "appservice": "appservices.{}", "alerts": "alerts.{}"}
+_MANY = {
+    "oidc": "auth.providers.{}",
+    "appservice": "appservices.{}",
+    "alerts": "alerts.{}",
+    "module": "modules.{}",
+}
 
 
 def _generations(tree: Tree) -> Iterator[tuple[Entry, str, int]]:

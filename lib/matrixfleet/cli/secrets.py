@@ -123,7 +123,10 @@ def _rotation(fleet: Fleet, plan: TenantPlan, secret: Secret) -> str:
     mine = secret.rotate[0] == "matrix"
     here: Any = plan.tenant if mine else plan.target.platform
     for part in secret.rotate[1:]:
-        here = here[part] if isinstance(here, dict) else getattr(here, part)
+        if isinstance(here, tuple):
+            here = here[int(part)]
+        else:
+            here = here[part] if isinstance(here, dict) else getattr(here, part)
     where = plan.target.name if mine else fleet.platform_name(plan.target.name)
     return f"{'.'.join(secret.rotate)}: {here + 1} in {fleet.source.shown(where)}"
 

@@ -87,7 +87,9 @@ def application(
 
     owns: whether what it synced is deleted with it (but for what is kept)
     """
-    annotations = {}
+    # Argo CD compares with what the API server would make of a manifest, so that no default of a schema, of whatever
+    # version its operator is, is a difference ("Server-Side Diff" of its documentation).
+    annotations = {"argocd.argoproj.io/compare-options": "ServerSideDiff=true"}
     if "path" in source:
         # A commit that touches nothing below the folder renders nothing anew.
         annotations["argocd.argoproj.io/manifest-generate-paths"] = "."

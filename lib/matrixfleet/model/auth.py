@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Auth, Built, Provider
+from matrixfleet.model.database import Certificates
 from matrixfleet.model.mapping import Template
 from matrixfleet.model.peers import Reach
 from matrixfleet.model.types import Generation, HttpsUrl, Id, Line, Token, expected
@@ -80,6 +81,9 @@ class OidcProvider(Model):
     https://HOSTS.MATRIX/_synapse/client/oidc/backchannel_logout, and must send session ids."""
     generation: Generation = 1
     """Of the client secret."""
+    ca: Certificates | None = None
+    """The authority that signed its certificate, which Synapse then trusts in all of its connections. Default: one that
+    everybody trusts."""
     reach: tuple[Reach, ...] = ()
     """Where it is, unless it is on the Internet."""
 

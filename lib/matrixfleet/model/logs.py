@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, Logs
+from matrixfleet.model.database import Certificates
 from matrixfleet.model.peers import Reach
 from matrixfleet.model.resources import Resources, starts_with
 from matrixfleet.model.types import Generation, HttpUrl, UserName, expected
@@ -24,6 +25,8 @@ class LogStore(Model):
     """Of basic authentication; none unless said."""
     generation: Generation = 1
     """Of the password."""
+    ca: Certificates | None = None
+    """The authority that signed its certificate. Default: one that everybody trusts."""
     reach: tuple[Reach, ...] = ()
     """Where it is, unless it is on the Internet."""
 
@@ -35,6 +38,8 @@ class LogStore(Model):
 
     @model_validator(mode="after")
     def _encrypted_outside(self) -> LogStore:
+        if self.ca and self.address.startswith("http://"):
+            raise expected("an https:// address, since ca is said", self.address)
         if self.address.startswith("http://") and (self.user or not self.reach):
             wanted = "an https:// address, since " + ("there is a user" if self.user else "no reach is said")
             raise expected(wanted, self.address, "anybody on the way would read it")

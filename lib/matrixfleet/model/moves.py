@@ -37,6 +37,7 @@ TENANT = (
     "matrix.redis.password",
     "matrix.email.generation",
     "matrix.appservices.<id>.generation",
+    "matrix.modules.<id>.generation",
     "matrix.backup.bucket.generation",
     "matrix.backup.second.generation",
     "matrix.alerts.slack.generation",

@@ -195,6 +195,9 @@ class SynapseModule(Model):
     keys: tuple[Line, ...] = ()
     """The keys that a tenant may set in its `config`. Leave out keys that hold secrets, and keys by which the module
     loads code, reads files or renders templates: it runs beside the signing key."""
+    secrets: tuple[Line, ...] = ()
+    """Keys whose value is the path of a file that holds a secret. A tenant names those that it needs, and the path is
+    filled in. Default: none."""
 
 
 class Release(Model):

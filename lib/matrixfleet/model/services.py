@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 
 from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, MailSecurity
+from matrixfleet.model.database import Certificates
 from matrixfleet.model.peers import Reach
 from matrixfleet.model.release import ModuleName
-from matrixfleet.model.types import Email, Generation, Host, Line, Plain, Port, Text, UserName, expected
+from matrixfleet.model.types import Email, Generation, Host, Id, Line, Plain, Port, Text, UserName, expected
 
 
 class Mail(Model):
@@ -30,6 +31,9 @@ class Mail(Model):
     """`notif_from`."""
     generation: Generation = 1
     """Of the password."""
+    ca: Certificates | None = None
+    """The authority that signed its certificate, which Synapse then trusts in all of its connections. Default: one that
+    everybody trusts."""
     reach: tuple[Reach, ...] = ()
     """Where it is, unless it is on the Internet."""
 
@@ -71,6 +75,9 @@ class AppService(Model):
 
     generation: Generation = 1
     """Of the registration file."""
+    ca: Certificates | None = None
+    """The authority that signed its certificate, which Synapse then trusts in all of its connections. Default: one that
+    everybody trusts."""
     reach: tuple[Reach, ...] = ()
     """Where it is: Synapse may talk to it there, and Pods among these to the router. None for one on the
     Internet, or one that Synapse never calls (`url: null`)."""
@@ -83,3 +90,28 @@ class Module(Model):
     """One of the release's `modules`: its Python class. Nothing is installed at start."""
     config: dict[Line, Plain] = Field(default_factory=dict)
     """Keys that the release names of it, as the module documents them. Nothing secret: it is in git."""
+    id: Id | None = None
+    """What its Secret and its destinations are called. Needed with `secrets` or `reach`; cannot change without another
+    Secret."""
+    secrets: tuple[Line, ...] = ()
+    """Keys of its configuration that name a file with a secret, out of those that the release lists
+    (`bind_password_file`). The files are keys of the same name in the Secret `<tenant>-module-<id>-<generation>`, which
+    a person creates. Default: none."""
+    generation: Generation = 1
+    """Of that Secret."""
+    ca: Certificates | None = None
+    """The authority that signed its certificate, which Synapse then trusts in all of its connections. Default: one that
+    everybody trusts."""
+    reach: tuple[Reach, ...] = ()
+    """Where the server is that it asks, for a directory or a policy of one's own. Default: nowhere but where Synapse
+    goes itself."""
+
+    @model_validator(mode="after")
+    def _has_an_id(self) -> Module:
+        for key in ("secrets", "reach"):
+            if getattr(self, key) and self.id is None:
+                raise expected(f"id, since {key} is said", "none", "a short name (ldap)")
+        for key in self.secrets:
+            if key in self.config:
+                raise expected(f"{key} in secrets or in config", "both", "its file's path is filled in")
+        return self

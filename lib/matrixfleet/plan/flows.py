@@ -179,6 +179,15 @@ def private_flows(tenant: Tenant, processes: tuple[Process, ...], router: int) -
                 yield Flow(bridge, "router", ((TCP, router),), "client API")
 
 
+def module_flows(tenant: Tenant, processes: tuple[Process, ...]) -> Iterator[Flow]:
+    """What modules ask: any process of Synapse loads them all."""
+    for module in tenant.modules:
+        for one in module.reach:
+            where = Outside(f"module {module.id}", (one,))
+            for process in processes:
+                yield Flow(process.component, where, ((TCP, one.port),), "what the module asks")
+
+
 def backup_flows(tenant: Tenant, cluster: Cluster, server: Door) -> Iterator[Flow]:
     """The way to the buckets of backups, and to PostgreSQL itself. Synapse's own way to the Internet is said with its
     other reasons to go there."""
@@ -303,6 +312,7 @@ def flows_of(
         elif process.federates and tenant.synapse.federation.enabled:
             flows += internet_flows(process.component, cluster, (), FEDERATION)
     flows += private_flows(tenant, processes, router["http"])
+    flows += module_flows(tenant, processes)
     flows += backup_flows(tenant, cluster, database.server)
     if turn:
         flows.extend(turn_flows(turn, cluster))

@@ -819,6 +819,18 @@ class TenantPlan(Plan):
                 known = did_you_mean(name, keys) or "; it has none"
                 message = f"unknown key of {one.module} in release {self.target.release_name}{known}"
                 raise Refused((*key, "config", name), message)
+            files = offered[one.module].secrets
+            for number, name in enumerate(one.secrets):
+                if name not in files:
+                    known = did_you_mean(name, files) or "; it has none"
+                    message = (
+                        f"no key of {one.module} in release {self.target.release_name} that names a file with a secret"
+                    )
+                    raise Refused((*key, "secrets", number), f"{message}: {name!r}{known}")
+        named = [one.id for one in self.tenant.modules if one.id]
+        for index, one in enumerate(self.tenant.modules):
+            if one.id and named.count(one.id) > 1:
+                raise Refused(("matrix", "modules", index, "id"), f"expected an id for each, got {one.id!r} twice")
 
     def verify_admin_networks(self) -> None:
         """Refuse networks of administrators that hold the edge, the router or a node: a client whose address one of

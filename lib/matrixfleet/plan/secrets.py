@@ -268,8 +268,14 @@ def secrets_of(
             )
     found += shared
     found += [
-        secret(purpose, generation, ((key, GIVEN),), readers=readers, rotate=("matrix", *said, "generation"))
-        for purpose, key, generation, said in given_of(tenant)
+        secret(
+            purpose,
+            generation,
+            tuple((key, GIVEN) for key in keys),
+            readers=readers,
+            rotate=("matrix", *said, "generation"),
+        )
+        for purpose, keys, generation, said in given_of(tenant)
     ]
     if tenant.probes.canary:
         found.append(secret(CANARY, 1, (("password", RANDOM),), readers=(CANARY,)))
@@ -314,11 +320,14 @@ def brought(secret: Secret) -> Secret:
     return replace(secret, keys=tuple((key, GIVEN) for key, _ in secret.keys))
 
 
-def given_of(tenant: Tenant) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
-    """What comes from outside: purpose, key, generation, and where that is said. Every one for Synapse."""
+def given_of(tenant: Tenant) -> Iterator[tuple[str, tuple[str, ...], int, tuple[str, ...]]]:
+    """What comes from outside: purpose, keys, generation, and where that is said. Every one for Synapse."""
     for name, provider in tenant.auth.providers.items():
-        yield f"oidc-{name}", "client_secret", provider.generation, ("auth", "providers", name)
+        yield f"oidc-{name}", ("client_secret",), provider.generation, ("auth", "providers", name)
     if tenant.email and tenant.email.user:
-        yield "email", "password", tenant.email.generation, ("email",)
+        yield "email", ("password",), tenant.email.generation, ("email",)
     for name, service in tenant.appservices.items():
-        yield f"appservice-{name}", "registration.yaml", service.generation, ("appservices", name)
+        yield f"appservice-{name}", ("registration.yaml",), service.generation, ("appservices", name)
+    for index, module in enumerate(tenant.modules):
+        if module.secrets:
+            yield f"module-{module.id}", module.secrets, module.generation, ("modules", str(index))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from matrixfleet.model.choices import MailSecurity
-from matrixfleet.model.services import Mail
+from matrixfleet.model.services import Mail, Module
 from matrixfleet.model.tenant import Tenant
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.oidc import Login
@@ -127,8 +127,13 @@ def services(plan: TenantPlan) -> Options:
             plan.secret(f"appservice-{name}").path("registration.yaml") for name in tenant.appservices
         ]
     if tenant.modules:
-        options["modules"] = [{"module": one.module, "config": one.config} for one in tenant.modules]
+        options["modules"] = [{"module": one.module, "config": module_config(plan, one)} for one in tenant.modules]
     return options
+
+
+def module_config(plan: TenantPlan, module: Module) -> Options:
+    """What a tenant says of a module, and where the files with its secrets are."""
+    return {**module.config, **{key: plan.secret(f"module-{module.id}").path(key) for key in module.secrets}}
 
 
 def retention(tenant: Tenant) -> Options:

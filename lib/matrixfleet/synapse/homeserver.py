@@ -188,6 +188,9 @@ def federation(tenant: Tenant) -> Options:
     }
     if spec.allow:
         options["federation_domain_whitelist"] = list(spec.allow)
+        if "matrix.org" not in spec.allow:
+            # Synapse would ask it all the same, be refused by itself, and log a traceback for each key.
+            options["trusted_key_servers"] = []
     return options
 
 

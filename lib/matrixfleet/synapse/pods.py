@@ -16,6 +16,7 @@ from matrixfleet.kubernetes.pods import (
     secret_files,
     tls_files,
 )
+from matrixfleet.model import Tenant
 from matrixfleet.model.types import bytes_of
 from matrixfleet.plan import TenantPlan
 from matrixfleet.plan.backup import SECRETS
@@ -29,6 +30,7 @@ from matrixfleet.templates import read
 CONFIGURATION = "/etc/synapse"
 
 
+AUTHORITIES = "authorities.crt"
 JOINED_EMAIL = "/data/email/email.yaml"
 
 
@@ -93,9 +95,29 @@ def shared_files(plan: TenantPlan) -> dict[str, str]:
         files["clean_cache.py"] = read(__file__, "clean_cache.py")
         if bucket.ca:
             files["media-ca.crt"] = bucket.ca
+    if authorities := authorities_of(plan.tenant):
+        files[AUTHORITIES] = "".join(authorities)
     if plan.joins_email:
         files["join_email.py"] = read(__file__, "join_email.py")
     return files
+
+
+def authorities_of(tenant: Tenant) -> list[str]:
+    """Certificates of private authorities that Synapse must trust beside those that everybody trusts, each once."""
+    asked = (*tenant.auth.providers.values(), *tenant.appservices.values(), *tenant.modules)
+    found = [one.ca for one in (*asked, *([tenant.email] if tenant.email else [])) if one.ca]
+    return list(dict.fromkeys(found))
+
+
+def trust(plan: TenantPlan) -> list[Object]:
+    """What OpenSSL reads: the folder with everybody's authorities stays, the file is the tenant's. pyOpenSSL looks
+    where the image has them only while neither variable is set (OpenSSL.SSL, Context.set_default_verify_paths)."""
+    if not authorities_of(plan.tenant):
+        return []
+    return [
+        {"name": "SSL_CERT_FILE", "value": f"{CONFIGURATION}/{AUTHORITIES}"},
+        {"name": "SSL_CERT_DIR", "value": "/etc/ssl/certs"},
+    ]
 
 
 def media_cache(plan: TenantPlan) -> Mount:
@@ -157,7 +179,7 @@ def synapse_container(
         "synapse",
         command,
         mounts,
-        env=[*environment(plan), *bucket_access(plan, process), *env],
+        env=[*environment(plan), *trust(plan), *bucket_access(plan, process), *env],
         ports=plan.workloads[process.component].ports,
         startupProbe=probe(5, startup // 5, 5, **health),
         readinessProbe=probe(5, 3, 5, **health),

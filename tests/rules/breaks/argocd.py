@@ -38,6 +38,11 @@ BREAKS = [
         says="Force=true: expected none",
     ),
     Break(
+        "an Application that compares without the API server",
+        put(APP, "metadata", "annotations", "argocd.argoproj.io/compare-options", to="ServerSideDiff=false"),
+        "argocd.argoproj.io/compare-options: expected ServerSideDiff=true",
+    ),
+    Break(
         "a folder in a part that looks like Argo CD's",
         lambda tree: tree.having(f"{PROD}/workload/argocd/x.yaml", tree.entries[SYNAPSE].doc),
         f"compiled/{PROD}/workload/argocd/x.yaml: expected no folder argocd in a target's",

@@ -19,6 +19,7 @@ FINALIZER = "resources-finalizer.argocd.argoproj.io"
 OWN = (ARGOCD, "bootstrap")
 OPERATORS = ("barman-cloud", "cert-manager", "cloudnative-pg")
 ROOT_KINDS = {("argoproj.io", "AppProject"), ("argoproj.io", "Application")}
+COMPARE = "argocd.argoproj.io/compare-options"
 WANTED = {"ServerSideApply=true", "FailOnSharedResource=true"}
 DESTRUCTIVE = {"Replace=true", "Force=true"}
 VERSION = re.compile(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
@@ -122,6 +123,8 @@ def policy_faults(one: Entry) -> Iterator[str]:
         yield "allowEmpty: expected none; with it an empty folder deletes everything"
     for option in sorted(WANTED - set(policy.get("syncOptions", []))):
         yield f"syncOptions: expected {option}"
+    if one.annotations.get(COMPARE) != "ServerSideDiff=true":
+        yield f"{COMPARE}: expected ServerSideDiff=true; without it defaults of a schema are differences for ever"
     owns = FINALIZER in one.metadata.get("finalizers", [])
     walls = str(source_of(one).get("path", "")).endswith("/fence")
     if one.part == "bootstrap" and owns:
