@@ -603,6 +603,57 @@ def test_a_bridge_talks_to_the_router_alone(fleet: Fleet) -> None:
     assert found == {("application service irc", "router")}
 
 
+LDAP = "ldap_auth_provider.LdapAuthProviderModule"
+PRIVATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+def test_a_module_has_files_a_way_and_an_authority(fleet: Fleet) -> None:
+    """LDAP: a directory in a private network, its password by file, its certificate by an authority of one's own."""
+    reach = [{"cidrs": ["10.30.0.9/32"], "port": 636}]
+    module = {
+        "module": LDAP,
+        "id": "ldap",
+        "secrets": ["bind_password_file"],
+        "config": {"uri": "ldaps://ldap.example.com"},
+    }
+    workers = changed(
+        fleet,
+        *WITH_WORKERS,
+        (("releases", "stable", "modules"), {LDAP: {"keys": ["uri"], "secrets": ["bind_password_file"]}}),
+        (("matrix", "modules"), [{**module, "ca": PRIVATE, "reach": reach}]),
+    )
+    tree = drawn(workers)
+    config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")
+    assert config is not None and config.doc["data"]["authorities.crt"] == PRIVATE
+    (said,) = yaml.safe_load(config.doc["data"]["homeserver.yaml"])["modules"]
+    where = "/secrets/module-ldap/bind_password_file"
+    assert said == {"module": LDAP, "config": {"uri": "ldaps://ldap.example.com", "bind_password_file": where}}
+    processes = [process.component for process in plan(workers).processes]
+    ways = {flow.source_name for flow in plan(workers).flows if flow.target_name == "module ldap"}
+    assert ways == set(processes) and len(ways) > 5
+    for pod in tree.pods:
+        if pod.labels["app.kubernetes.io/component"] in processes:
+            (synapse,) = [one for one in pod.containers if one["name"] == "synapse"]
+            values = {one["name"]: one.get("value") for one in synapse["env"]}
+            assert values["SSL_CERT_FILE"].endswith("/authorities.crt") and values["SSL_CERT_DIR"] == "/etc/ssl/certs"
+            assert "/secrets/module-ldap" in [one["mountPath"] for one in synapse["volumeMounts"]]
+            assert pod.volumes["secret-module-ldap"]["secret"]["secretName"] == "matrix-prod-module-ldap-1"
+
+
+def test_who_may_not_be_asked_is_no_notary(fleet: Fleet) -> None:
+    """Synapse asks its notary whatever the allow-list says, refuses itself, and logs a traceback for each key."""
+
+    def notaries(*allow: str) -> list[dict[str, str]]:
+        tree = drawn(changed(fleet, (("matrix", "synapse", "federation", "allow"), list(allow))))
+        config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")
+        assert config is not None
+        found: list[dict[str, str]] = yaml.safe_load(config.doc["data"]["homeserver.yaml"])["trusted_key_servers"]
+        return found
+
+    assert notaries() == notaries("matrix.org", "example.net") == [{"server_name": "matrix.org"}]
+    assert notaries("example.net") == []
+
+
 def test_a_policy_is_text_to_browsers_and_to_synapse(fleet: Fleet) -> None:
     tree = drawn(changed(fleet, *VARIANTS["a policy"]))
     config = tree.find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")

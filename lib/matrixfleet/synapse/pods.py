@@ -104,9 +104,11 @@ def shared_files(plan: TenantPlan) -> dict[str, str]:
 
 def authorities_of(tenant: Tenant) -> list[str]:
     """Certificates of private authorities that Synapse must trust beside those that everybody trusts, each once."""
-    asked = (*tenant.auth.providers.values(), *tenant.appservices.values(), *tenant.modules)
-    found = [one.ca for one in (*asked, *([tenant.email] if tenant.email else [])) if one.ca]
-    return list(dict.fromkeys(found))
+    found = [one.ca for one in tenant.auth.providers.values()]
+    found += [one.ca for one in tenant.appservices.values()]
+    found += [one.ca for one in tenant.modules]
+    found += [tenant.email.ca] if tenant.email else []
+    return list(dict.fromkeys(one for one in found if one))
 
 
 def trust(plan: TenantPlan) -> list[Object]:
