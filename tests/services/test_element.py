@@ -14,6 +14,8 @@ from lab import ISSUER, URL
 from playwright.sync_api import sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+"""A camera and a microphone that are always allowed by the person: what is left is the page's own policy."""
 ALWAYS = {
     "Content-Security-Policy",
     "X-Frame-Options",
@@ -55,7 +57,9 @@ def browser(node, world, tmp_path_factory):
     with sync_playwright() as playwright:
         environment = {**os.environ, "HOME": str(home)}
         # Root has no sandbox; what it opens is our own.
-        made = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False, env=environment)
+        made = playwright.chromium.launch(
+            executable_path=CHROMIUM, chromium_sandbox=False, env=environment, args=[*CAMERA]
+        )
         yield made
         made.close()
 
@@ -174,6 +178,53 @@ def test_somebody_logs_in_from_the_page(single, page):
     body = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "alice"}, "password": password}
     page.evaluate("(body) => window.logIn(body)", body)
     assert page.text_content("#user") == f"@alice:{single.server_name}"
+    assert not refused(page)
+
+
+ASK = """async (url) => {
+  try {
+    const answer = await fetch(url, { headers: { Authorization: "Bearer nobody" } });
+    return [answer.status, (await answer.json()).errcode];
+  } catch (error) {
+    return [0, String(error)];
+  }
+}"""
+
+
+def test_a_page_reads_an_outage(single, page):
+    """A browser asks with OPTIONS first, since there is a token: were that refused too, it would tell the page of a
+    failed fetch, and Element would say that there is no connection."""
+    started(page, chat(single))
+    url = (
+        f"https://{next(host for host in single.hosts if host.startswith('matrix.'))}/_matrix/client/v3/account/whoami"
+    )
+    assert page.evaluate(ASK, url) == [401, "M_UNKNOWN_TOKEN"]
+    single.pod("synapse").kill("synapse")
+    seen = []
+
+    def answered():
+        seen.append(page.evaluate(ASK, url))
+        return len(seen) > 1 and seen[-1][0] == 401 and seen[-2][0] == 401
+
+    eventually(answered, 90)
+    during = {tuple(one) for one in seen if one[0] != 401}
+    assert during == {(503, "M_UNKNOWN")}, seen
+
+
+@pytest.mark.parametrize("allow", ["camera; microphone; display-capture", ""])
+def test_a_call_in_a_frame_gets_camera_and_microphone(single, page, allow):
+    """Calls, widgets and integration managers are pages of other origins; Element names in `allow` what each may have.
+    The policy of the page must not take it away, nor give it to a frame without."""
+    started(page, chat(single))
+    call = "https://call.example.net/"
+    page.route(call, lambda route: route.fulfill(content_type="text/html", body="<p>call</p>"))
+    put(page, "iframe", {"src": call, "allow": allow, "id": "call"})
+    eventually(lambda: any(frame.url == call for frame in page.frames), 10)
+    (frame,) = [frame for frame in page.frames if frame.url == call]
+    take = (
+        "navigator.mediaDevices.getUserMedia({ audio: true, video: true }).then(() => 'given', (error) => error.name)"
+    )
+    assert frame.evaluate(take) == ("given" if allow else "NotAllowedError")
     assert not refused(page)
 
 
