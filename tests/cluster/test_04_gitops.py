@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 
@@ -118,37 +117,27 @@ NOT_OURS = ("argoproj.io", "kwok.x-k8s.io")
 def test_defaults_of_another_operators_schemas_are_no_difference(fleet: Fleet) -> None:
     """Custom resources are compiled for a range of operators' versions: whatever default one of them has, in a list too,
     Argo CD goes on to find them in sync."""
-    changed = {}
     for cluster in ("eu1", "ap1"):
         api = fleet.api(cluster)
         for crd in api.list(*CRD):
             if crd["spec"]["group"].endswith(NOT_OURS):
                 continue
-            changed[cluster, named(crd)] = (
-                crd,
-                [dict(each) for each in json.loads(json.dumps(crd["spec"]["versions"]))],
-            )
             made = sum(
                 of_a_newer_operator(each["schema"]["openAPIV3Schema"]["properties"].get("spec", {}))
                 for each in crd["spec"]["versions"]
             )
             if made:
                 api.patch(crd, {"spec": {"versions": crd["spec"]["versions"]}})
-    try:
-        shown = [
-            thing for thing in fleet.api("eu1").list("cert-manager.io/v1", "Certificate") if "filledIn" in thing["spec"]
-        ]
-        assert shown, "the API server fills nothing in"
-        time.sleep(5)
-        names = tuple(fleet.hub.applications())
-        fleet.hub.refresh(*names)
-        time.sleep(15)
-        fleet.hub.settle(*names)
-        unsettled = fleet.hub.unsettled(names)
-        assert not unsettled, unsettled
-    finally:
-        for (cluster, _), (crd, versions) in changed.items():
-            fleet.api(cluster).patch(crd, {"spec": {"versions": versions}})
+    # They stay: Argo CD cannot read what it has in mind of an object by a schema that has less.
+    certificates = fleet.api("eu1").list("cert-manager.io/v1", "Certificate")
+    assert all("filledIn" in thing["spec"] for thing in certificates), "the API server fills nothing in"
+    time.sleep(5)
+    names = tuple(fleet.hub.applications())
+    fleet.hub.refresh(*names)
+    time.sleep(15)
+    fleet.hub.settle(*names)
+    unsettled = fleet.hub.unsettled(names)
+    assert not unsettled, unsettled
 
 
 def test_drift_is_healed(fleet: Fleet) -> None:
