@@ -27,7 +27,8 @@ def put(folder: Path, name: str, age: int) -> Path:
 
 
 def running(folder: Path, limit: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder), str(limit)])
+    alive = folder.with_name(f"{folder.name}-alive")
+    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder), str(limit), str(alive)])
 
 
 def test_the_longest_unused_goes_and_what_is_young_stays(tmp_path: Path) -> None:
@@ -37,8 +38,11 @@ def test_the_longest_unused_goes_and_what_is_young_stays(tmp_path: Path) -> None
     young = [put(tmp_path, f"remote_content/{number}", 10) for number in range(3)]
     started = running(tmp_path, 4 * MIB)
     deadline = time.time() + 20
-    while old.exists() and time.time() < deadline:
+    alive = tmp_path.with_name(f"{tmp_path.name}-alive")
+    # Its probe asks for it.
+    while (old.exists() or not alive.exists()) and time.time() < deadline:
         time.sleep(0.05)
+    assert alive.exists()
     started.send_signal(signal.SIGTERM)
     assert started.wait(5) == 0, "it ends when its Pod does"
     assert not old.exists()

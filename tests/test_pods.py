@@ -172,3 +172,20 @@ def test_managed_operators_outlive_a_node_and_ask_for_what_they_use(tree: Tree) 
         assert part["resources"]["requests"]["memory"] == part["resources"]["limits"]["memory"]
     watched = [one for one in tree.of_kind("PodMonitor") if one.name == "platform-cert-manager"]
     assert watched and watched[0].spec["namespaceSelector"] == {"matchNames": ["cert-manager"]}
+
+
+UNWATCHED = {
+    "backup": "a copy takes as long as its bucket lets it; MatrixBackupLate tells of one that stands still",
+}
+"""Containers without a probe, and who watches them."""
+
+
+def test_a_container_that_stands_still_is_started_again(tree: Tree) -> None:
+    known = set()
+    for pod in tree.pods:
+        if ends(pod) or pod.entry.kind not in ("Deployment", "StatefulSet", "DaemonSet"):
+            continue
+        for one in pod.spec["containers"]:
+            known.add(one["name"])
+            assert ("livenessProbe" in one) != (one["name"] in UNWATCHED), f"{pod.entry}: {one['name']}"
+    assert {*UNWATCHED, "cache", "reconciler", "synapse", "exporter"} <= known

@@ -15,6 +15,7 @@ from matrixfleet.kubernetes.pods import (
     container,
     pod_template,
     probe,
+    recent,
     scratch,
     stateful_set,
     tls_files,
@@ -152,6 +153,7 @@ def server(plan: TenantPlan, files: dict[str, str], kept: dict[str, str]) -> Obj
         "reconciler",
         ["sh", "/etc/postgresql/reconcile.sh"],
         [config, socket, tls],
+        livenessProbe=recent(f"{socket.path}/reconciler", minutes=3),
     )
     restore = plan.tenant.restore
     aside = [restore.name] if restore and loads_beside(plan.tenant) else []

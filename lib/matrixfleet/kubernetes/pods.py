@@ -107,6 +107,15 @@ def probe(period: int, failures: int, timeout: int, **how: Any) -> Object:
     return {**how, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
 
 
+def recent(file: str, *, minutes: int) -> Object:
+    """A probe of a loop that serves nobody: it touches a file each time that it goes round.
+
+    minutes: how old the file may be
+    """
+    young = f"find {file} -mmin -{minutes} | grep -q ."
+    return probe(60, 3, 5, exec={"command": ["sh", "-c", young]}) | {"initialDelaySeconds": 60}
+
+
 def container(
     plan: Plan,
     component: str,

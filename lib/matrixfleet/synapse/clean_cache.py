@@ -1,4 +1,4 @@
-"""Keeps the cache before a bucket below its limit: python clean_cache.py <folder> <bytes>.
+"""Keeps the cache before a bucket below its limit: python clean_cache.py <folder> <bytes> <file that it touches>.
 
 What goes is what nobody read or wrote for the longest time. It is a copy: the bucket has it, or the server that it
 came from. What is younger than ten minutes stays, since it may be on its way to the bucket.
@@ -43,6 +43,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
         clean(sys.argv[1], int(sys.argv[2]), time.time())
+        Path(sys.argv[3]).touch()
         time.sleep(PERIOD)
 
 

@@ -12,6 +12,7 @@ from matrixfleet.kubernetes.pods import (
     configuration,
     container,
     probe,
+    recent,
     scratch,
     secret_files,
     tls_files,
@@ -131,10 +132,12 @@ def cleaner(plan: TenantPlan, process: Process, mounts: Sequence[Mount]) -> list
     """Keep the cache below its limit, where there is one: the kubelet evicts a Pod that goes beyond."""
     if not plan.caches_media(process.component):
         return []
-    mine = [mount for mount in mounts if mount.name in ("configuration", "media")]
+    mine = [mount for mount in mounts if mount.name in ("configuration", "media", "tmp")]
     limit = bytes_of(plan.tenant.media.cache) * 4 // 5
-    command = ["python", "-B", f"{CONFIGURATION}/clean_cache.py", MEDIA, str(limit)]
-    return [container(plan, process.component, "cache", command, mine)]
+    alive = "/tmp/clean_cache"
+    command = ["python", "-B", f"{CONFIGURATION}/clean_cache.py", MEDIA, str(limit), alive]
+    # A walk over a full disk takes minutes.
+    return [container(plan, process.component, "cache", command, mine, livenessProbe=recent(alive, minutes=15))]
 
 
 def bucket_access(plan: TenantPlan, process: Process) -> list[Object]:
