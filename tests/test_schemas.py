@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from matrixfleet.checks import schemas
+from matrixfleet.model import Fleet
 
 CRDS = Path(schemas.__file__).parent / "crds"
 STORED = sorted(CRDS.glob("*/*.json"))
@@ -84,3 +85,10 @@ def test_messages(kind: str, spec: Any, messages: str, minor: str) -> None:
     body = {"data": {"a": "hunter2!"}} if kind == "Secret" else {"spec": spec}
     obj = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "web"}} | body
     assert list(schemas.validate(obj, minor)) == messages.splitlines()
+
+
+def test_objects_are_held_against_every_kubernetes_that_a_release_is_for(fleet: Fleet) -> None:
+    for name in fleet.names:
+        for release in fleet.platform(name).releases.values():
+            first, last = (int(one.partition(".")[2]) for one in (release.kubernetes.first, release.kubernetes.last))
+            assert {f"1.{minor}" for minor in range(first, last + 1)} <= set(schemas.KUBERNETES_MINORS), name
