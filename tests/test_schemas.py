@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from matrixfleet.checks import schemas
+from matrixfleet.checks import Tree, schemas
+from matrixfleet.checks.rules.schemas import check, minors_of
 from matrixfleet.model import Fleet
 
 CRDS = Path(schemas.__file__).parent / "crds"
@@ -87,8 +88,16 @@ def test_messages(kind: str, spec: Any, messages: str, minor: str) -> None:
     assert list(schemas.validate(obj, minor)) == messages.splitlines()
 
 
-def test_objects_are_held_against_every_kubernetes_that_a_release_is_for(fleet: Fleet) -> None:
-    for name in fleet.names:
-        for release in fleet.platform(name).releases.values():
-            first, last = (int(one.partition(".")[2]) for one in (release.kubernetes.first, release.kubernetes.last))
-            assert {f"1.{minor}" for minor in range(first, last + 1)} <= set(schemas.KUBERNETES_MINORS), name
+def test_objects_are_held_against_every_kubernetes_that_a_release_is_for(fleet: Fleet, tree: Tree) -> None:
+    entry = tree.objects[0]
+    release = fleet.target(entry.target).release
+    assert minors_of(tree, entry) == release.kubernetes.minors == ("1.34", "1.35", "1.36")
+    assert set(release.kubernetes.minors) <= schemas.ALL_MINORS
+
+
+def test_a_kubernetes_without_schemas_is_told_once(fleet: Fleet, tree: Tree) -> None:
+    newer = fleet.changed("eu1.platform", ("releases", "stable", "kubernetes"), {"first": "1.36", "last": "1.38"})
+    newer = newer.changed("eu1.platform", ("releases", "stable", "charts", "cloudnative_pg", "kubernetes"), None)
+    some = Tree.of({path: tree.texts[path] for path in tree.texts if path.startswith("eu1/platform/")}, newer)
+    (found,) = [str(one) for one in check(some)]
+    assert "no schemas for Kubernetes 1.38; expected 1.37 or older in releases.*.kubernetes" in found

@@ -75,6 +75,18 @@ class KubernetesRange(Model):
     last: KubernetesVersion
     """The newest."""
 
+    @model_validator(mode="after")
+    def _ordered(self) -> KubernetesRange:
+        if numbers(self.first) > numbers(self.last):
+            raise expected(f"last of {self.first} or newer", self.last)
+        return self
+
+    @property
+    def minors(self) -> tuple[str, ...]:
+        """Each version, the oldest first."""
+        (major, first), (_, last) = numbers(self.first)[:2], numbers(self.last)[:2]
+        return tuple(f"{major}.{minor}" for minor in range(first, last + 1))
+
     def holds(self, other: KubernetesRange) -> bool:
         """Whether every version of another range is in it."""
         return numbers(self.first) <= numbers(other.first) and numbers(other.last) <= numbers(self.last)

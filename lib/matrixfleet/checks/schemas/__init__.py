@@ -69,6 +69,8 @@ def _builtin_folders() -> dict[str, Path]:
 
 _FOLDERS = _builtin_folders()
 
+ALL_MINORS = frozenset(_FOLDERS)
+"""The minor versions of Kubernetes that there are schemas for."""
 KUBERNETES_MINORS: tuple[str, ...] = tuple(sorted(_FOLDERS, key=lambda minor: [*map(int, minor.split("."))])[-3:])
 """The three newest minors there are schemas for, oldest first. Older ones are accepted as well."""
 
