@@ -38,6 +38,7 @@ SOURCES = (
     Source("github.com/cert-manager/cert-manager", "v1.20.2", "deploy/crds/"),
     Source("github.com/cloudnative-pg/cloudnative-pg", "v1.30.0", "config/crd/bases/"),
     Source("github.com/cloudnative-pg/plugin-barman-cloud", "v0.14.0", "config/crd/bases/"),
+    Source("github.com/envoyproxy/gateway", "v1.9.1", "charts/gateway-helm/charts/crds/crds/generated/"),
     Source("github.com/external-secrets/external-secrets", "v0.19.2", "config/crds/bases/"),
     Source("github.com/prometheus-operator/prometheus-operator", "v0.85.0", "example/prometheus-operator-crd/"),
     Source(
@@ -55,6 +56,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "barmancloud.cnpg.io": ("ObjectStore",),
     "cert-manager.io": ("Certificate", "ClusterIssuer", "Issuer"),
     "external-secrets.io": ("ClusterSecretStore", "ExternalSecret", "PushSecret", "SecretStore"),
+    "gateway.envoyproxy.io": ("ClientTrafficPolicy",),
     "gateway.networking.k8s.io": (
         "BackendTLSPolicy",
         "Gateway",
