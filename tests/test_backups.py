@@ -486,6 +486,21 @@ def test_wal_g_with_an_authority_of_ones_own_and_without_an_endpoint(fleet: Flee
     )
 
 
+def test_barman_cloud_with_an_authority_of_ones_own(fleet: Fleet) -> None:
+    """The operator reads it from a Secret: the one with the keys, which a person gives."""
+    authority = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    bucket = {**BACKUP["bucket"], "endpoint": "https://s3.example.net", "ca": authority}
+    name = "eu1.matrix-ha"
+    mine = changed(fleet, (("matrix", "backup", "bucket"), bucket), name=name)
+    tree = drawn(mine, name)
+    (store,) = tree.of_kind("ObjectStore")
+    assert store.spec["configuration"]["endpointCA"] == {"name": "matrix-ha-backup-1", "key": "ca.crt"}
+    given = {secret.name: dict(secret.keys) for secret in plan_of(mine, name).secrets if secret.given}
+    assert given["matrix-ha-backup-1"]["ca.crt"] == "given"
+    (before,) = drawn(fleet, name).of_kind("ObjectStore")
+    assert "endpointCA" not in before.spec["configuration"]
+
+
 def test_as_many_full_backups_are_kept_as_the_days_take(fleet: Fleet) -> None:
     for days, count in ((7, "2"), (8, "3"), (14, "3"), (30, "6")):
         pod = named(with_wal_g(fleet, keep={"archive": days}), "StatefulSet", "postgresql").spec["template"]["spec"]

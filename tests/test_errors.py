@@ -770,14 +770,6 @@ CASES: dict[str, tuple[Change, str]] = {
         f"{AP1}:17: platform.postgresql.archive: an archive with CloudNativePG takes the Barman Cloud plugin and cluster ap1 has none;"
         " install it and say cluster.operators.cloudnative_pg.barman_cloud: true, or do without",
     ),
-    "an archive of the platform's behind an authority of its own": (
-        edit(
-            AP1,
-            ROOM,
-            f"{ROOM}      archive: {{bucket: {{endpoint: 'https://s3.example.net', region: one, bucket: platform, ca: {json.dumps(CA)}}}}}\n",
-        ),
-        f"{AP1}:17: platform.postgresql.archive: expected bucket without ca, got '-----BEGIN CERTIFICATE-----'; Barman Cloud here trusts what everybody trusts",
-    ),
     "signing keys at rest in the clear": (
         edit("inventory/classes/cluster/us1.yml", "gp3-encrypted, encrypted: true", "gp3"),
         "inventory/classes/cluster/us1.yml:28: cluster.storage: expected storage.signing_key.encrypted: true, got False; a signing key at rest is the server's identity",

@@ -91,11 +91,11 @@ LDAP = "ldap_auth_provider.LdapAuthProviderModule"
 MANAGER = {"ui_url": "https://m.example.com/ui", "rest_url": "https://m.example.com/api"}
 
 
-def bucket(name: str, *, ca: bool = True) -> dict[str, Any]:
+def bucket(name: str) -> dict[str, Any]:
     """A bucket of one's own, every key of it set."""
     found = {"endpoint": f"https://{name}.storage.example.net:9000", "region": "one", "bucket": name, "prefix": "prod"}
     found["checksums"] = "when_supported"
-    return {**found, "generation": 2, "reach": REACH, **({"ca": CA} if ca else {})}
+    return {**found, "generation": 2, "reach": REACH, "ca": CA}
 
 
 def store(provider: str, **said: Any) -> Changes:
@@ -247,7 +247,7 @@ EXTRA: dict[str, Changes] = {
         (("matrix", "database", "kind"), "cnpg"),
         (
             ("matrix", "backup"),
-            {key: value for key, value in BACKUP.items() if key != "archiver"} | {"bucket": bucket("first", ca=False)},
+            {key: value for key, value in BACKUP.items() if key != "archiver"} | {"bucket": bucket("first")},
         ),
         (("matrix", "active"), "eu1"),
     ],
@@ -301,7 +301,7 @@ EXTRA: dict[str, Changes] = {
                 "pooling": "pgbouncer",
                 "pgbouncer": {"replicas": 2, "resources": NEEDS},
                 "archive": {
-                    "bucket": bucket("archive", ca=False),
+                    "bucket": bucket("archive"),
                     "keep": 9,
                     "schedule": "5 2 * * *",
                     "resources": NEEDS,
@@ -481,7 +481,6 @@ def row(path: Path) -> Path:
 
 NEVER = {
     # Refused with a reason, and so documented.
-    ("platform", "postgresql", "archive", "bucket", "ca"),
     *(
         ("matrix", "workers", name, "autoscale")
         for name, field in Workers.model_fields.items()

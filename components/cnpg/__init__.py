@@ -15,6 +15,7 @@ from matrixfleet.plan.backup import Archive
 from matrixfleet.plan.database import METRICS_OF_INSTANCES, METRICS_OF_POOLERS, roles_on_shared
 from matrixfleet.plan.names import component_name
 from matrixfleet.plan.postgresql import settings_of
+from matrixfleet.plan.secrets import AUTHORITY
 
 API = "postgresql.cnpg.io/v1"
 BARMAN = "barman-cloud.cloudnative-pg.io"
@@ -155,6 +156,7 @@ def archived(plan: Plan, spec: Archive) -> Iterator[Object]:
     store: Object = {
         "destinationPath": f"s3://{spec.bucket.bucket}/{spec.folder}",
         **({"endpointURL": spec.bucket.endpoint} if spec.bucket.endpoint else {}),
+        **({"endpointCA": {"name": spec.secret, "key": AUTHORITY}} if spec.bucket.ca else {}),
         "s3Credentials": keys,
         "wal": {"compression": "gzip"},
         # A base backup begins at once, not at the end of the next spread checkpoint.

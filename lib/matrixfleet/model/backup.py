@@ -74,7 +74,8 @@ class BackupSpec(Model):
     """Of kind point-in-time, with the bundled PostgreSQL: what archives it. Another one begins an archive of its own
     beside the one that is there."""
     bucket: S3Bucket | None = None
-    """Where it is kept; required. The keys are the Secret `<tenant>-backup-<generation>`."""
+    """Where it is kept; required. The keys are the Secret `<tenant>-backup-<generation>`. Of kind point-in-time with
+    CloudNativePG that Secret has `ca` too, where it is said, as the key `ca.crt`: Barman Cloud reads it there."""
     second: S3Bucket | None = None
     """Another bucket, in another region, where the tenant's keys are kept too; required. The keys to it are the
     Secret `<tenant>-backup-second-<generation>`."""

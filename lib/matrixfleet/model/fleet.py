@@ -79,19 +79,14 @@ class SharedArchive(Model):
     Barman encrypts nothing: turn on the bucket's own encryption, and give it nobody else's."""
 
     bucket: S3Bucket
-    """Where. The keys are the Secret `platform-backup-<generation>`; the folder is `platform-<cluster>` unless said."""
+    """Where. The keys are the Secret `platform-backup-<generation>`; the folder is `platform-<cluster>` unless said.
+    With `ca` that Secret has it too, as the key `ca.crt`: Barman Cloud reads it there."""
     keep: int = Field(default=14, ge=7, le=365)
     """How many days back any moment can be restored."""
     schedule: Annotated[Cron, at_least_every(2, "any moment is restored from the base backup before it")] = "47 1 * * *"
     """When a base backup is made."""
     resources: Annotated[Resources, starts_with("128Mi")] = Resources(cpu="100m", memory="512Mi")
     """Of the container beside each instance that archives."""
-
-    @model_validator(mode="after")
-    def _the_operator_trusts_the_bucket(self) -> SharedArchive:
-        if self.bucket.ca:
-            raise expected("bucket without ca", self.bucket.ca[:27], "Barman Cloud here trusts what everybody trusts")
-        return self
 
 
 class SharedPostgresql(Server):

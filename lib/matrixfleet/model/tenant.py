@@ -470,17 +470,6 @@ class Tenant(Model):
         return self
 
     @model_validator(mode="after")
-    def _the_operator_trusts_the_bucket(self) -> Tenant:
-        bucket = self.backup.bucket
-        if self.backup.kind is Backup.POINT_IN_TIME and self.database.kind is Database.CNPG and bucket and bucket.ca:
-            raise expected(
-                "backup.bucket without ca, since database.kind is cnpg",
-                bucket.ca[:27],
-                "Barman Cloud here trusts what everybody trusts",
-            )
-        return self
-
-    @model_validator(mode="after")
     def _restore_is_possible(self) -> Tenant:
         if self.restore is None:
             return self

@@ -11,6 +11,7 @@ from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.choices import Database, Metrics, Pooling, Secrets, SigningKey, Store, Turn
 from matrixfleet.model.fleet import PLATFORM, Platform
 from matrixfleet.model.logs import LogStore
+from matrixfleet.model.media import S3Bucket
 from matrixfleet.model.stores import SecretsSpec
 from matrixfleet.plan.backup import archive_of_platform, archived_by_operator, buckets_of, clients
 from matrixfleet.plan.names import secret_name
@@ -128,12 +129,17 @@ def archive_secrets(platform: Platform, cluster: Cluster, namespace: str) -> Ite
     if archive := archive_of_platform(platform, cluster.name):
         rotate = ("platform", "postgresql", "archive", "bucket", "generation")
         remote = remote_key(cluster.secrets, cluster.name, PLATFORM, f"backup-{archive.bucket.generation}")
-        keys = tuple((key, GIVEN) for key in KEYS_OF_BARMAN)
+        keys = tuple((key, GIVEN) for key in keys_of_barman(archive.bucket))
         yield Secret("backup", archive.secret, keys, (namespace,), (), rotate, remote)
 
 
-KEYS_OF_BARMAN = ("access_key_id", "secret_access_key")
-"""Barman Cloud reads no file of the AWS tools."""
+AUTHORITY = "ca.crt"
+"""The authority of a bucket's server, where Barman Cloud reads it (`endpointCA` of its ObjectStore)."""
+
+
+def keys_of_barman(bucket: S3Bucket) -> tuple[str, ...]:
+    """What Barman Cloud reads, no file of the AWS tools."""
+    return ("access_key_id", "secret_access_key", *((AUTHORITY,) if bucket.ca else ()))
 
 
 def alert_secrets(
@@ -295,7 +301,7 @@ def secrets_of(
             rotate = ("matrix", "backup", said, "generation")
             keys = (("credentials", GIVEN),)
             if said == "bucket" and archived_by_operator(tenant):
-                keys = (*keys, *((key, GIVEN) for key in KEYS_OF_BARMAN))
+                keys = (*keys, *((key, GIVEN) for key in keys_of_barman(place)))
             found.append(secret(purpose, place.generation, keys, readers=mine, rotate=rotate))
     if tenant.follows(cluster.name):
         found = [brought(one) if one.purpose in CARRIED else one for one in found]
