@@ -227,16 +227,21 @@ class Plane:
             self.api.create(storage_class(name))
         for name in EXISTING_NAMESPACES:
             self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        self.processes.start("kwok", [
-            self.programs / "kwok", "--kubeconfig", self.kubeconfig, f"--manage-nodes-with-annotation-selector={FAKE}=fake",
-            "--node-lease-duration-seconds=40", f"--cidr={self.pods}", f"--node-ip={self.address}",
-            *(word for file in self.stages(scripts, real) for word in ("-c", file)),
-        ])  # fmt: skip
+        self.played = self.stages(scripts, real)
+        self.kwok("kwok", "fake")
         until(
             "every node is ready",
             lambda: self.processes.alive() and all(map(is_ready, self.api.list("v1", "Node"))),
             60,
         )
+
+    def kwok(self, name: str, which: str) -> None:
+        """A process that plays the nodes with an annotation's value."""
+        self.processes.start(name, [
+            self.programs / "kwok", "--kubeconfig", self.kubeconfig, f"--manage-nodes-with-annotation-selector={FAKE}={which}",
+            "--node-lease-duration-seconds=40", f"--cidr={self.pods}", f"--node-ip={self.address}",
+            *(word for file in self.played for word in ("-c", file)),
+        ])  # fmt: skip
 
     def stages(self, scripts: bool, real: Sequence[str]) -> list[Path]:
         """What kwok does: its own for nodes and for Pods that start, and ours, one file a kind, for the rest."""
@@ -311,7 +316,7 @@ def is_ready(thing: Object) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-def node(name: str, zone: str) -> Object:
+def node(name: str, zone: str, which: str = "fake") -> Object:
     """A node with room for the fleet, that also admits Coturn."""
     labels = {
         "kubernetes.io/hostname": name,
@@ -323,7 +328,7 @@ def node(name: str, zone: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": labels, "annotations": {FAKE: "fake"}},
+        "metadata": {"name": name, "labels": labels, "annotations": {FAKE: which}},
         "status": {"allocatable": room, "capacity": room},
     }
 
