@@ -48,8 +48,8 @@ test-observability: ## Watch a running tenant with a real Prometheus and Alertma
 pictures: test-observability ## Draw the dashboards again from a running tenant into docs/dashboards (as test-observability)
 	@mkdir -p docs/dashboards && cp $(SERVICES)/pictures/*.png docs/dashboards/
 
-demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; Ctrl-C ends it
-	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo
+demo: $(SERVICES)/ready ## A homeserver on this machine from the compiled files, without root; TENANT=<cluster>/<tenant>; Ctrl-C ends it
+	@PYTHONPATH=lib $(SERVICES)/venv/bin/python -m fleetnode.demo $(TENANT)
 
 test-cluster: $(VENV)/ready $(SYNAPSE)/ready $(CLUSTER)/ready ## Prove it on a real control plane and Argo CD (root); ONLY=<test>, SCALE=<tenants>
 	@[ -n "$(KUBECONFIG)" ] || [ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(SERVICES)/packages $(SERVICES)/programs/ready $(SERVICES)/ready

@@ -224,3 +224,9 @@ def test_a_cluster_moves_into_the_mesh_as_told(tmp_path: Path) -> None:
     compile_fleet(tmp_path, [])
     assert (tmp_path / "compiled/eu1/chess-club/fence/peerauthentication-chess-club-mesh.yaml").exists()
     assert files(tmp_path / "compiled/eu1/matrix-prod") == files(TOP / "compiled/eu1/matrix-prod")
+
+
+def test_the_demo_is_of_the_tenant_that_is_named() -> None:
+    command = ["make", "--dry-run", "--no-print-directory", "demo", "TENANT=eu1/chess-club"]
+    said = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1].endswith("-m fleetnode.demo eu1/chess-club")
