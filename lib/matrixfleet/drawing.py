@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import posixpath
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -177,6 +178,15 @@ def _load(folder: Path) -> Callable[[], _Drawing]:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module.main  # type: ignore[no-any-return]
+
+
+def draw_targets(fleet: Fleet, names: Iterable[str], top: Path) -> dict[str, str]:
+    """Every file of several targets, by path below compiled/. Raises FleetError."""
+    return {
+        posixpath.normpath(f"{name.replace('.', '/')}/{path}"): text
+        for name in names
+        for path, text in draw_target(fleet, name, top).items()
+    }
 
 
 def draw_target(fleet: Fleet, name: str, top: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ from matrixfleet.checks.rules.yamllint import remember
 from matrixfleet.checks.tree import ARGOCD
 from matrixfleet.cli.codeowners import FILE as CODEOWNERS
 from matrixfleet.cli.codeowners import codeowners
-from matrixfleet.drawing import draw_target
+from matrixfleet.drawing import draw_target, draw_targets
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.kubernetes.argocd import FOLDER
 from matrixfleet.leaks import inventory_faults
@@ -169,11 +169,10 @@ def _stage_argocd(top: Path, staged: Path, fleet: Fleet, targets: Iterable[str])
 def _stage_namespaces(top: Path, staged: Path, fleet: Fleet, targets: Iterable[str]) -> None:
     """The shared namespaces of single targets, which rules hold their Pods against. They are not published."""
     shared = {f"{name.partition('.')[0]}.{fleet.raw(name, ('matrix', 'namespace'))}" for name in targets}
-    for name in sorted(shared.intersection(fleet.names) - set(targets)):
-        for path, text in draw_target(fleet, name, top).items():
-            file = Path(os.path.normpath(staged.joinpath(*name.split("."), path)))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+    missing = sorted(shared.intersection(fleet.names) - set(targets))
+    for path, text in draw_targets(fleet, missing, top).items():
+        (staged / path).parent.mkdir(parents=True, exist_ok=True)
+        (staged / path).write_text(text, encoding="utf-8")
 
 
 def _merge(new: Path, old: Path, targets: set[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator
 from enum import StrEnum
@@ -11,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from matrixfleet.drawing import draw_target
+from matrixfleet.drawing import draw_targets
 from matrixfleet.errors import Fault, FleetError, did_you_mean
 from matrixfleet.inventory import Key
 from matrixfleet.inventory.source import dotted
@@ -142,11 +141,7 @@ def _drawn(fleet: Fleet, name: str, top: Path) -> dict[str, str]:
     reached = [name]
     if name == fleet.platform_name(name):
         reached = [other for other in fleet.names if fleet.platform_name(other) == name]
-    return {
-        posixpath.normpath(f"{target.replace('.', '/')}/{path}"): text
-        for target in reached
-        for path, text in draw_target(fleet, target, top).items()
-    }
+    return draw_targets(fleet, reached, top)
 
 
 def _carriers(fleet: Fleet, name: str, key: Key, value: Any, top: Path) -> tuple[set[str], list[Key]]:
