@@ -127,6 +127,9 @@ def test_a_drained_node_leaves_enough(fleet: Fleet) -> None:
     fewest = fewest_ready(fleet.recorders["eu1"], start)
     for budget in budgets:
         labels = budget["spec"]["selector"]["matchLabels"]
+        if "cnpg.io/poolerName" in labels:
+            # Poolers' Pods are the operator's, which is in tests 11 to 13.
+            continue
         key = (labels["app.kubernetes.io/instance"], labels["app.kubernetes.io/component"])
         assert fewest[key] >= budget["status"]["desiredHealthy"], f"{named(budget)}: {fewest[key]} were ready"
 
