@@ -175,7 +175,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "a name that two tenants claim": (
         edit(CHESS, "element: chat.chess.example.org", "element: chat.example.com"),
-        f"{PROD}:11: matrix.hosts.element: host name 'chat.example.com' is eu1.chess-club's already ({CHESS}:10); expected one tenant's alone",
+        f"{CHESS}:10: matrix.hosts.element: host name 'chat.example.com' is eu1.matrix-prod's already ({PROD}:11); expected one tenant's alone",
     ),
     "a namespace that two tenants claim": (
         add(CHESS, "    namespace: matrix-prod-turn\n"),
@@ -657,16 +657,16 @@ CASES: dict[str, tuple[Change, str]] = {
             "    media: {kind: s3, s3: {endpoint: 'https://S3.us-east-1.amazonaws.com:443/', region: us-east-1,"
             " bucket: matrix-fleet-media, prefix: newsroom.example.org}}\n",
         ),
-        "inventory/targets/us1/newsroom.yml:16: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
-        f" is eu1.chess-club's already ({CHESS}:15); expected one tenant's alone",
+        f"{CHESS}:15: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
+        " is us1.newsroom's already (inventory/targets/us1/newsroom.yml:16); expected one tenant's alone",
     ),
     "two tenants in one part of a bucket": (
         add(
             CHESS,
             "    media: {kind: s3, s3: {region: us-east-1, bucket: matrix-fleet-media, prefix: newsroom.example.org}}\n",
         ),
-        "inventory/targets/us1/newsroom.yml:16: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
-        f" is eu1.chess-club's already ({CHESS}:15); expected one tenant's alone",
+        f"{CHESS}:15: matrix.media.s3: bucket's part 'Amazon/matrix-fleet-media/newsroom.example.org'"
+        " is us1.newsroom's already (inventory/targets/us1/newsroom.yml:16); expected one tenant's alone",
     ),
     "a PriorityClass that there is not": (
         add(CHESS, "    priority_class: matrix-hihg\n"),

@@ -256,7 +256,83 @@ def test_pods_that_no_tenant_may_reach(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_pods_that_are_allowed(peer: str, tmp_path: Path) -> None:
-    assert lines(tmp_path, TENANT + REACH.format(f"{{{peer}, port: 587}}")) == []
+    port = 8443 if "traefik" in peer else 587
+    assert lines(tmp_path, TENANT + REACH.format(f"{{{peer}, port: {port}}}")) == []
+
+
+def test_other_ports_of_the_edge(tmp_path: Path) -> None:
+    peer = "namespace: traefik, pods: {app.kubernetes.io/name: traefik}, port: 9000"
+    assert lines(tmp_path, TENANT + REACH.format(f"{{{peer}}}")) == [
+        f"{FILE}:9: matrix.email.reach[0].namespace: the edge serves its names at port 8443 (cluster.edge.pod_ports); expected one of these, got 9000"
+    ]
+
+
+def test_other_ports_of_a_load_balancers_networks(tmp_path: Path) -> None:
+    edge = (
+        "pods: {app.kubernetes.io/name: traefik}\n",
+        "pods: {app.kubernetes.io/name: traefik}\n        - cidrs: [10.77.0.0/24]\n",
+    )
+    assert lines(tmp_path, TENANT + REACH.format("{cidrs: [10.77.0.0/24], port: 22}"), edge) == [
+        f"{FILE}:9: matrix.email.reach[0].cidrs[0]: the edge is at 10.77.0.0/24: expected port 443 or 8448, got 22"
+    ]
+
+
+@pytest.mark.parametrize("port", [10250, 2379])
+def test_a_port_of_the_kubelet_by_way_of_a_database(port: int, tmp_path: Path) -> None:
+    pem = '"-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----"'
+    said = f"    database: {{kind: external, external: {{host: db.example.net, port: {port}, ca: {pem}, reach: [{{cidrs: [10.30.0.0/16]}}]}}}}\n"
+    (found,) = lines(tmp_path, TENANT + said)
+    assert found.startswith(f"{FILE}:9: matrix.database.external.reach[0].cidrs[0]: port {port} is the kubelet's"), (
+        found
+    )
+
+
+def test_a_tenant_that_becomes_a_namespace(tmp_path: Path) -> None:
+    """With a quota of its own, which no ceiling holds."""
+    quota = "{cpu: '100000', memory: 900Ti, pods: 1000000, claims: 100000, storage: 9000Ti}"
+    (found,) = lines(tmp_path, f"parameters:\n  namespace:\n    quota: {quota}\n")
+    assert found.startswith(f"{FILE}:2: namespace: 'acme' is no namespace of several tenants on eu1"), found
+
+
+@pytest.mark.parametrize("namespace", ["minio", "sso", "storage", "bridges"])
+def test_a_namespace_of_a_service_that_tenants_share(namespace: str, tmp_path: Path) -> None:
+    found = lines(tmp_path, TENANT + f"    namespace: {namespace}\n")
+    assert any(
+        line.startswith(
+            f"{FILE}:9: matrix.namespace: namespace '{namespace}' is reserved: cluster.tenants.reach.namespaces"
+        )
+        for line in found
+    ), found
+
+
+ADDRESSES = {
+    # Both ask alike, so the one whose name comes later is told.
+    "another tenant's": ("203.0.113.80", "balancer's address on cluster eu1 '203.0.113.80' is eu1.acme's already"),
+    "metadata": ("169.254.169.254", "169.254.169.254 is a metadata address"),
+    "the host itself": ("127.0.0.1", "127.0.0.1 is the host itself or its own link; expected the balancer's address"),
+    "the API server": ("10.20.0.10", "10.20.0.10 is the API server"),
+}
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_an_address_of_a_balancer(name: str, tmp_path: Path) -> None:
+    address, expected = ADDRESSES[name]
+    said = BALANCED.replace("203.0.113.9", address)
+    assert said != BALANCED
+    found = lines(tmp_path, TENANT + said.format("port: 3478"))
+    assert any("matrix.turn.external_address: " in line and expected in line for line in found), found
+
+
+def test_an_annotation_with_anothers_address(tmp_path: Path) -> None:
+    found = lines(tmp_path, TENANT + BALANCED.format("annotations: {metallb.io/loadBalancerIPs: 203.0.113.80}"))
+    assert len(found) == 1 and "expected turn.external_address (203.0.113.9) alone, got '203.0.113.80'" in found[0], (
+        found
+    )
+
+
+def test_a_name_server_of_the_platforms(tmp_path: Path) -> None:
+    found = lines(tmp_path, TENANT + "      element: ns1.example.com\n")
+    assert any("'ns1.example.com' is the platform's own" in line for line in found), found
 
 
 EVERYWHERE = {

@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,37 @@ def test_a_link_is_no_target(tmp_path: Path) -> None:
         read_fleet(repository.top)
     expected = "inventory/targets/eu1/acme.yml: expected inventory/targets/<cluster>/<name>.yml itself, got a symbolic link at acme.yml"
     assert expected in str(caught.value).splitlines()
+
+
+def test_references_that_grow_by_powers(tmp_path: Path) -> None:
+    """Eight short lines, each of eight references to the one before: rendered, sixteen million of the first."""
+    grows = ['    x0: "aaaaaaaaaaaaaaaa"\n']
+    for number in range(1, 8):
+        reference = "${matrix:x" + str(number - 1) + "}"
+        grows.append(f'    x{number}: "{reference * 8}"\n')
+    repository = Repository(tmp_path)
+    written(repository, "".join(grows))
+    start = time.monotonic()
+    with pytest.raises(FleetError) as caught:
+        read_fleet(tmp_path)
+    assert time.monotonic() - start < 20
+    assert "expected at most 16 references (${a:b}) in a target's file, got 56" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", ["memory: " + "1" * 400 + "Gi", "memory: 8Ei", "cpu: '" + "1" * 400 + "'"])
+def test_a_quantity_that_nothing_counts(size: str, tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    other = "cpu: '1'" if size.startswith("memory") else "memory: 1Gi"
+    written(repository, f"    synapse: {{resources: {{{size}, {other}}}}}\n")
+    with pytest.raises(FleetError) as caught:
+        read_fleet(tmp_path)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{FILE}:") and "matrix.synapse.resources" in line and "expected " in line, line
+
+
+def test_a_key_and_the_same_key_that_replaces(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    written(repository, "    appservices:\n      ~a: {generation: 2}\n      a: {generation: 3}\n")
+    with pytest.raises(FleetError) as caught:
+        read_fleet(tmp_path)
+    assert "matrix.appservices.a: duplicate key, first set on line" in str(caught.value)

@@ -89,7 +89,8 @@ def takes(path: str, value: Any) -> bool:
 
 # Held against the model of a tenant when a tenant names the size.
 UNREAD = {"PlatformTarget.sizes", "PlatformTarget.sizes (key)"}
-SEVERAL_LINES = {"Consent.text", "ExternalDatabase.ca", "S3Bucket.ca", "S3.ca"}
+WITH_AUTHORITY = ("AppService", "ExternalDatabase", "LogStore", "Mail", "Module", "OidcProvider", "S3", "S3Bucket")
+SEVERAL_LINES = {"Consent.text", *(f"{name}.ca" for name in WITH_AUTHORITY)}
 JSON, HOMESERVER = "config.json and manifest.json of Element Web", "homeserver.yaml"
 FREE = {
     "Branding.brand": JSON,

@@ -208,7 +208,8 @@ def test_a_page_reads_an_outage(single, page):
 
     eventually(answered, 90)
     during = {tuple(one) for one in seen if one[0] != 401}
-    assert during == {(503, "M_UNKNOWN")}, seen
+    # The request that Synapse had when it was killed gets 502.
+    assert (503, "M_UNKNOWN") in during and during <= {(503, "M_UNKNOWN"), (502, "M_UNKNOWN")}, seen
 
 
 @pytest.mark.parametrize("allow", ["camera; microphone; display-capture", ""])
@@ -218,9 +219,9 @@ def test_a_call_in_a_frame_gets_camera_and_microphone(single, page, allow):
     started(page, chat(single))
     call = "https://call.example.net/"
     page.route(call, lambda route: route.fulfill(content_type="text/html", body="<p>call</p>"))
-    put(page, "iframe", {"src": call, "allow": allow, "id": "call"})
-    eventually(lambda: any(frame.url == call for frame in page.frames), 10)
-    (frame,) = [frame for frame in page.frames if frame.url == call]
+    with page.expect_event("framenavigated", lambda frame: frame.url == call, timeout=10_000) as navigated:
+        put(page, "iframe", {"src": call, "allow": allow, "id": "call"})
+    frame = navigated.value
     take = (
         "navigator.mediaDevices.getUserMedia({ audio: true, video: true }).then(() => 'given', (error) => error.name)"
     )

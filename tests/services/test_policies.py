@@ -56,6 +56,7 @@ NOT_ORDERED = "no certificate is being ordered"
 NO_JOB = "the Job of Secrets does not run as a Pod"
 NO_BACKUPS = "make test-drills proves backups"
 NO_OPERATOR = "CloudNativePG's operator, its instance managers and its replicas are not here"
+NOT_REWRITTEN = "the edge is at its public address here, which nothing rewrites to a Pod's (tests/test_cni.py)"
 EVERYWHERE = {
     ("bootstrap", ""): NO_JOB,
     ("acme-solver", ""): NOT_ORDERED,
@@ -63,9 +64,10 @@ EVERYWHERE = {
     ("postgresql", "from dump "): NO_BACKUPS,
 }
 UNUSED = {
-    "single": EVERYWHERE,
+    "single": {**EVERYWHERE, ("synapse", "to the edge "): NOT_REWRITTEN},
     "ha": {
         **EVERYWHERE,
+        **{(one, "to the edge "): NOT_REWRITTEN for one in sorted(SYNAPSES - {"writer-ephemeral"})},
         ("postgresql", "from CloudNativePG "): NO_OPERATOR,
         ("postgresql", "from monitoring "): NO_OPERATOR,
         ("postgresql", "from postgresql "): NO_OPERATOR,

@@ -101,7 +101,8 @@ ANSWERED = {
         GET {C}/v1/register/m.login.registration_token/validity?token=x
         GET {C}/v3/password_policy
         POST {C}/v3/user_directory/search
-        GET {C}/unstable/org.matrix.msc4140/delayed_events""",
+        GET {C}/unstable/org.matrix.msc4140/delayed_events
+        POST {C}/unstable/org.matrix.msc4140/delayed_events/none/restart""",
     "writer-accounts": f"""
         GET {C}/v3/user/{{user}}/rooms/{{room}}/tags
         PUT {C}/v3/user/{{user}}/rooms/{{room}}/tags/x

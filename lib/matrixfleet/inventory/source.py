@@ -169,7 +169,8 @@ def _duplicates(node: yaml.Node, shown: str, key: Key) -> Iterator[Fault]:
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for name, value in node.value:
-            line, word = name.start_mark.line + 1, str(name.value)
+            # Below a block: what replaces a whole block is told otherwise (target_file.py).
+            line, word = name.start_mark.line + 1, _bare(name) if len(key) > 1 else str(name.value)
             if word in seen:
                 yield Fault(
                     shown,

@@ -61,6 +61,7 @@ def shape_faults(root: yaml.Node | None, name: str, shown: str) -> Iterator[Faul
             yield Fault(shown, 1, "", "expected a mapping with classes and parameters, got an empty file")
         return
     blocks = BLOCKS[name.rpartition(".")[2] == PLATFORM]
+    yield from _reference_faults(root, shown)
     for key, value in root.value:
         word, line = str(key.value), key.start_mark.line + 1
         if word == "classes":
@@ -72,6 +73,34 @@ def shape_faults(root: yaml.Node | None, name: str, shown: str) -> Iterator[Faul
         else:
             near = did_you_mean(word, ["classes", "parameters"])
             yield Fault(shown, line, word, f"expected classes and parameters alone in a target's file{near}")
+
+
+_REFERENCES = 16
+"""References in a target's file. Each may name a value that has others: what they become together grows by powers."""
+
+
+def _reference_faults(root: yaml.Node, shown: str) -> Iterator[Fault]:
+    found = [node.start_mark.line + 1 for node in _scalars(root) for _ in range(str(node.value).count("${"))]
+    if len(found) > _REFERENCES:
+        message = f"expected at most {_REFERENCES} references (${{a:b}}) in a target's file, got {len(found)}"
+        yield Fault(shown, sorted(found)[_REFERENCES], "", message)
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Every scalar that is written, an alias's once."""
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        if id(here) in seen:
+            continue
+        seen.add(id(here))
+        if isinstance(here, yaml.ScalarNode):
+            yield here
+        elif isinstance(here, yaml.MappingNode):
+            waiting += [inner for pair in here.value for inner in pair]
+        elif isinstance(here, yaml.SequenceNode):
+            waiting += here.value
 
 
 def class_shape_faults(root: yaml.Node | None, shown: str) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,6 +64,7 @@ NEVER_LABELS = (*NEVER_KEYS, "node-role.kubernetes.io/*", "kubernetes.io/hostnam
 KUBELETS = range(10248, 10260)
 """Ports of the kubelet and the control plane (https://kubernetes.io/docs/reference/networking/ports-and-protocols/)."""
 ETCD = range(2379, 2381)
+LOCAL = ("127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/8", "::1/128", "::/128", "fe80::/10")
 
 
 def boundary_faults(cluster: Cluster, name: str, tenant: Tenant, taken: Taken) -> Iterator[Fault]:
@@ -74,6 +76,7 @@ def boundary_faults(cluster: Cluster, name: str, tenant: Tenant, taken: Taken) -
     yield from host_faults(cluster, tenant, taken)
     yield from reach_faults(cluster, name, tenant, taken)
     yield from port_faults(cluster, tenant)
+    yield from address_faults(cluster, tenant)
     yield from key_faults(cluster, tenant, taken)
 
 
@@ -86,6 +89,9 @@ class Taken:
     """Hosts of addresses in any cluster class."""
     namespaces: Mapping[str, set[str]]
     """Tenants of this cluster by their namespace."""
+
+
+_SERVER = re.compile(r"((?:[a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*):[0-9]{1,5}")
 
 
 def hosts_in(clusters: Iterable[Any]) -> list[str]:
@@ -107,6 +113,9 @@ def _hosts_in(value: Any) -> Iterator[str]:
             return
         if host and not re.fullmatch(r"[0-9.]+|.*:.*", host):
             yield host
+    elif isinstance(value, str) and (found := _SERVER.fullmatch(value)):
+        # A name server, as cert-manager's solvers take it.
+        yield found[1]
 
 
 def class_faults(cluster: Cluster, classes: Iterable[tuple[str, int]]) -> Iterator[tuple[int, str]]:
@@ -150,8 +159,12 @@ def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
 def namespace_faults(cluster: Cluster, namespace: str, key: Key) -> Iterator[Fault]:
     """A namespace that is not a tenant's to have, with that of its Coturn beside it."""
     hint = "expected a namespace of its own; " + ("name another" if key else "rename the file, or set namespace")
+    reserved = reserved_namespaces(cluster)
+    if key:
+        # Services that several tenants use, by whoever asks for their namespace.
+        reserved = dict.fromkeys(cluster.tenants.reach.namespaces, "cluster.tenants.reach.namespaces") | reserved
     for one in (namespace, f"{namespace}-turn"):
-        holder = reserved_namespaces(cluster).get(one)
+        holder = reserved.get(one)
         if holder:
             yield key, f"namespace {one!r} is reserved: {holder} names it; {hint}"
             return
@@ -169,6 +182,19 @@ def namespace_faults(cluster: Cluster, namespace: str, key: Key) -> Iterator[Fau
             f"namespace {namespace!r} is none that tenants of {cluster.name} may have (cluster.tenants.namespaces);"
             f" expected {' or '.join(allowed)}",
         )
+
+
+def shared_namespace_faults(cluster: Cluster, name: str) -> Iterator[Fault]:
+    """A namespace of several tenants that the cluster does not list."""
+    listed = cluster.tenants.shared_namespaces
+    if name not in listed:
+        near = did_you_mean(name, listed)
+        yield (
+            ("namespace",),
+            f"{name!r} is no namespace of several tenants on {cluster.name} (cluster.tenants.shared_namespaces){near};"
+            " expected a block matrix, or its name in that list of the platform's",
+        )
+    yield from namespace_faults(cluster, name, ())
 
 
 def _within(host: str, domains: Iterable[str]) -> str | None:
@@ -205,31 +231,34 @@ def host_fault(cluster: Cluster, taken: Taken, host: str) -> str | None:
     return None
 
 
-def peers_of(value: Any, key: Key) -> Iterator[tuple[Key, Peer]]:
-    """Every destination that a model names, with its key."""
+def peers_of(value: Any, key: Key, port: int | None = None) -> Iterator[tuple[Key, Peer, int | None]]:
+    """Every destination that a model names, with its key and its port.
+
+    port: of the model that has the destination, where that says it (an external database)
+    """
     if isinstance(value, Peer):
-        yield key, value
+        yield key, value, value.port if isinstance(value, Reach) else port
     elif isinstance(value, BaseModel):
+        own = getattr(value, "port", port)
         for name in type(value).model_fields:
-            yield from peers_of(getattr(value, name), (*key, name))
+            yield from peers_of(getattr(value, name), (*key, name), own if isinstance(own, int) else port)
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from peers_of(inner, (*key, name))
+            yield from peers_of(inner, (*key, name), port)
     elif isinstance(value, tuple):
         for index, inner in enumerate(value):
-            yield from peers_of(inner, (*key, index))
+            yield from peers_of(inner, (*key, index), port)
 
 
 def reach_faults(cluster: Cluster, name: str, tenant: Tenant, taken: Taken) -> Iterator[Fault]:
     """Destinations beyond what the cluster allows."""
-    for key, peer in peers_of(tenant, ("matrix",)):
-        port = peer.port if isinstance(peer, Reach) else None
+    for key, peer, port in peers_of(tenant, ("matrix",)):
         for index, network in enumerate(peer.cidrs):
             message = network_fault(cluster, network, port)
             if message:
                 yield (*key, "cidrs", index), message
         if peer.namespace:
-            message = peer_fault(cluster, name, tenant, taken, peer)
+            message = peer_fault(cluster, name, tenant, taken, peer, port)
             if message:
                 yield (*key, "namespace"), message
 
@@ -251,9 +280,10 @@ def network_fault(cluster: Cluster, network: str, port: int | None) -> str | Non
     if port is not None and (port in KUBELETS or port in ETCD):
         return f"port {port} is the kubelet's or the control plane's; expected the port of a service"
     allowed = cluster.tenants.reach.networks
-    edge = [one for peer in cluster.edge.peers for one in peer.cidrs]
-    if any(holds(one, network) for one in (*allowed, *edge)):
+    if any(holds(one, network) for one in allowed):
         return None
+    if any(holds(one, network) for peer in cluster.edge.peers for one in peer.cidrs):
+        return None if port in (443, 8448) else f"the edge is at {network}: expected port 443 or 8448, got {port}"
     if not any(overlaps(network, one) for one in (*cluster.network.private, *_SPECIAL)):
         return None
     wanted = f"expected one within {', '.join(allowed)}" if allowed else _NONE_LISTED
@@ -267,8 +297,8 @@ _SPECIAL = tuple(network for network in SPECIAL if network != "::ffff:0:0/96")
 _NONE_LISTED = "none is listed there, and only the platform's class can list one"
 
 
-def peer_fault(cluster: Cluster, name: str, tenant: Tenant, taken: Taken, peer: Peer) -> str | None:
-    """Why a tenant may not reach Pods of a namespace, or None."""
+def peer_fault(cluster: Cluster, name: str, tenant: Tenant, taken: Taken, peer: Peer, port: int | None) -> str | None:
+    """Why a tenant may not reach Pods of a namespace at a port, or None."""
     namespace, own = str(peer.namespace), tenant.namespace or name
     holders = taken.namespaces.get(namespace, set())
     if namespace in (own, f"{own}-turn") and holders <= {name}:
@@ -277,7 +307,11 @@ def peer_fault(cluster: Cluster, name: str, tenant: Tenant, taken: Taken, peer: 
     if others:
         return f"namespace {namespace!r} is another tenant's ({others}); expected none of them"
     if any(peer.pods.items() >= one.pods.items() for one in cluster.edge.peers if one.namespace == namespace):
-        return None
+        ports = cluster.edge.pod_ports
+        if not ports or port in ports:
+            return None
+        told = " or ".join(map(str, ports))
+        return f"the edge serves its names at port {told} (cluster.edge.pod_ports); expected one of these, got {port}"
     control = {cluster.argocd.namespace: "Argo CD", "argocd": "Argo CD", "kube-system": "Kubernetes"}
     if cluster.network.monitoring and cluster.network.monitoring.namespace:
         control[cluster.network.monitoring.namespace] = "monitoring"
@@ -291,6 +325,14 @@ def peer_fault(cluster: Cluster, name: str, tenant: Tenant, taken: Taken, peer: 
             f" (cluster.tenants.reach.namespaces); {wanted}"
         )
     return None
+
+
+def _other_address(word: str, tenant: Tenant) -> bool:
+    """Whether a word is an address, or a network, and not the tenant's own."""
+    try:
+        return str(ip_network(word, strict=False).network_address) != str(tenant.turn.external_address)
+    except ValueError:
+        return False
 
 
 def port_faults(cluster: Cluster, tenant: Tenant) -> Iterator[Fault]:
@@ -313,6 +355,19 @@ def port_faults(cluster: Cluster, tenant: Tenant) -> Iterator[Fault]:
             )
 
 
+def address_faults(cluster: Cluster, tenant: Tenant) -> Iterator[Fault]:
+    """An address of a balancer that cannot be one."""
+    address = tenant.turn.external_address
+    if address is None:
+        return
+    network = f"{address}/{ip_address(address).max_prefixlen}"
+    never = (*_never(cluster), ("the host itself or its own link", LOCAL))
+    for what, networks in never:
+        if any(overlaps(network, one) for one in networks):
+            yield ("matrix", "turn", "external_address"), f"{address} is {what}; expected the balancer's address"
+            return
+
+
 def key_faults(cluster: Cluster, tenant: Tenant, taken: Taken) -> Iterator[Fault]:
     """Keys of free maps that the cluster does not allow, and names in their values."""
     policy = cluster.tenants
@@ -329,6 +384,8 @@ def key_faults(cluster: Cluster, tenant: Tenant, taken: Taken) -> Iterator[Fault
             elif not any(fnmatchcase(key, pattern) for pattern in allowed):
                 wanted = f"expected one of {', '.join(allowed)}" if allowed else _NONE_LISTED
                 yield at, f"{key!r} is none that tenants of {cluster.name} may set ({listed}); {wanted}"
+            elif wrong := [one for one in re.split(r"[,\s]+", value.strip()) if _other_address(one, tenant)]:
+                yield at, f"expected turn.external_address ({tenant.turn.external_address}) alone, got {wrong[0]!r}"
             elif "hostname" in key.lower():
                 for host in re.split(r"[,\s]+", value.strip()):
                     message = host_fault(cluster, taken, host.lower().rstrip(".").removeprefix("*."))

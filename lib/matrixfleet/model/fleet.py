@@ -18,7 +18,7 @@ from matrixfleet.inventory.render import Rendered, render
 from matrixfleet.inventory.source import Key, Said, Source, dotted
 from matrixfleet.model.alerts import Alerts
 from matrixfleet.model.base import Model
-from matrixfleet.model.boundary import Taken, boundary_faults, class_faults, hosts_in, namespace_faults
+from matrixfleet.model.boundary import Taken, boundary_faults, class_faults, hosts_in, shared_namespace_faults
 from matrixfleet.model.choices import Database, State, Turn
 from matrixfleet.model.cluster import IN_CLUSTER, Cluster
 from matrixfleet.model.cron import Cron, at_least_every
@@ -264,7 +264,7 @@ class Fleet:
         elif self.is_namespace(name):
             namespace = self._parsed(name, NamespaceTarget, self._own(name)).namespace
             release = namespace.release
-            self._hold(name, namespace_faults(platform.cluster, name.rpartition(".")[2], ()))
+            self._hold(name, shared_namespace_faults(platform.cluster, name.rpartition(".")[2]))
         else:
             tenant = self._tenant(name, platform)
             release = tenant.release
@@ -553,6 +553,10 @@ class Fleet:
                 if isinstance(bucket, Mapping):
                     where = self._part(bucket, str(tenant.get("server_name")))
                     yield "bucket's part", where, name, ("matrix", *said)
+            relay = self.raw(name, ("matrix", "turn"))
+            if isinstance(relay, Mapping) and relay.get("kind") == "deployment" and relay.get("external_address"):
+                address = str(relay["external_address"])
+                yield f"balancer's address on cluster {folder}", address, name, ("matrix", "turn", "external_address")
             namespace = tenant.get("namespace") or short
             if self._shared(name, str(namespace)):
                 # A shared namespace is nobody's; Coturn beside it is, by the name of its own namespace.
@@ -613,7 +617,7 @@ class Fleet:
                 faults.append(self.fault(name, ("kapitan", "vars", "target"), message))
         holders: dict[tuple[str, str], tuple[str, Key]] = {}
         # What a target has by its name comes first: whoever asks for it with a key is at fault, not its owner.
-        for kind, value, name, key in sorted(self._claims(), key=lambda claim: self._asked(claim[2], claim[3])):
+        for kind, value, name, key in sorted(self._claims(), key=self._asked):
             holder = holders.setdefault((kind, value), (name, key))
             if holder[0] != name and not self._one_homeserver(holder[0], name):
                 place = self.fault(*holder, "")
@@ -624,8 +628,15 @@ class Fleet:
                 faults.append(self.fault(name, key, f"{said}; {wanted}"))
         return (*faults, *self._standby_faults(), *self._port_clashes())
 
-    def _asked(self, name: str, key: Key) -> bool:
-        """Whether a namespace is claimed with a key, and not by a file's name or by the platform."""
+    def _asked(self, claim: tuple[str, str, str, Key]) -> bool:
+        """Whether a claim is for something that is more another's: a namespace by a key and not by a file's name, a
+        host outside of one's own server_name, a folder of a bucket that is called otherwise."""
+        kind, value, name, key = claim
+        own = str(self.raw(name, ("matrix", "server_name")) or "")
+        if kind == "host name":
+            return bool(own) and value != own and not value.endswith(f".{own}")
+        if kind == "bucket's part":
+            return bool(own) and value.rpartition("/")[2] != own
         return key == ("matrix", "namespace") and self.raw(name, key) is not None
 
     def _one_homeserver(self, one: str, other: str) -> bool:

@@ -21,6 +21,10 @@ Signal = Annotated[str, BeforeValidator(words(r"SIG[A-Z0-9]{2,8}", "a signal (SI
 """A signal."""
 Capability = Annotated[str, BeforeValidator(words(r"[A-Z]+(_[A-Z]+)*", "a capability (NET_BIND_SERVICE)"))]
 """A capability of Linux."""
+SecretKey = Annotated[
+    str, BeforeValidator(words(r"[A-Za-z][A-Za-z0-9_-]{0,62}", "a key of a configuration (bind_password_file)"))
+]
+"""A key of a configuration and of a Secret, and a file's name."""
 ModuleName = Annotated[
     str,
     BeforeValidator(words(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+", "a Python class (package.module.Class)")),
@@ -207,7 +211,7 @@ class SynapseModule(Model):
     keys: tuple[Line, ...] = ()
     """The keys that a tenant may set in its `config`. Leave out keys that hold secrets, and keys by which the module
     loads code, reads files or renders templates: it runs beside the signing key."""
-    secrets: tuple[Line, ...] = ()
+    secrets: tuple[SecretKey, ...] = ()
     """Keys whose value is the path of a file that holds a secret. A tenant names those that it needs, and the path is
     filled in. Default: none."""
 

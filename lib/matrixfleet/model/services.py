@@ -10,7 +10,7 @@ from matrixfleet.model.base import Model
 from matrixfleet.model.choices import Built, MailSecurity
 from matrixfleet.model.database import Certificates
 from matrixfleet.model.peers import Reach
-from matrixfleet.model.release import ModuleName
+from matrixfleet.model.release import ModuleName, SecretKey
 from matrixfleet.model.types import Email, Generation, Host, Id, Line, Plain, Port, Text, UserName, expected
 
 
@@ -93,7 +93,7 @@ class Module(Model):
     id: Id | None = None
     """What its Secret and its destinations are called. Needed with `secrets` or `reach`; cannot change without another
     Secret."""
-    secrets: tuple[Line, ...] = ()
+    secrets: tuple[SecretKey, ...] = ()
     """Keys of its configuration that name a file with a secret, out of those that the release lists
     (`bind_password_file`). The files are keys of the same name in the Secret `<tenant>-module-<id>-<generation>`, which
     a person creates. Default: none."""

@@ -89,6 +89,9 @@ class TenantPolicy(Model):
     """Namespaces that a tenant may have, by its file's name or by `namespace`. Narrow it where the cluster runs other
     things too (`matrix-*`). Namespaces of Kubernetes, of operators and of what the cluster class names are refused
     always."""
+    shared_namespaces: tuple[Name, ...] = ()
+    """Targets of this cluster that are a namespace of several tenants (a block `namespace` with a quota), by the names
+    of their files. No other file may be one: its quota is held by no ceiling. Default: none."""
     domains: tuple[Host, ...] = ()
     """Domains that a tenant's hosts may be of: these names and all below them. Unset, any name that is not the
     platform's own: names that the cluster class has in an address, and names that begin with argocd, grafana, git and

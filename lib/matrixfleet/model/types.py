@@ -68,6 +68,10 @@ def seconds_of(duration: str) -> float:
     return int(match["number"]) * _SECONDS[match["unit"]]
 
 
+_MOST = 2**63
+"""Bytes that a quantity of Kubernetes cannot hold (apimachinery, pkg/api/resource, int64)."""
+
+
 def _memory(value: Any) -> str:
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if not match or match["unit"] not in _BINARY:
@@ -77,6 +81,8 @@ def _memory(value: Any) -> str:
         elif isinstance(value, int):
             hint = f"did you mean {value}Gi?"
         raise expected("a size with a binary unit (Ki, Mi, Gi, Ti)", value, hint)
+    if len(match["number"]) > 15 or bytes_of(value) >= _MOST:
+        raise expected("less than 8Ei, the most that Kubernetes counts", value[:40])
     if bytes_of(value) < _BINARY["Mi"]:
         raise expected("1Mi or more", value)
     return str(value)
@@ -87,6 +93,8 @@ def _cpu(value: Any) -> str:
         value = str(value)
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]+m|[0-9]+(\.[0-9]{1,3})?", value):
         raise expected("CPU in cores (2, 0.5) or millicores (500m)", value)
+    if len(value) > 12:
+        raise expected("less CPU than a billion cores", value[:40])
     if not millicores_of(value):
         raise expected("1m CPU or more", value)
     return value

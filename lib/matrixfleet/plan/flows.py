@@ -133,7 +133,7 @@ def _outward(process: Process, tenant: Tenant, cluster: Cluster) -> Iterator[Flo
         # Single sign-on is main's alone.
         for login in logins_of(tenant.auth.providers):
             if not login.said.reach:
-                ports.add(login.port)
+                ports.update(login.ports)
                 reasons.append(f"log-in by {login.id}")
     if tenant.email and not tenant.email.reach:
         ports.add(tenant.email.port)

@@ -85,9 +85,12 @@ class Login:
     said: OidcProvider
 
     @property
-    def port(self) -> int:
-        """Where it answers."""
-        return urlsplit(self.issuer).port or HTTPS
+    def ports(self) -> tuple[int, ...]:
+        """Where it answers Synapse; browsers alone go to the authorization endpoint."""
+        asked = [self.issuer]
+        if self.endpoints:
+            asked = [one for one in (self.endpoints.token, self.endpoints.userinfo, self.endpoints.jwks) if one]
+        return tuple(sorted({urlsplit(one).port or HTTPS for one in asked}))
 
     @property
     def secret(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from matrixfleet.errors import Fault
 from matrixfleet.inventory.source import Key
 from matrixfleet.model import Cluster, Fleet, Tenant
-from matrixfleet.model.choices import Database, Logs, Media, Metrics, Secrets, Tracing, Turn
+from matrixfleet.model.choices import Backup, Database, Logs, Media, Metrics, Secrets, Tracing, Turn
 from matrixfleet.model.cluster import StorageClassSpec
 from matrixfleet.model.fleet import Platform
 
@@ -47,7 +47,8 @@ def _of_tenant(tenant: Tenant, cluster: Cluster) -> Iterator[Found]:
         yield (*matrix, "redis"), "there are no workers"
     if not tenant.synapse.federation.enabled:
         for key in ("federation_sender", "federation_reader"):
-            if getattr(tenant.workers, key).replicas:
+            pool = getattr(tenant.workers, key)
+            if pool.replicas or pool.autoscale:
                 yield (*matrix, "workers", key), "synapse.federation.enabled is false: set replicas: 0"
     for key in tenant.workers.model_fields_set - {"stream_writers"}:
         pool = getattr(tenant.workers, key)
@@ -58,6 +59,18 @@ def _of_tenant(tenant: Tenant, cluster: Cluster) -> Iterator[Found]:
     if tenant.database.kind in (Database.EXTERNAL, Database.SHARED):
         for key in ("storage", "resources"):
             yield (*matrix, "database", key), f"database.kind is {tenant.database.kind}"
+
+    if tenant.email and not tenant.email.user:
+        yield (*matrix, "email", "generation"), "email.user is not set"
+    if tenant.backup.kind is Backup.DUMPS:
+        yield (*matrix, "backup", "keep", "archive"), "backup.kind is dumps"
+        yield (*matrix, "backup", "archiver"), "backup.kind is dumps"
+    if tenant.backup.kind is not Backup.POINT_IN_TIME or tenant.database.kind is not Database.CNPG:
+        yield (*matrix, "backup", "bucket", "checksums"), "Barman Cloud does not archive to it"
+    yield (*matrix, "backup", "second", "checksums"), "Barman Cloud does not archive to it"
+    for index, module in enumerate(tenant.modules):
+        if not module.secrets:
+            yield (*matrix, "modules", index, "generation"), "modules.secrets is not set"
 
 
 def _of_platform(platform: Platform, cluster: Cluster) -> Iterator[Found]:

@@ -87,7 +87,7 @@ BREAKS = [
     Break(
         "a quota without room for a claim",
         put(MEDIA, "spec", "resources", "requests", "storage", to="1Ti"),
-        "requests.storage: expected 1120987512832 or more",
+        "requests.storage: expected 1122060206080 or more",
     ),
     Break(
         "a quota without room for the claims of replicas",
