@@ -103,6 +103,8 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
         return st.lists(values(arguments[0]), max_size=3).filter(lambda one: takes(annotation, one))
     if origin is dict:
         return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=2)
+    if origin is typing.Literal:
+        return st.sampled_from(arguments)
     if inner is type(None):
         return st.none()
     if inner is bool:
