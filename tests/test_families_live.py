@@ -15,7 +15,7 @@ import pytest
 from matrixfleet.checks import Tree
 from matrixfleet.model import Fleet
 from test_plan import PROD, WITH_WORKERS, changed, drawn
-from test_synapse import PYTHON, moved, signing_key
+from test_synapse import PYTHON, supplied
 
 FAMILIES = {"ipv4": ["127.0.0.1"], "ipv6": ["::1"], "dual": ["127.0.0.1", "::1"]}
 OWN = ("unshare", "--user", "--map-root-user", "--net")
@@ -112,15 +112,7 @@ def test_synapse(family: str, fleet: Fleet, tmp_path: Path) -> None:
     """By its own main process, with SQLite in PostgreSQL's place and without its workers."""
     found = compiled(fleet, family).find("eu1", "ConfigMap", "matrix-prod", "matrix-prod-synapse")
     assert found is not None
-    home, beside = tmp_path / "homeserver.yaml", tmp_path / "beside.yaml"
-    home.write_text(moved(found.doc["data"]["homeserver.yaml"], tmp_path))
-    for value in re.findall(rf"{tmp_path}/[^\s\"',]+", home.read_text()):
-        path = Path(value)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.name == "signing.key":
-            path.write_text(signing_key())
-        elif "secrets" in value:
-            path.write_text("0" * 64)
+    home, beside = supplied(tmp_path, found.doc["data"]["homeserver.yaml"]), tmp_path / "beside.yaml"
     (tmp_path / "etc/synapse").mkdir(parents=True, exist_ok=True)
     (tmp_path / "etc/synapse/log.yaml").write_text("version: 1\n")
     database = {"name": "sqlite3", "args": {"database": str(tmp_path / "homeserver.db")}}

@@ -76,9 +76,8 @@ def signing_key() -> str:
     return subprocess.run(generate, check=True, capture_output=True, text=True).stdout
 
 
-def parsed(top: Path, text: str, *more: Path) -> str:
-    """What Synapse's parser says of a configuration, every file that it names being there. The words decide:
-    its exit code is 0 in one case of failure."""
+def supplied(top: Path, text: str) -> Path:
+    """The configuration below a folder, every file that it names being there."""
     home = top / "homeserver.yaml"
     home.write_text(moved(text, top))
     for value in re.findall(rf"{top}/\S+", home.read_text()):
@@ -88,6 +87,12 @@ def parsed(top: Path, text: str, *more: Path) -> str:
             path.write_text(signing_key())
         elif "secrets" in value:
             path.write_text("0" * 64)
+    return home
+
+
+def parsed(top: Path, text: str, *more: Path) -> str:
+    """What Synapse's parser says of a configuration. The words decide: its exit code is 0 in one case of failure."""
+    home = supplied(top, text)
     files = [word for path in (home, *more) for word in ("-c", path)]
     process, said = parser(), top / "said"
     assert process.stdin and process.stdout

@@ -86,6 +86,12 @@ class Router:
                 assert self.process.poll() is None and time.monotonic() < end, (folder / "log").read_text()
                 time.sleep(0.05)
 
+    def close(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(10)
+        self.log.close()
+
     def ask(self, lines: list[str], path: str = "/_synapse/admin/v1/server_version") -> tuple[int, list[list[str]]]:
         """Send header lines as they are; the status, and the headers that came to the server behind."""
         head = f"GET {path} HTTP/1.1\r\nHost: matrix.example.com\r\nConnection: close\r\n"
@@ -119,9 +125,7 @@ def routers(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     made[BRIDGED] = Router(bridged, folder / "bridged", behind.server_address[1], 1)
     yield made
     for router in made.values():
-        router.process.terminate()
-        router.process.wait(10)
-        router.log.close()
+        router.close()
     behind.shutdown()
 
 

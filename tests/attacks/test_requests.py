@@ -82,9 +82,7 @@ def routers(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     made[DOWN] = Router(fleet, folder / DOWN, nobody, 1)
     yield made
     for router in made.values():
-        router.process.terminate()
-        router.process.wait(10)
-        router.log.close()
+        router.close()
     behind.shutdown()
 
 

@@ -162,13 +162,13 @@ def container(
     return spec
 
 
-INHERITED = (SAFE_TO_EVICT, STANDBY, "prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path")
-"""Annotations that an operator's Pods have by their order. None is read by anybody who grants something by it."""
-
-
 def scraped_by_annotations(port: int, path: str) -> dict[str, str]:
     """What a Prometheus without an operator finds a Pod by."""
     return {"prometheus.io/scrape": "true", "prometheus.io/port": str(port), "prometheus.io/path": path}
+
+
+INHERITED = (SAFE_TO_EVICT, STANDBY, *scraped_by_annotations(0, ""))
+"""Annotations that an operator's Pods have by their order. None is read by anybody who grants something by it."""
 
 
 def pod_template(

@@ -40,7 +40,6 @@ KINDS: dict[Edge, ModuleType] = {
     Edge.AWS_ALB: aws_alb,
     Edge.GKE: gke,
     Edge.AZURE_AGIC: azure_agic,
-    Edge.ISTIO: istio,
 }
 
 _ALB = (
