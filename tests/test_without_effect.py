@@ -14,6 +14,8 @@ from matrixfleet.plan.warnings import warnings_of
 EU1, US1 = "inventory/classes/cluster/eu1.yml", "inventory/classes/cluster/us1.yml"
 CHESS, PROD, HA = (f"inventory/targets/eu1/{name}.yml" for name in ("chess-club", "matrix-prod", "matrix-ha"))
 RESEARCH, TENANT = "inventory/targets/us1/research.yml", "inventory/targets/ap1/tenant-a.yml"
+BARE = "  - feature.calls\nparameters:\n  matrix:\n"
+BACKED = BARE.replace("parameters", "  - feature.backups\nparameters")
 CASES: dict[str, tuple[str, str, str, str]] = {
     "alerts where nothing is scraped by an operator": (
         RESEARCH,
@@ -60,6 +62,31 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "    size: small\n    database: {storage: 50Gi}\n",
         "matrix.database.storage",
     ),
+    "a generation of no password": (
+        CHESS,
+        "    element:\n",
+        "    email: {host: mail.example.net, sender: a@example.org, generation: 2}\n    element:\n",
+        "matrix.email.generation",
+    ),
+    "an archive's days of dumps": (
+        PROD,
+        BARE,
+        f"{BACKED}    backup: {{kind: dumps, keep: {{archive: 20}}}}\n",
+        "matrix.backup.keep.archive",
+    ),
+    "checksums of a bucket of keys": (
+        HA,
+        "{bucket: {bucket: matrix-backups-group}}",
+        "{bucket: {bucket: matrix-backups-group}, second: {checksums: when_supported}}",
+        "matrix.backup.second.checksums",
+    ),
+    "a worker of a closed server that scales itself": (
+        HA,
+        "  matrix:\n",
+        "  matrix:\n    synapse: {federation: {enabled: false}}\n"
+        "    workers: {federation_reader: {replicas: 0, autoscale: {max_replicas: 2}}}\n",
+        "matrix.workers.federation_reader",
+    ),
     "labels for an operator that is not there": (
         US1,
         "    metrics: annotations\n",
@@ -104,3 +131,11 @@ def test_a_key_without_effect_is_told(kind: str, tmp_path: Path) -> None:
 
 def test_the_reference_fleet_has_none_of_them(fleet: Fleet) -> None:
     assert told(fleet) == set()
+
+
+@pytest.mark.parametrize(("archiver", "reads"), [("wal-g", True), ("pgbackrest", False)])
+def test_checksums_are_told_where_the_archiver_has_none(archiver: str, reads: bool, tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    said = f"    backup: {{archiver: {archiver}, bucket: {{checksums: when_supported}}}}\n"
+    repository.edit(PROD, BARE, BACKED + said)
+    assert ("matrix.backup.bucket.checksums" not in told(read_fleet(tmp_path))) is reads

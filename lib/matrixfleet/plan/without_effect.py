@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from matrixfleet.errors import Fault
 from matrixfleet.inventory.source import Key
 from matrixfleet.model import Cluster, Fleet, Tenant
-from matrixfleet.model.choices import Backup, Database, Logs, Media, Metrics, Secrets, Tracing, Turn
+from matrixfleet.model.choices import Archiver, Backup, Database, Logs, Media, Metrics, Secrets, Tracing, Turn
 from matrixfleet.model.cluster import StorageClassSpec
 from matrixfleet.model.fleet import Platform
+from matrixfleet.plan.backup import archived_by_operator, archives
 
 Found = tuple[Key, str]
 
@@ -65,9 +66,10 @@ def _of_tenant(tenant: Tenant, cluster: Cluster) -> Iterator[Found]:
     if tenant.backup.kind is Backup.DUMPS:
         yield (*matrix, "backup", "keep", "archive"), "backup.kind is dumps"
         yield (*matrix, "backup", "archiver"), "backup.kind is dumps"
-    if tenant.backup.kind is not Backup.POINT_IN_TIME or tenant.database.kind is not Database.CNPG:
-        yield (*matrix, "backup", "bucket", "checksums"), "Barman Cloud does not archive to it"
-    yield (*matrix, "backup", "second", "checksums"), "Barman Cloud does not archive to it"
+    by_wal_g = archives(tenant) and tenant.backup.archiver is Archiver.WAL_G
+    if not (archived_by_operator(tenant) or by_wal_g):
+        yield (*matrix, "backup", "bucket", "checksums"), "neither Barman Cloud nor WAL-G archives to it"
+    yield (*matrix, "backup", "second", "checksums"), "neither Barman Cloud nor WAL-G archives to it"
     for index, module in enumerate(tenant.modules):
         if not module.secrets:
             yield (*matrix, "modules", index, "generation"), "modules.secrets is not set"
