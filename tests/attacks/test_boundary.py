@@ -306,7 +306,6 @@ def test_a_namespace_of_a_service_that_tenants_share(namespace: str, tmp_path: P
 
 
 ADDRESSES = {
-    # Both ask alike, so the one whose name comes later is told.
     "another tenant's": ("203.0.113.80", "balancer's address on cluster eu1 '203.0.113.80' is eu1.acme's already"),
     "metadata": ("169.254.169.254", "169.254.169.254 is a metadata address"),
     "the host itself": ("127.0.0.1", "127.0.0.1 is the host itself or its own link; expected the balancer's address"),
@@ -321,6 +320,20 @@ def test_an_address_of_a_balancer(name: str, tmp_path: Path) -> None:
     assert said != BALANCED
     found = lines(tmp_path, TENANT + said.format("port: 3478"))
     assert any("matrix.turn.external_address: " in line and expected in line for line in found), found
+
+
+def test_two_that_ask_alike_are_both_told(tmp_path: Path) -> None:
+    """Nobody knows who was there first: whoever asks is told, whatever the alphabet says."""
+    found = lines(tmp_path, TENANT + BALANCED.replace("203.0.113.9", "203.0.113.80").format("port: 3478"))
+    assert {line.partition(":")[0] for line in found} == {FILE, "inventory/targets/eu1/matrix-ha.yml"}, found
+    repository = Repository(tmp_path / "namespaces")
+    for name in ("aaa", "zzz"):
+        text = TENANT.replace("acme", name) + "    namespace: rooms\n"
+        repository.write(f"inventory/targets/eu1/{name}.yml", text)
+    with pytest.raises(FleetError) as caught:
+        read_fleet(tmp_path / "namespaces")
+    told = {line.partition(":")[0] for line in str(caught.value).splitlines() if "matrix.namespace" in line}
+    assert told == {"inventory/targets/eu1/aaa.yml", "inventory/targets/eu1/zzz.yml"}
 
 
 def test_an_annotation_with_anothers_address(tmp_path: Path) -> None:

@@ -617,26 +617,35 @@ class Fleet:
                 faults.append(self.fault(name, ("kapitan", "vars", "target"), message))
         holders: dict[tuple[str, str], tuple[str, Key]] = {}
         # What a target has by its name comes first: whoever asks for it with a key is at fault, not its owner.
-        for kind, value, name, key in sorted(self._claims(), key=self._asked):
+        for claim in sorted(self._claims(), key=self._asked):
+            kind, value, name, key = claim
             holder = holders.setdefault((kind, value), (name, key))
-            if holder[0] != name and not self._one_homeserver(holder[0], name):
-                place = self.fault(*holder, "")
-                said = f"{kind} {value!r} is {holder[0]}'s already ({place.file}:{place.line})"
-                wanted = "expected one tenant's alone"
-                if key == ("matrix", "server_name"):
-                    wanted += ", or the same matrix.active in both, on two clusters"
-                faults.append(self.fault(name, key, f"{said}; {wanted}"))
+            if holder[0] == name or self._one_homeserver(holder[0], name):
+                continue
+            wanted = "expected one tenant's alone"
+            if key == ("matrix", "server_name"):
+                wanted += ", or the same matrix.active in both, on two clusters"
+            pairs = [((name, key), holder)]
+            if self._asked(claim) and self._asked((kind, value, *holder)):
+                # Neither has it by its name: nobody knows who was there first, so both are told.
+                pairs.append((holder, (name, key)))
+            for told, other in pairs:
+                place = self.fault(*other, "")
+                said = f"{kind} {value!r} is {other[0]}'s already ({place.file}:{place.line})"
+                faults.append(self.fault(*told, f"{said}; {wanted}"))
         return (*faults, *self._standby_faults(), *self._port_clashes())
 
     def _asked(self, claim: tuple[str, str, str, Key]) -> bool:
         """Whether a claim is for something that is more another's: a namespace by a key and not by a file's name, a
-        host outside of one's own server_name, a folder of a bucket that is called otherwise."""
+        host outside of one's own server_name, a folder of a bucket that is called otherwise, any balancer's address."""
         kind, value, name, key = claim
         own = str(self.raw(name, ("matrix", "server_name")) or "")
         if kind == "host name":
             return bool(own) and value != own and not value.endswith(f".{own}")
         if kind == "bucket's part":
             return bool(own) and value.rpartition("/")[2] != own
+        if key == ("matrix", "turn", "external_address"):
+            return True
         return key == ("matrix", "namespace") and self.raw(name, key) is not None
 
     def _one_homeserver(self, one: str, other: str) -> bool:

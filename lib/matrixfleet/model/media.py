@@ -60,8 +60,9 @@ class S3Bucket(Model):
     reach: tuple[Reach, ...] = ()
     """Where it is, unless it is on the Internet."""
     checksums: Literal["when_required", "when_supported"] | None = None
-    """When boto (Synapse's media, Barman) and WAL-G add checksums of their own to requests. Unset, it is when_required
-    with an endpoint: many servers that are not Amazon's refuse them otherwise. Say when_supported where yours takes them."""
+    """When boto (Synapse's media, Barman) and WAL-G add checksums of their own to requests. Unset, it is
+    when_required with an endpoint: many servers that are not Amazon's refuse them otherwise. Say when_supported where
+    yours takes them."""
 
     @property
     def checksum_environment(self) -> dict[str, str]:
